@@ -1,0 +1,45 @@
+/* A batch: the spans of one request, on their way to the store. Owns all that its spans point to. One thread at a time,
+ * until it is handed to the store; from then on it is read-only and shared by reference count. */
+#ifndef SPAN_BATCH_H
+#define SPAN_BATCH_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "span/span.h"
+
+enum { BATCH_SPANS_MAX = 65536, BATCH_BYTES_MAX = 256 << 20 };
+
+/* Why one span of a request was refused, for the answer to the sender. */
+struct rejection {
+    uint32_t position; /* 1-based: line of a log, or ordinal of the span in an OTLP request */
+    struct slice message;
+};
+
+enum { REJECTIONS_KEPT = 20 }; /* the count goes on, the texts stop */
+
+struct batch {
+    struct arena arena;
+    struct span *spans;
+    uint32_t count, capacity;
+    uint32_t rejected;
+    uint32_t rejection_count; /* ≤ REJECTIONS_KEPT */
+    struct rejection rejections[REJECTIONS_KEPT];
+    int references; /* use batch_ref and batch_unref (atomic) */
+};
+
+struct batch *batch_new(void); /* one reference; NULL when memory ran out */
+struct batch *batch_ref(struct batch *batch);
+void batch_unref(struct batch *batch); /* frees with the last; NULL is fine */
+/* Room for one more span, initialised with span_init; NULL past BATCH_SPANS_MAX or without memory. */
+struct span *batch_add(struct batch *batch);
+void batch_drop_last(struct batch *batch); /* takes the last one back */
+/* Counts a span that was refused and keeps the first REJECTIONS_KEPT reasons. */
+void batch_reject(struct batch *batch, uint32_t position, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* The payload of a WAL record: version byte, count, then each span's fields in the order of span_columns. */
+void batch_encode(const struct batch *batch, struct buf *out);
+/* Appends the spans of a payload; their texts are borrowed from `payload`, which must outlive the batch, unless `copy`. */
+int batch_decode(struct batch *batch, struct slice payload, bool copy, struct error *err);
+
+#endif

@@ -1,0 +1,59 @@
+/* Reading: a snapshot is a list of row groups (of Parquet segments and of memtables), each read column by column.
+ * The query engine works on nothing else. A snapshot stays valid and unchanged while segments are sealed, merged or deleted
+ * under it. Snapshots may be used by several threads at once; each thread brings its own arena. */
+#ifndef STORE_SCAN_H
+#define STORE_SCAN_H
+
+#include "base/arena.h"
+#include "span/span.h"
+#include "store/store.h"
+
+/* One column of one row group. "Not known" is SPAN_NO_INT, NaN, zeros, or the empty text. */
+struct vec {
+    enum col_type type;
+    uint32_t count;
+    union {
+        const int64_t *ints;      /* COL_INT */
+        const double *doubles;    /* COL_DOUBLE */
+        const uint8_t *bytes;     /* COL_BYTES: count × width */
+        const struct slice *text; /* COL_STRING */
+        struct {                  /* COL_DICT: row i is dict[codes[i]] */
+            const uint32_t *codes;
+            const struct slice *dict;
+            uint32_t dict_count;
+        };
+    };
+};
+
+struct rowgroup {
+    uint32_t rows;
+    int64_t min_start_ns, max_start_ns;
+    int64_t max_end_ns;       /* latest start + duration */
+    uint64_t segment;         /* id of the segment; 0 for a memtable */
+    bool sorted_by_trace;     /* rows of one trace stand together, traces ordered by their earliest start */
+    const void *source;       /* the store's own */
+    uint32_t index;           /* within its segment */
+};
+
+struct snapshot;
+struct snapshot *store_snapshot(struct store *store); /* NULL when memory ran out */
+void snapshot_free(struct snapshot *snapshot);
+uint32_t snapshot_count(const struct snapshot *snapshot);
+/* Newest max_start_ns first. */
+const struct rowgroup *snapshot_rowgroup(const struct snapshot *snapshot, uint32_t i);
+
+/* Reads one column. The vectors live in `arena` or in the snapshot's mapped files, whichever outlives less.
+ * VT_ECORRUPT sets the segment aside (it is named in the log and in store_stats) and the caller goes on with the rest. */
+int rowgroup_read(const struct rowgroup *group, enum col col, struct arena *arena, struct vec *out, struct error *err);
+/* Texts of a COL_STRING column for some rows only (ascending): what a "newest 50" needs of prompts. */
+int rowgroup_read_rows(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count,
+                       struct arena *arena, struct slice *out, struct error *err);
+/* One whole row as a span (all columns), texts in arena. */
+int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out, struct error *err);
+/* False only when it is certain. `word` is lower-cased as words.h says. */
+bool rowgroup_may_have_trace(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE]);
+bool rowgroup_may_have_word(const struct rowgroup *group, struct slice word);
+/* False only when no row of this dictionary column can hold the value (reads the dictionary, not the codes). */
+bool rowgroup_may_have_value(const struct rowgroup *group, enum col col, struct slice value);
+
+#endif

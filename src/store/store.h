@@ -1,0 +1,64 @@
+/* The store: spans in, durable before they are acknowledged, and out again as columns.
+ *
+ * Way in: store_append encodes on the caller's thread and puts the batch into a bounded queue; one writer thread appends it
+ * to the WAL (group commit: one fdatasync serves all that wait), gives it to the memtable and reports `done`. One sealer
+ * thread turns full memtables into Parquet segments and merges small ones.
+ * Way out: store_snapshot pins a consistent set of segments and memtables; see scan.h. Any thread may call anything here. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/error.h"
+#include "span/batch.h"
+
+struct store;
+
+struct store_options {
+    const char *dir;             /* created when missing; locked against a second process (flock) */
+    bool read_only;              /* for the CLI beside a running server: segments and WAL are read, nothing is written */
+    bool async_durability;       /* report done before fdatasync (data of the last moments may be lost in a crash) */
+    uint32_t seal_rows;          /* 0 = 65,536 */
+    uint64_t seal_bytes;         /* 0 = 24 MiB */
+    uint32_t seal_after_ms;      /* 0 = 30,000 */
+    int64_t retention_ns;        /* 0 = keep */
+    uint64_t retention_bytes;    /* 0 = keep */
+    uint32_t queue_batches;      /* 0 = 1,024 */
+    uint64_t queue_bytes;        /* 0 = 32 MiB */
+};
+
+int store_open(struct store **store, const struct store_options *options, struct error *err);
+/* Seals nothing: makes what was appended durable, stops the threads, releases. NULL is fine. */
+void store_close(struct store *store);
+
+/* Runs on the writer thread once the batch is durable (code 0) or refused (VT_EFULL: disk full, VT_EIO). It must be short:
+ * wake the loop that waits. */
+typedef void store_done(void *ctx, int code);
+/* Takes its own reference on the batch. VT_EFULL when the queue or the disk is full (retry later; done is not called),
+ * otherwise 0 and done is called exactly once. `done` may be NULL. */
+int store_append(struct store *store, struct batch *batch, store_done *done, void *ctx, struct error *err);
+/* The same, waiting for durability. */
+int store_append_wait(struct store *store, struct batch *batch, struct error *err);
+
+/* Live viewers: called on the writer thread for each durable batch. At most one; set it before the first append. */
+typedef void store_watch(void *ctx, struct batch *batch);
+void store_set_watch(struct store *store, store_watch *watch, void *ctx);
+
+/* Seals the memtable now and waits until its segment is in the catalog (tests, export, clean stops). */
+int store_seal(struct store *store, struct error *err);
+
+struct store_stats {
+    uint64_t spans_total;         /* in all segments and memtables */
+    uint64_t spans_appended;      /* acknowledged since start */
+    uint64_t batches_appended, fsyncs;
+    uint64_t refused;             /* batches refused since start */
+    uint64_t memtable_rows, memtable_bytes;
+    uint64_t segments, segment_bytes, wal_bytes;
+    uint64_t queue_batches, queue_bytes;
+    uint64_t merges, segments_set_aside;
+    int64_t oldest_ns, newest_ns; /* of start times; SPAN_NO_INT when empty */
+    bool disk_full;
+};
+void store_get_stats(struct store *store, struct store_stats *stats);
+/* SQLite file of the catalog, where other modules keep small tables of their own (scores, keys, alert state). */
+const char *store_catalog_path(const struct store *store);
+
+#endif
