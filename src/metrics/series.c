@@ -1,0 +1,89 @@
+/* Open addressing over label hashes; the table never grows past its bound. */
+#include "metrics/series.h"
+
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+const double token_bounds[HISTOGRAM_BUCKETS] = {1,     4,      16,     64,      256,     1024,     4096,
+                                                16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864};
+const double duration_bounds[HISTOGRAM_BUCKETS] = {0.01, 0.02, 0.04, 0.08, 0.16,  0.32,  0.64,
+                                                   1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
+
+enum { LABEL_BYTES_MAX = 200, OVERFLOW_RESERVE = 16 };
+
+int histogram_bucket(const double *bounds, double value) {
+    int bucket = 0;
+    while (bucket < HISTOGRAM_BUCKETS && value > bounds[bucket]) bucket++;
+    return bucket;
+}
+
+void histogram_add(struct histogram *h, const double *bounds, double value, double weight) {
+    h->counts[histogram_bucket(bounds, value)] += weight;
+    h->sum += value * weight;
+    h->total += weight;
+}
+
+bool series_table_init(struct series_table *t, uint32_t max) {
+    memset(t, 0, sizeof *t);
+    t->max = max;
+    t->reserve = OVERFLOW_RESERVE;
+    t->slot_count = 64;
+    while (t->slot_count < 2 * (max + t->reserve)) t->slot_count *= 2;
+    t->slots = calloc(t->slot_count, sizeof(struct series *));
+    t->all = calloc(max + t->reserve, sizeof(struct series *));
+    return t->slots && t->all;
+}
+
+void series_table_free(struct series_table *t) {
+    for (uint32_t i = 0; i < t->count; i++) free(t->all[i]);
+    free(t->slots);
+    free(t->all);
+    arena_free(&t->arena);
+}
+
+static uint64_t hash_labels(int64_t kind, const struct slice labels[LABELS]) {
+    uint64_t hash = (uint64_t)kind;
+    for (int i = 0; i < LABELS; i++) hash = XXH3_64bits_withSeed(labels[i].ptr ? labels[i].ptr : "", labels[i].len, hash + 1);
+    return hash;
+}
+
+static bool same(const struct series *s, uint64_t hash, int64_t kind, const struct slice labels[LABELS]) {
+    bool equal = s->hash == hash && s->kind == kind;
+    for (int i = 0; equal && i < LABELS; i++) equal = slice_eq(s->labels[i], labels[i]);
+    return equal;
+}
+
+static struct series *find(struct series_table *t, int64_t kind, const struct slice labels[LABELS], uint64_t hash, uint32_t *free_slot) {
+    uint32_t at = (uint32_t)hash & (t->slot_count - 1);
+    for (; t->slots[at]; at = (at + 1) & (t->slot_count - 1))
+        if (same(t->slots[at], hash, kind, labels)) return t->slots[at];
+    *free_slot = at;
+    return NULL;
+}
+
+struct series *series_table_get(struct series_table *t, int64_t kind, const struct slice given[LABELS]) {
+    struct slice labels[LABELS];
+    uint32_t slot;
+    for (int i = 0; i < LABELS; i++) labels[i] = given[i].len > LABEL_BYTES_MAX ? slice_make(given[i].ptr, LABEL_BYTES_MAX) : given[i];
+    /* First as it is, then with all but the service folded, then with the service folded too. */
+    for (int fold = 0; fold < 3; fold++) {
+        if (fold == 1) labels[LABEL_PROVIDER] = labels[LABEL_MODEL] = labels[LABEL_OPERATION] = SLICE("overflow");
+        if (fold == 2) labels[LABEL_SERVICE] = labels[LABEL_STATUS] = SLICE("overflow");
+        if (fold) t->refused += fold == 1;
+        uint64_t hash = hash_labels(kind, labels);
+        struct series *s = find(t, kind, labels, hash, &slot);
+        if (s) return s;
+        /* The last places are kept for overflow: of services while there are two or more, then of everything. */
+        uint32_t room = fold == 0 ? t->max : fold == 1 ? t->max + t->reserve - 2 : t->max + t->reserve;
+        if (t->count >= room) continue;
+        if (!(s = calloc(1, sizeof *s))) return NULL;
+        for (int i = 0; i < LABELS; i++) s->labels[i] = arena_copy(&t->arena, labels[i]);
+        s->hash = hash;
+        s->kind = kind;
+        t->slots[slot] = t->all[t->count++] = s;
+        return s;
+    }
+    return NULL;
+}
