@@ -1,6 +1,7 @@
 /* Observing spans and writing the text formats. */
 #include "metrics/prometheus.h"
 
+#include "metrics/dashboards.h"
 #include "metrics/series.h"
 
 #include <math.h>
@@ -255,19 +256,6 @@ static const struct {
     {"chat_duration_milliseconds", "histogram", "Duration of chat turns.", KIND_TURN, FORM_DURATION},
 };
 
-/* A metric name: letters, digits and _, not beginning with a digit. */
-static void service_prefix(struct slice service, char *out, size_t size) {
-    size_t at = 0;
-    if (!service.len) service = SLICE("unknown_service");
-    if (*service.ptr >= '0' && *service.ptr <= '9') out[at++] = '_';
-    for (size_t i = 0; i < service.len && at + 1 < size; i++) {
-        char c = service.ptr[i];
-        bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        out[at++] = fits ? c : '_';
-    }
-    out[at] = 0;
-}
-
 static void put_genai(struct prometheus *p, struct writer *w) {
     static const char tokens[] = "gen_ai_client_token_usage", duration[] = "gen_ai_client_operation_duration_seconds",
                       ttft[] = "gen_ai_server_time_to_first_token_seconds";
@@ -320,7 +308,7 @@ static void put_services(struct prometheus *p, struct writer *w) {
     if (!named) return;
     for (uint32_t i = 0; i < count; i++) {
         named[i].series = p->table.all[i];
-        service_prefix(named[i].series->labels[LABEL_SERVICE], named[i].prefix, PREFIX_MAX);
+        metric_prefix(named[i].series->labels[LABEL_SERVICE], named[i].prefix, PREFIX_MAX);
     }
     qsort(named, count, sizeof *named, by_prefix);
     for (uint32_t start = 0; start < count; start = end) {
