@@ -1,0 +1,121 @@
+/* Datagrams as a real UDP listener receives them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "metrics/statsd_spans.h"
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int listener;
+static struct statsd statsd;
+static struct batch *batch;
+static char lines[2000][512];
+static size_t line_count;
+
+static int start(void **state) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    char text[64];
+    struct timeval wait = {0, 200000};
+    listener = socket(AF_INET, SOCK_DGRAM, 0);
+    if (bind(listener, (struct sockaddr *)&address, size) || getsockname(listener, (struct sockaddr *)&address, &size)) return -1;
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    snprintf(text, sizeof text, "127.0.0.1:%d", ntohs(address.sin_port));
+    batch = batch_new();
+    line_count = 0;
+    return statsd_open(&statsd, text, false, NULL);
+}
+
+static int stop(void **state) {
+    statsd_close(&statsd);
+    close(listener);
+    batch_unref(batch);
+    return 0;
+}
+
+static void receive(void) {
+    char packet[65536], *rest = packet, *line;
+    ssize_t len;
+    while ((len = recv(listener, packet, sizeof packet - 1, 0)) > 0) {
+        assert_true(len <= STATSD_PACKET_MAX);
+        packet[len] = 0;
+        for (rest = packet; (line = strsep(&rest, "\n"));) snprintf(lines[line_count++], sizeof *lines, "%s", line);
+    }
+}
+
+static bool received(const char *wanted) {
+    for (size_t i = 0; i < line_count; i++)
+        if (strcmp(lines[i], wanted) == 0) return true;
+    return false;
+}
+
+static void spans_become_the_storefronts_metrics(void **state) {
+    struct span *call = batch_add(batch);
+    call->kind = KIND_LLM, call->status = STATUS_ERROR, call->duration_ns = 4283000000, call->tokens_input = 100, call->tokens_output = 50;
+    call->cost_usd = 0.5;
+    *span_text(call, COL_SERVICE) = SLICE("ai-storefront");
+    *span_text(call, COL_MODEL) = SLICE("a|b,c d");
+    struct span *turn = batch_add(batch);
+    turn->kind = KIND_TURN, turn->status = STATUS_OK, turn->duration_ns = 5000000, turn->sample_rate = 0.25;
+    *span_text(turn, COL_SERVICE) = SLICE("ai-storefront");
+    statsd_put_batch(&statsd, batch);
+    receive();
+    assert_true(received("ai_storefront.llm.requests:1|c|#service:ai-storefront,model:a_b_c_d,status:ERROR"));
+    assert_true(received("ai_storefront.llm.duration:4283|d|#service:ai-storefront,model:a_b_c_d,status:ERROR"));
+    assert_true(received("ai_storefront.llm.errors:1|c|#service:ai-storefront,model:a_b_c_d,status:ERROR"));
+    assert_true(received("ai_storefront.llm.tokens:150|c|#service:ai-storefront,model:a_b_c_d,status:ERROR"));
+    assert_true(received("ai_storefront.llm.cost:0.5|c|#service:ai-storefront,model:a_b_c_d,status:ERROR"));
+    assert_true(received("ai_storefront.chat.turns:1|c|@0.25|#service:ai-storefront,status:OK"));
+    assert_true(received("ai_storefront.chat.fallbacks:1|c|@0.25|#service:ai-storefront,status:OK"));
+    assert_int_equal(line_count, 8);
+}
+
+static void packets_stay_within_the_limit_and_lines_whole(void **state) {
+    char name[64];
+    for (int i = 0; i < 500; i++) {
+        snprintf(name, sizeof name, "metric.%d", i);
+        statsd_put(&statsd, slice_of(name), i, "g", 1, NULL, 0);
+    }
+    statsd_flush(&statsd);
+    receive();
+    assert_int_equal(line_count, 500);
+    for (int i = 0; i < 500; i++) {
+        snprintf(name, sizeof name, "metric.%d:%d|g", i, i);
+        assert_true(received(name));
+    }
+    assert_true(statsd.packets < 10);
+}
+
+static void line_too_long_for_any_packet_is_dropped_and_counted(void **state) {
+    char name[2000];
+    memset(name, 'x', sizeof name);
+    statsd_put(&statsd, slice_make(name, sizeof name), 1, "c", 1, NULL, 0);
+    statsd_flush(&statsd);
+    assert_true(statsd.dropped == 1 && statsd.packets == 0);
+}
+
+static void bad_addresses_are_refused(void **state) {
+    static const char *const bad[] = {"", "localhost", ":8125", "127.0.0.1:port", "unix:///nowhere/at/all"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct statsd s;
+        struct error err = {0};
+        assert_true(statsd_open(&s, bad[i], false, &err) < 0);
+        assert_non_null(strstr(err.message, "StatsD"));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(spans_become_the_storefronts_metrics, start, stop),
+        cmocka_unit_test_setup_teardown(packets_stay_within_the_limit_and_lines_whole, start, stop),
+        cmocka_unit_test_setup_teardown(line_too_long_for_any_packet_is_dropped_and_counted, start, stop),
+        cmocka_unit_test(bad_addresses_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
