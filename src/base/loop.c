@@ -45,14 +45,10 @@ static void run_tasks(struct loop *loop) {
     }
 }
 
-static struct loop *of_wake_watch(struct loop_watch *watch) {
-    return (struct loop *)(void *)((char *)watch - offsetof(struct loop, wake_watch));
-}
-
 static void on_wake(struct loop_watch *watch, uint32_t events) {
     uint64_t count;
     while (read(watch->fd, &count, sizeof count) < 0 && errno == EINTR) continue;
-    run_tasks(of_wake_watch(watch));
+    run_tasks(container_of(watch, struct loop, wake_watch));
 }
 
 struct loop *loop_new(struct error *err) {

@@ -3,7 +3,7 @@
  *
  * Everything but loop_post and loop_stop belongs to the loop's thread: the one that calls loop_run, or, before that, the one
  * that sets the loop up. Watches, timers, tasks and hooks are structs of the caller's, usually inside a larger one; they must
- * outlive their registration. Nothing here allocates per event. */
+ * outlive their registration; callbacks find the struct around them with container_of. Nothing here allocates per event. */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
 
@@ -15,6 +15,9 @@
 #include <sys/epoll.h>
 
 struct loop; /* opaque */
+
+/* From a member to the struct around it: how a callback finds its own. */
+#define container_of(member, type, name) ((type *)(void *)((char *)(member) - offsetof(type, name)))
 
 struct loop_watch {
     void (*ready)(struct loop_watch *watch, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLHUP, … */
