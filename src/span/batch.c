@@ -1,6 +1,7 @@
 /* Batches, and their one encoding: what stands in the WAL. */
 #include "span/batch.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,16 @@ struct batch *batch_ref(struct batch *batch) {
 void batch_unref(struct batch *batch) {
     if (!batch || __atomic_sub_fetch(&batch->references, 1, __ATOMIC_ACQ_REL) > 0) return;
     arena_free(&batch->arena);
+    for (size_t i = 0; i < sizeof batch->kept / sizeof *batch->kept; i++) buf_free(&batch->kept[i]);
     free(batch->spans);
     free(batch);
+}
+
+void batch_keep(struct batch *batch, struct buf *buf) {
+    struct buf *place = batch->kept[0].ptr ? &batch->kept[1] : &batch->kept[0];
+    assert(!place->ptr);
+    *place = *buf;
+    memset(buf, 0, sizeof *buf);
 }
 
 struct span *batch_add(struct batch *batch) {

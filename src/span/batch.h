@@ -25,12 +25,16 @@ struct batch {
     uint32_t rejected;
     uint32_t rejection_count; /* ≤ REJECTIONS_KEPT */
     struct rejection rejections[REJECTIONS_KEPT];
-    int references; /* use batch_ref and batch_unref (atomic) */
+    struct buf kept[2]; /* buffers that spans borrow texts from; see batch_keep */
+    int references;     /* use batch_ref and batch_unref (atomic) */
 };
 
 struct batch *batch_new(void); /* one reference; NULL when memory ran out */
 struct batch *batch_ref(struct batch *batch);
 void batch_unref(struct batch *batch); /* frees with the last; NULL is fine */
+/* Takes over a buffer that the spans' texts point into (a request's body, as it came and unpacked: at most two), so that it lives
+ * as long as the batch. `buf` is empty after. */
+void batch_keep(struct batch *batch, struct buf *buf);
 /* Room for one more span, initialised with span_init; NULL past BATCH_SPANS_MAX or without memory. */
 struct span *batch_add(struct batch *batch);
 void batch_drop_last(struct batch *batch); /* takes the last one back */
