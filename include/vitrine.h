@@ -344,7 +344,7 @@ typedef struct vt_config {
     uint32_t delay_ms;        /* longest wait before export; OTEL_BSP_SCHEDULE_DELAY, else 5000 */
     uint32_t timeout_ms;      /* for the last export at exit; OTEL_BSP_EXPORT_TIMEOUT, else 30000 */
     uint32_t max_attributes;  /* of a span and of an event; OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, else 128 */
-    uint32_t max_value_bytes; /* OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT, else 32768; cut at a code point */
+    uint32_t max_value_bytes; /* OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT, else 262144; cut at a code point */
     uint32_t max_events;      /* OTEL_SPAN_EVENT_COUNT_LIMIT, else 128 */
 
     /* Spans were lost: called by the background thread, at most once a second, with how many since the last call and
