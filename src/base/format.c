@@ -1,4 +1,4 @@
-/* See format.h. Text without anything to escape is the rule, and is copied sixteen bytes at a time. */
+/* See format.h. Text without anything to escape is the rule, and is copied in large pieces. */
 #include "base/format.h"
 
 #include "base/utf8.h"
@@ -93,34 +93,78 @@ static char *escape_one(char *out, unsigned char c) {
     return out + 5;
 }
 
+#if defined(__SSE2__)
+/* Bits of bytes that are not plain. Signed comparison: bytes of 0x80 and above are below ' ' too. */
+static inline unsigned special_bytes(__m128i bytes) {
+    __m128i special = _mm_or_si128(
+        _mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')),
+        _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
+    return (unsigned)_mm_movemask_epi8(special);
+}
+
+/* Copies the plain bytes at the start of text, sixteen at a time; returns how many. Writes at most text.len bytes. */
+static inline size_t copy_plain(char *out, const unsigned char *at, size_t left) {
+    size_t done = 0;
+    for (; left - done >= 16; done += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at + done));
+        unsigned special = special_bytes(bytes);
+        _mm_storeu_si128((__m128i *)(void *)(out + done), bytes);
+        if (special) return done + (unsigned)__builtin_ctz(special);
+    }
+    /* The rest by two halves that overlap. */
+    size_t rest = left - done;
+    uint64_t first = 0, last = 0;
+    size_t half = rest >= 8 ? 8 : rest >= 4 ? 4 : 0;
+    if (half == 8) {
+        memcpy(&first, at + done, 8);
+        memcpy(&last, at + left - 8, 8);
+    } else if (half == 4) {
+        memcpy(&first, at + done, 4);
+        memcpy(&last, at + left - 4, 4);
+        first |= UINT64_C(0x2020202000000000), last |= UINT64_C(0x2020202000000000);
+    }
+    if (!half || special_bytes(_mm_set_epi64x((int64_t)last, (int64_t)first))) return done;
+    if (half == 8) {
+        memcpy(out + done, &first, 8);
+        memcpy(out + left - 8, &last, 8);
+    } else {
+        memcpy(out + done, &first, 4);
+        memcpy(out + left - 4, &last, 4);
+    }
+    return left;
+}
+#else
+static inline size_t copy_plain(char *out, const unsigned char *at, size_t left) {
+    (void)out, (void)at, (void)left;
+    return 0;
+}
+#endif
+
+/* One byte that stands for itself, one escape, or one code point or its replacement. */
+static char *put_code_point(char *out, const unsigned char **at, const unsigned char *end) {
+    unsigned char c = **at;
+    if (is_plain(c)) {
+        *out++ = (char)c;
+        (*at)++;
+    } else if (c < 0x80) {
+        out = escape_one(out, c);
+        (*at)++;
+    } else {
+        size_t len = utf8_length(*at, (size_t)(end - *at));
+        const char *from = len ? (const char *)*at : UTF8_REPLACEMENT;
+        *at += len ? len : 1;
+        for (len = len ? len : 3; len; len--) *out++ = *from++;
+    }
+    return out;
+}
+
 char *format_escaped(char *out, struct slice text) {
     const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
     while (at < end) {
-#if defined(__SSE2__)
-        while (end - at >= 16) {
-            __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
-            /* Signed comparison: bytes of 0x80 and above are below ' ' too. */
-            __m128i special = _mm_or_si128(
-                _mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')),
-                _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
-            unsigned mask = (unsigned)_mm_movemask_epi8(special);
-            _mm_storeu_si128((__m128i *)(void *)out, bytes);
-            unsigned plain = mask ? (unsigned)__builtin_ctz(mask) : 16;
-            at += plain, out += plain;
-            if (mask) break;
-        }
-        if (at == end) break;
-#endif
-        if (is_plain(*at)) {
-            *out++ = (char)*at++;
-        } else if (*at < 0x80) {
-            out = escape_one(out, *at++);
-        } else {
-            size_t len = utf8_length(at, (size_t)(end - at));
-            memcpy(out, len ? (const char *)at : UTF8_REPLACEMENT, len ? len : 3);
-            out += len ? len : 3;
-            at += len ? len : 1;
-        }
+        size_t plain = copy_plain(out, at, (size_t)(end - at));
+        at += plain, out += plain;
+        /* Where there is one thing to escape there are often more, or the end. */
+        for (unsigned i = 0; i < 8 && at < end; i++) out = put_code_point(out, &at, end);
     }
     return out;
 }

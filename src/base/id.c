@@ -46,12 +46,16 @@ struct generator {
     uint32_t epoch; /* fork_epoch when it was seeded; 0 = never */
 };
 
-static _Thread_local struct generator generator;
+static _Thread_local struct generator generator __attribute__((tls_model("initial-exec")));
 static uint32_t fork_epoch = 1; /* counts forks that led to this process; written only in a fresh child */
 static pthread_once_t watch_forks = PTHREAD_ONCE_INIT;
 
-static void forked(void) { fork_epoch++; }
-static void watch(void) { pthread_atfork(NULL, NULL, forked); }
+static void forked(void) {
+    fork_epoch++;
+}
+static void watch(void) {
+    pthread_atfork(NULL, NULL, forked);
+}
 
 static void seed(struct generator *g) {
     pthread_once(&watch_forks, watch);
@@ -65,7 +69,9 @@ static void seed(struct generator *g) {
     g->epoch = fork_epoch;
 }
 
-static inline uint64_t rotl(uint64_t x, int k) { return x << k | x >> (64 - k); }
+static inline uint64_t rotl(uint64_t x, int k) {
+    return x << k | x >> (64 - k);
+}
 
 uint64_t random_u64(void) {
     struct generator *g = &generator;
@@ -76,6 +82,13 @@ uint64_t random_u64(void) {
 }
 
 void id_random(uint8_t *id, size_t size) {
+    if (size == SPAN_ID_SIZE || size == TRACE_ID_SIZE) {
+        uint64_t words[2] = {random_u64(), size == TRACE_ID_SIZE ? random_u64() : 0};
+        while (!(words[0] | words[1])) words[0] = random_u64();
+        memcpy(id, words, 8);
+        if (size == TRACE_ID_SIZE) memcpy(id + 8, words + 1, 8);
+        return;
+    }
     do {
         for (size_t i = 0; i < size; i += 8) {
             uint64_t r = random_u64();

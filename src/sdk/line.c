@@ -43,20 +43,39 @@ static char *put_attrs(struct buf *out, char *at, const vt_attr *attrs, size_t c
     return at;
 }
 
-static char *put_time(struct line_writer *writer, char *at, int64_t ns) {
-    int64_t second = ns / NS_PER_S, ms = ns % NS_PER_S / NS_PER_MS;
-    enum { TO_SECOND = 20 };
+/* The texts of the second in which ns lies: most times of a span share it with the last one's. Returns the rest in ms.
+ */
+static unsigned find_second(struct line_writer *writer, int64_t ns) {
+    int64_t second = ns / NS_PER_S;
     if (second != writer->second || !writer->clock[0]) {
         time_format(second * NS_PER_S, 3, writer->clock);
+        writer->digits_len = (size_t)(format_int(writer->digits, second) - writer->digits);
         writer->second = second;
     }
+    return (unsigned)(ns % NS_PER_S / NS_PER_MS);
+}
+
+static inline char *put_three(char *at, unsigned value) {
+    at[0] = (char)('0' + value / 100);
+    at[1] = (char)('0' + value / 10 % 10);
+    at[2] = (char)('0' + value % 10);
+    return at + 3;
+}
+
+static char *put_time(struct line_writer *writer, char *at, int64_t ns) {
+    enum { TO_SECOND = 20 };
+    unsigned ms = find_second(writer, ns);
     memcpy(at, writer->clock, TO_SECOND);
-    at += TO_SECOND;
-    at[0] = (char)('0' + ms / 100);
-    at[1] = (char)('0' + ms / 10 % 10);
-    at[2] = (char)('0' + ms % 10);
-    at[3] = 'Z';
-    return at + 4;
+    at = put_three(at + TO_SECOND, ms);
+    *at++ = 'Z';
+    return at;
+}
+
+static char *put_unix_ms(struct line_writer *writer, char *at, int64_t ns) {
+    if (ns < NS_PER_S) return format_int(at, ns / NS_PER_MS);
+    unsigned ms = find_second(writer, ns);
+    memcpy(at, writer->digits, sizeof writer->digits); /* a constant number of bytes: room is there */
+    return put_three(at + writer->digits_len, ms);
 }
 
 static char *put_id(char *at, const uint8_t *id, size_t size) {
@@ -109,7 +128,7 @@ static char *put_resource(struct line_writer *writer, struct buf *out, char *at,
     return at + writer->head.len;
 }
 
-static char *put_events(struct buf *out, char *at, const vt_finished *span) {
+static char *put_events(struct line_writer *writer, struct buf *out, char *at, const vt_finished *span) {
     at = PUT(at, ",\"events\":[");
     for (uint32_t i = 0; i < span->event_count; i++) {
         const vt_event *event = &span->events[i];
@@ -118,7 +137,7 @@ static char *put_events(struct buf *out, char *at, const vt_finished *span) {
         at = PUT(at, "{\"name\":");
         at = put_quoted(at, event->name, event->name_size);
         at = PUT(at, ",\"timestamp\":");
-        at = format_int(at, event->time_ns / NS_PER_MS);
+        at = put_unix_ms(writer, at, event->time_ns);
         if (event->attr_count) {
             at = PUT(at, ",\"attributes\":{");
             if (!(at = put_attrs(out, at, event->attrs, event->attr_count))) return NULL;
@@ -179,7 +198,7 @@ void line_put(struct line_writer *writer, struct buf *out, const vt_attr *resour
         at[-1] = '}';
     else
         at -= sizeof ",\"attributes\":{" - 1; /* nothing to say */
-    if (span->event_count && !(at = put_events(out, at, span))) goto out;
+    if (span->event_count && !(at = put_events(writer, out, at, span))) goto out;
     *at++ = '}';
     *at++ = '\n';
     out->len = (size_t)(at - out->ptr);

@@ -12,6 +12,8 @@ struct line_writer {
     uint64_t key_sizes;      /* bit n: the resource has a key of n bytes (from 63 up: bit 63) */
     int64_t second;          /* whose text stands in clock */
     char clock[32];          /* "2026-11-23T18:59:51." */
+    char digits[32];         /* the same as a number */
+    size_t digits_len;
 };
 
 void line_writer_free(struct line_writer *writer);

@@ -54,10 +54,8 @@ static inline void read_attr(const char *at, const struct item *item, vt_attr *a
         memcpy(&attr->value, value, sizeof attr->value);
 }
 
-/* Equal lengths and equal ends are rare enough among different keys to make this cheap. */
-static inline bool same_key(const vt_attr *a, const vt_attr *b) {
-    return a->key_size == b->key_size && a->key[a->key_size - 1] == b->key[b->key_size - 1] &&
-           memcmp(a->key, b->key, a->key_size) == 0;
+static bool same_key(const vt_attr *a, const vt_attr *b) {
+    return a->key_size == b->key_size && memcmp(a->key, b->key, a->key_size) == 0;
 }
 
 /* Drops attributes that a later one repeats; few are, so moving the rest up is cheap. */
@@ -69,6 +67,20 @@ static uint32_t drop_repeated(vt_attr *attrs, uint32_t count) {
         if (!again) attrs[kept++] = attrs[i];
     }
     return kept;
+}
+
+/* False when no key can be there twice: tells by a byte that differs for most keys. */
+static bool may_repeat(const vt_attr *attrs, uint32_t count) {
+    uint64_t seen[4] = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        const char *key = attrs[i].key;
+        size_t size = attrs[i].key_size;
+        uint8_t mark = (uint8_t)(size * 7 + (uint8_t)key[size - 1] * 5u + (uint8_t)key[size / 2] * 31u);
+        uint64_t bit = UINT64_C(1) << (mark & 63);
+        if (seen[mark >> 6] & bit) return true;
+        seen[mark >> 6] |= bit;
+    }
+    return false;
 }
 
 void record_view(const struct record *record, const char *data, struct view_room *room, vt_finished *view) {
@@ -115,7 +127,7 @@ void record_view(const struct record *record, const char *data, struct view_room
         at += item_size(&item);
     }
     view->attrs = attrs;
-    view->attr_count = drop_repeated(attrs, attr_count);
+    view->attr_count = may_repeat(attrs, attr_count) ? drop_repeated(attrs, attr_count) : attr_count;
     view->events = events;
     view->event_count = event_count;
     room->attr_count += (size_t)record->attr_count + record->event_attr_count;

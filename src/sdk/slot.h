@@ -51,9 +51,10 @@ static inline struct span *slot_at(char *chunk, uint32_t number) {
 /* The open span that a handle names, or NULL. Any value may be asked for. */
 static inline struct span *slot_find(const void *handle_in) {
     uintptr_t handle = (uintptr_t)handle_in;
+    if (!handle) return NULL;
     uint32_t number = (uint32_t)(handle & (SLOT_MAX - 1));
     char *chunk = atomic_load_explicit(&slot_chunks[number / SLOT_CHUNK], memory_order_acquire);
-    if (__builtin_expect(!handle || !chunk, 0)) return NULL;
+    if (__builtin_expect(!chunk, 0)) return NULL;
     struct span *span = slot_at(chunk, number);
     return atomic_load_explicit(&span->handle, memory_order_relaxed) == handle ? span : NULL;
 }

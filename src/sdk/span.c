@@ -4,6 +4,7 @@
 
 #include "base/id.h"
 #include "sdk/carried.h"
+#include "sdk/copy.h"
 #include "sdk/pipeline.h"
 
 enum {
@@ -126,6 +127,27 @@ void span_put_number(struct span *span, const struct limits *limits, enum item_t
     admitted(span, tag);
 }
 
+static inline int64_t time_within(const struct span *span) {
+    return span->record.start_ns + clock_elapsed_ns(span->start);
+}
+
+/* As put_text_fast, of an event's name. */
+static inline bool put_event_fast(struct span *span, const struct limits *limits, const char *name) {
+    struct record *record = &span->record;
+    if (record->event_count >= limits->max_events) return false;
+    char *head = span->data + record->data_size, *end = span->data + span->capacity - 8;
+    if (end - head < ITEM_MIN_ROOM) return false;
+    char *from = head + sizeof(struct item), *name_end = copy_text(from, end, name);
+    if (!name_end || name_end - from > NAME_MAX_BYTES) return false;
+    struct item item = {ITEM_EVENT, VT_INT, (uint16_t)(name_end - from), 0};
+    int64_t now_ns = time_within(span);
+    memcpy(head, &item, sizeof item);
+    memcpy(name_end + 1, &now_ns, 8);
+    record->data_size += (uint32_t)(name_end + 9 - head);
+    record->event_count++;
+    return true;
+}
+
 bool span_put_event(struct span *span, const struct limits *limits, struct slice name) {
     name = utf8_cut(name, NAME_MAX_BYTES);
     size_t size = sizeof(struct item) + name.len + 1 + 8;
@@ -136,10 +158,49 @@ bool span_put_event(struct span *span, const struct limits *limits, struct slice
         if (self) thread_count(self, COUNT_DROPPED_EVENTS, 1);
         return false;
     }
-    int64_t now_ns = span->record.start_ns + clock_elapsed_ns(span->start);
+    int64_t now_ns = time_within(span);
     memcpy(put_head(at, ITEM_EVENT, VT_INT, name, 0), &now_ns, 8);
     span->record.data_size += (uint32_t)size;
     span->record.event_count++;
+    return true;
+}
+
+/* The usual case of an attribute in one pass over its texts: nothing to redact, cut, replace or make room for. False:
+ * it was not that case, and nothing was put. */
+static inline bool put_text_fast(struct span *span, const struct limits *limits, enum item_tag tag, const char *key,
+                                 const char *value) {
+    struct record *record = &span->record;
+    if (limits->redact || span->distinct || record->attr_count >= limits->max_attributes) return false;
+    char *head = span->data + record->data_size, *end = span->data + span->capacity;
+    if (end - head < ITEM_MIN_ROOM) return false;
+    char *from = head + sizeof(struct item), *key_end = copy_text(from, end, key);
+    if (!key_end) return false;
+    char *value_end = copy_text(key_end + 1, end, value);
+    if (!value_end) return false;
+    size_t key_len = (size_t)(key_end - from), value_len = (size_t)(value_end - key_end - 1);
+    if (key_len - 1 >= NAME_MAX_BYTES || value_len > limits->max_value_bytes) return false;
+    struct item item = {(uint8_t)tag, VT_STRING, (uint16_t)key_len, (uint32_t)value_len};
+    memcpy(head, &item, sizeof item);
+    record->data_size += (uint32_t)(value_end + 1 - head);
+    admitted(span, tag);
+    return true;
+}
+
+static inline bool put_number_fast(struct span *span, const struct limits *limits, const char *key, uint8_t type,
+                                   const void *eight_bytes) {
+    struct record *record = &span->record;
+    if (span->distinct || record->attr_count >= limits->max_attributes) return false;
+    char *head = span->data + record->data_size, *end = span->data + span->capacity - 8;
+    if (end - head < ITEM_MIN_ROOM) return false;
+    char *from = head + sizeof(struct item), *key_end = copy_text(from, end, key);
+    if (!key_end) return false;
+    size_t key_len = (size_t)(key_end - from);
+    if (key_len - 1 >= NAME_MAX_BYTES) return false;
+    struct item item = {ITEM_ATTR, type, (uint16_t)key_len, 0};
+    memcpy(head, &item, sizeof item);
+    memcpy(key_end + 1, eight_bytes, 8);
+    record->data_size += (uint32_t)(key_end + 9 - head);
+    record->attr_count++;
     return true;
 }
 
@@ -257,7 +318,7 @@ void vt_span_end(vt_span *handle) {
         const struct limits *limits = limits_now();
         if (span->chat && !span->record.failed && limits) span_put_event(span, limits, SLICE("chat.turn.complete"));
         struct record *record = &span->record;
-        record->end_ns = record->start_ns + clock_elapsed_ns(span->start);
+        record->end_ns = time_within(span);
         record->size = record_round(sizeof *record + record->data_size);
         pipeline_push(self, record, span->data);
         if (span->data != span->inside) thread_spare_give(self, span->data, span->capacity);
@@ -287,14 +348,14 @@ void vt_span_error(vt_span *handle, const char *message) {
 void vt_span_set_str(vt_span *handle, const char *key, const char *value) {
     struct span *span = span_recording(handle);
     const struct limits *limits = limits_now();
-    if (!span || !limits || !key || !value || !*key) return;
+    if (!span || !limits || !key || !value || put_text_fast(span, limits, ITEM_ATTR, key, value) || !*key) return;
     span_put_text(span, limits, ITEM_ATTR, slice_of(key), span_redacted(limits, key, slice_of(value)));
 }
 
-static void set_number(vt_span *handle, const char *key, uint8_t type, const void *eight_bytes) {
+static inline void set_number(vt_span *handle, const char *key, uint8_t type, const void *eight_bytes) {
     struct span *span = span_recording(handle);
     const struct limits *limits = limits_now();
-    if (!span || !limits || !key || !*key) return;
+    if (!span || !limits || !key || put_number_fast(span, limits, key, type, eight_bytes) || !*key) return;
     span_put_number(span, limits, ITEM_ATTR, slice_of(key), type, eight_bytes);
 }
 
@@ -311,6 +372,8 @@ void vt_span_set_bool(vt_span *handle, const char *key, bool value) {
 
 static void put_attr(struct span *span, const struct limits *limits, enum item_tag tag, const vt_attr *attr) {
     if (!attr->key) return;
+    bool plain = attr->type == VT_STRING && attr->value.string && !attr->key_size && !attr->value_size;
+    if (plain && put_text_fast(span, limits, tag, attr->key, attr->value.string)) return;
     struct slice key = slice_make(attr->key, attr->key_size ? attr->key_size : strlen(attr->key));
     if (!key.len) return;
     if (attr->type == VT_STRING) {
@@ -334,7 +397,9 @@ void vt_span_set_attrs(vt_span *handle, const vt_attr *attrs, size_t count) {
 void vt_span_event(vt_span *handle, const char *name, const vt_attr *attrs, size_t count) {
     struct span *span = span_recording(handle);
     const struct limits *limits = limits_now();
-    if (!span || !limits || !name || !*name || !span_put_event(span, limits, slice_of(name)) || !attrs) return;
+    if (!span || !limits || !name || !*name) return;
+    if (!put_event_fast(span, limits, name) && !span_put_event(span, limits, slice_of(name))) return;
+    if (!attrs) return;
     for (size_t i = 0; i < count; i++) {
         if (i < limits->max_attributes)
             put_attr(span, limits, ITEM_EVENT_ATTR, &attrs[i]);
