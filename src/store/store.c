@@ -1,0 +1,376 @@
+/* The write path: queue, writer thread, WAL, memtable, sealing. And the life of the whole. */
+#include "store/store_internal.h"
+
+#include "base/log.h"
+#include "base/timestamp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum {
+    SEAL_ROWS = 65536,
+    SEAL_BYTES = 24 << 20,
+    SEAL_AFTER_MS = 30000,
+    QUEUE_BATCHES = 1024,
+    QUEUE_BYTES = 32 << 20,
+    GROUP_MAX = 256,            /* batches that one sync serves at most */
+    FREE_BYTES_MIN = 8 << 20,   /* less free space than this and new spans are refused */
+    DISK_PROBE_MS = 1000
+};
+
+struct pending {
+    struct pending *next;
+    struct buf payload;
+    struct batch *batch;
+    store_done *done;
+    void *ctx;
+};
+
+static void default_options(struct store_options *o) {
+    if (!o->seal_rows) o->seal_rows = SEAL_ROWS;
+    if (!o->seal_bytes) o->seal_bytes = SEAL_BYTES;
+    if (!o->seal_after_ms) o->seal_after_ms = SEAL_AFTER_MS;
+    if (!o->queue_batches) o->queue_batches = QUEUE_BATCHES;
+    if (!o->queue_bytes) o->queue_bytes = QUEUE_BYTES;
+}
+
+/* ---- in ---- */
+
+static void pending_free(struct pending *p) {
+    buf_free(&p->payload);
+    batch_unref(p->batch);
+    free(p);
+}
+
+int store_append(struct store *s, struct batch *batch, store_done *done, void *ctx, struct error *err) {
+    if (s->options.read_only) return error_set(err, VT_EUNSUPPORTED, "the store was opened for reading only");
+    struct pending *p = calloc(1, sizeof *p);
+    if (!p) return error_set(err, VT_ENOMEM, "no memory for a batch");
+    batch_encode(batch, &p->payload);
+    if (p->payload.failed || p->payload.len > WAL_RECORD_MAX) {
+        buf_free(&p->payload);
+        free(p);
+        return error_set(err, VT_ENOMEM, "no memory for a batch of %u spans", batch->count);
+    }
+    p->batch = batch_ref(batch);
+    p->done = done;
+    p->ctx = ctx;
+    int code = 0;
+    pthread_mutex_lock(&s->queue_lock);
+    if (s->stop) code = error_set(err, VT_ECANCELLED, "the store is closing");
+    else if (atomic_load(&s->disk_full)) code = error_set(err, VT_EFULL, "the disk of %s is full", s->dir);
+    else if (s->queued >= s->options.queue_batches || (s->queued && s->queued_bytes + p->payload.len > s->options.queue_bytes))
+        code = error_set(err, VT_EFULL, "%u batches wait to be written", s->queued);
+    if (!code) {
+        *s->queue_tail = p;
+        s->queue_tail = &p->next;
+        s->queued++;
+        s->queued_bytes += p->payload.len;
+        pthread_cond_signal(&s->queue_wake);
+    } else {
+        s->refused++;
+    }
+    pthread_mutex_unlock(&s->queue_lock);
+    if (code) {
+        pending_free(p);
+        if (err && code == VT_EFULL) error_hint(err, "send it again later; see `vitrine doctor` and the free space of the data directory");
+    }
+    return code;
+}
+
+struct waiter {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool done;
+    int code;
+};
+
+static void wake_waiter(void *ctx, int code) {
+    struct waiter *w = ctx;
+    pthread_mutex_lock(&w->lock);
+    w->done = true;
+    w->code = code;
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+}
+
+int store_append_wait(struct store *s, struct batch *batch, struct error *err) {
+    struct waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+    int code = store_append(s, batch, wake_waiter, &w, err);
+    if (code) return code;
+    pthread_mutex_lock(&w.lock);
+    while (!w.done) pthread_cond_wait(&w.wake, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    return w.code ? error_set(err, w.code, "the batch was not written: %s", w.code == VT_EFULL ? "disk full" : "write failed") : 0;
+}
+
+/* ---- the writer ---- */
+
+static struct pending *take_queue(struct store *s, struct pending **list) {
+    int64_t until = time_monotonic_ns() + (int64_t)100 * NS_PER_MS;
+    struct timespec deadline = {until / NS_PER_S, until % NS_PER_S};
+    pthread_mutex_lock(&s->queue_lock);
+    if (!s->queue && !s->stop && !s->seal_wanted) pthread_cond_timedwait(&s->queue_wake, &s->queue_lock, &deadline);
+    *list = s->queue;
+    struct pending *last = *list;
+    for (uint32_t n = 1; last && last->next && n < GROUP_MAX; n++) last = last->next;
+    s->queue = last ? last->next : NULL;
+    if (!s->queue) s->queue_tail = &s->queue;
+    if (last) last->next = NULL;
+    for (struct pending *p = *list; p; p = p->next) s->queued--, s->queued_bytes -= p->payload.len;
+    pthread_mutex_unlock(&s->queue_lock);
+    return *list;
+}
+
+static bool disk_has_room(struct store *s) {
+    struct statvfs fs;
+    return statvfs(s->dir, &fs) || (uint64_t)fs.f_bavail * fs.f_frsize > FREE_BYTES_MIN;
+}
+
+static void note_disk(struct store *s, bool full) {
+    if (atomic_exchange(&s->disk_full, full) == full) return;
+    if (full) log_error("the disk of %s is full: new spans are refused until there is room, queries go on", s->dir);
+    else log_info("the disk of %s has room again: new spans are taken", s->dir);
+}
+
+static int write_group(struct store *s, struct pending *list, struct error *err) {
+    struct slice payloads[GROUP_MAX];
+    uint32_t count = 0;
+    for (struct pending *p = list; p; p = p->next) payloads[count++] = buf_slice(&p->payload);
+    int code = wal_append(&s->wal, payloads, count, err);
+    if (!code && !s->options.async_durability && !(code = wal_sync(&s->wal, err))) s->fsyncs++;
+    return code;
+}
+
+static void finish_group(struct store *s, struct pending *list, int code) {
+    struct error err = {0};
+    for (struct pending *p = list, *next; p; p = next) {
+        next = p->next;
+        int own = code ? code : memtable_add(s->active, buf_slice(&p->payload), &err);
+        if (!own) {
+            s->appended += p->batch->count;
+            s->batches++;
+            if (s->watch) s->watch(s->watch_ctx, p->batch);
+        } else if (!code) {
+            log_error("%s", err.message);
+        }
+        if (p->done) p->done(p->ctx, own);
+        pending_free(p);
+    }
+}
+
+/* Gives the full memtable to the sealer and starts a new one. */
+static void rotate(struct store *s) {
+    struct error err = {0};
+    struct wal wal;
+    struct memtable *fresh = memtable_new(s->wal.number + 1);
+    int code = fresh ? wal_create(&wal, s->wal_dir, s->wal.number + 1, &err) : error_set(&err, VT_ENOMEM, "no memory for a memtable");
+    if (code) {
+        log_error("sealing waits: %s", err.message);
+        memtable_unref(fresh);
+        return;
+    }
+    if (wal_sync(&s->wal, &err)) log_error("%s", err.message);
+    wal_close(&s->wal);
+    s->wal = wal;
+    pthread_mutex_lock(&s->lock);
+    s->sealing[s->sealing_count++] = s->active;
+    s->active = fresh;
+    s->active_since_ns = time_monotonic_ns();
+    pthread_cond_signal(&s->sealer_wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static bool seal_is_due(struct store *s) {
+    uint32_t rows = memtable_rows(s->active);
+    bool wanted, room;
+    pthread_mutex_lock(&s->queue_lock);
+    wanted = s->seal_wanted;
+    s->seal_wanted = false;
+    pthread_mutex_unlock(&s->queue_lock);
+    pthread_mutex_lock(&s->lock);
+    room = s->sealing_count < SEALING_MAX;
+    pthread_mutex_unlock(&s->lock);
+    if (!rows || !room) return false;
+    return wanted || rows >= s->options.seal_rows || memtable_bytes(s->active) >= s->options.seal_bytes ||
+           time_monotonic_ns() - s->active_since_ns > (int64_t)s->options.seal_after_ms * NS_PER_MS;
+}
+
+/* A sealer that cannot keep up holds the writer, and so the queue, and so the senders: memory stays bounded. */
+static void wait_for_sealer(struct store *s) {
+    pthread_mutex_lock(&s->lock);
+    while (s->sealing_count == SEALING_MAX && memtable_bytes(s->active) >= 2 * s->options.seal_bytes && !s->sealer_stuck)
+        pthread_cond_wait(&s->sealed, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void *write_loop(void *ctx) {
+    struct store *s = ctx;
+    int64_t probed_ns = 0;
+    struct pending *list;
+    for (;;) {
+        bool any = take_queue(s, &list) != NULL;
+        if (any) {
+            struct error err = {0};
+            int code = write_group(s, list, &err);
+            if (code) log_error("%s", err.message);
+            note_disk(s, code == VT_EFULL || (atomic_load(&s->disk_full) && code));
+            finish_group(s, list, code);
+        }
+        if (time_monotonic_ns() - probed_ns > (int64_t)DISK_PROBE_MS * NS_PER_MS) {
+            probed_ns = time_monotonic_ns();
+            note_disk(s, !disk_has_room(s));
+        }
+        if (seal_is_due(s)) rotate(s);
+        wait_for_sealer(s);
+        pthread_mutex_lock(&s->queue_lock);
+        bool end = s->stop && !s->queue;
+        pthread_mutex_unlock(&s->queue_lock);
+        if (end) break;
+    }
+    struct error err = {0};
+    if (wal_sync(&s->wal, &err)) log_error("%s", err.message);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static int make_dir(const char *path, struct error *err) {
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) return 0;
+    return error_set(err, VT_EIO, "%s cannot be made: %s", path, strerror(errno));
+}
+
+static int lock_dir(struct store *s, struct error *err) {
+    char path[600];
+    snprintf(path, sizeof path, "%s/LOCK", s->dir);
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0) return error_set(err, VT_EIO, "%s: %s", path, strerror(errno));
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0) return 0;
+    int code = error_set(err, VT_EIO, "%s is in use by another vitrine", s->dir);
+    error_hint(err, "ask that one over HTTP (--url), or stop it first");
+    return code;
+}
+
+static int add_payload(void *ctx, struct slice payload, struct error *err) { return memtable_add(ctx, payload, err); }
+
+/* Every WAL file that is left becomes a memtable; the last one goes on being written. */
+static int recover_wals(struct store *s, struct error *err) {
+    uint64_t *numbers;
+    int count = wal_list(s->wal_dir, &numbers, err), code = count < 0 ? count : 0;
+    uint64_t sealed = catalog_last_wal(s->catalog), next = sealed + 1;
+    for (int i = 0; i < count && !code; i++) {
+        struct wal wal;
+        if (numbers[i] >= next) next = numbers[i] + 1;
+        if (numbers[i] <= sealed) { /* its spans are in a segment: only the unlink was missed */
+            char path[600];
+            snprintf(path, sizeof path, "%s/%020llu.wal", s->wal_dir, (unsigned long long)numbers[i]);
+            if (!s->options.read_only) unlink(path);
+            continue;
+        }
+        struct memtable *m = memtable_new(numbers[i]);
+        if (!m) code = error_set(err, VT_ENOMEM, "no memory for a memtable");
+        if (!code) code = wal_recover(&wal, s->wal_dir, numbers[i], s->options.read_only, add_payload, m, err);
+        if (code) {
+            memtable_unref(m);
+            break;
+        }
+        wal_close(&wal);
+        if (!memtable_rows(m)) {
+            memtable_unref(m);
+            if (!s->options.read_only) unlink(wal.path);
+        } else if (s->sealing_count < SEALING_MAX) {
+            log_info("%u spans found in %s", memtable_rows(m), wal.path);
+            s->sealing[s->sealing_count++] = m;
+        } else {
+            struct error seal_err = {0};
+            if (s->options.read_only || seal_memtable(s, m, &seal_err)) code = error_set(err, VT_EIO, "too many WAL files: %s", seal_err.message);
+            memtable_unref(m);
+        }
+    }
+    free(numbers);
+    if (code) return code;
+    if (!(s->active = memtable_new(next))) return error_set(err, VT_ENOMEM, "no memory for a memtable");
+    s->active_since_ns = time_monotonic_ns();
+    return s->options.read_only ? 0 : wal_create(&s->wal, s->wal_dir, next, err);
+}
+
+static int start_threads(struct store *s, struct error *err) {
+    s->writer_runs = pthread_create(&s->writer, NULL, write_loop, s) == 0;
+    s->sealer_runs = s->writer_runs && pthread_create(&s->sealer, NULL, seal_loop, s) == 0;
+    return s->sealer_runs ? 0 : error_set(err, VT_ENOMEM, "no thread for the store");
+}
+
+int store_open(struct store **out, const struct store_options *options, struct error *err) {
+    struct store *s = calloc(1, sizeof *s);
+    *out = NULL;
+    if (!s) return error_set(err, VT_ENOMEM, "no memory for the store");
+    s->options = *options;
+    default_options(&s->options);
+    s->lock_fd = s->wal.fd = -1;
+    s->queue_tail = &s->queue;
+    snprintf(s->dir, sizeof s->dir, "%s", options->dir);
+    snprintf(s->wal_dir, sizeof s->wal_dir, "%s/wal", options->dir);
+    snprintf(s->spans_dir, sizeof s->spans_dir, "%s/spans", options->dir);
+    snprintf(s->catalog_path, sizeof s->catalog_path, "%s/catalog.sqlite", options->dir);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&s->queue_lock, NULL);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->queue_wake, &clock);
+    pthread_cond_init(&s->sealer_wake, &clock);
+    pthread_cond_init(&s->sealed, NULL);
+    pthread_condattr_destroy(&clock);
+    int code = s->options.read_only ? 0 : make_dir(s->dir, err);
+    if (!code && !s->options.read_only && !(code = lock_dir(s, err)) && !(code = make_dir(s->wal_dir, err))) code = make_dir(s->spans_dir, err);
+    if (!code) code = catalog_open(&s->catalog, s->catalog_path, s->options.read_only, err);
+    if (!code) code = load_segments(s, err);
+    if (!code) code = recover_wals(s, err);
+    if (!code && !s->options.read_only) code = start_threads(s, err);
+    if (code) {
+        store_close(s);
+        return code;
+    }
+    *out = s;
+    return 0;
+}
+
+void store_close(struct store *s) {
+    if (!s) return;
+    pthread_mutex_lock(&s->queue_lock);
+    s->stop = true;
+    pthread_cond_broadcast(&s->queue_wake);
+    pthread_mutex_unlock(&s->queue_lock);
+    if (s->writer_runs) pthread_join(s->writer, NULL);
+    pthread_mutex_lock(&s->lock);
+    s->sealer_stop = true;
+    pthread_cond_broadcast(&s->sealer_wake);
+    pthread_mutex_unlock(&s->lock);
+    if (s->sealer_runs) pthread_join(s->sealer, NULL);
+    wal_close(&s->wal);
+    for (uint32_t i = 0; i < s->segment_count; i++) segment_unref(s->segments[i]);
+    free(s->segments);
+    for (uint32_t i = 0; i < s->sealing_count; i++) memtable_unref(s->sealing[i]);
+    memtable_unref(s->active);
+    catalog_close(s->catalog);
+    if (s->lock_fd >= 0) close(s->lock_fd);
+    pthread_cond_destroy(&s->queue_wake);
+    pthread_cond_destroy(&s->sealer_wake);
+    pthread_cond_destroy(&s->sealed);
+    pthread_mutex_destroy(&s->queue_lock);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+void store_set_watch(struct store *s, store_watch *watch, void *ctx) {
+    s->watch = watch;
+    s->watch_ctx = ctx;
+}
+
+const char *store_catalog_path(const struct store *s) { return s->catalog_path; }
