@@ -25,6 +25,7 @@ void batch_unref(struct batch *batch) {
     if (!batch || __atomic_sub_fetch(&batch->references, 1, __ATOMIC_ACQ_REL) > 0) return;
     arena_free(&batch->arena);
     for (size_t i = 0; i < sizeof batch->kept / sizeof *batch->kept; i++) buf_free(&batch->kept[i]);
+    buf_free(&batch->scratch);
     free(batch->spans);
     free(batch);
 }

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "span/raw.h"
 #include "span/span.h"
 
 enum { BATCH_SPANS_MAX = 65536, BATCH_BYTES_MAX = 256 << 20 };
@@ -14,6 +15,13 @@ enum { BATCH_SPANS_MAX = 65536, BATCH_BYTES_MAX = 256 << 20 };
 struct rejection {
     uint32_t position; /* 1-based: line of a log, or ordinal of the span in an OTLP request */
     struct slice message;
+};
+
+/* What normalise keeps of the last resource, since the next span's is mostly the same. */
+struct batch_resource {
+    struct raw_resource raw;
+    const struct attr *attrs; /* copy of raw.attrs; NULL = nothing kept yet */
+    struct slice json, service, project;
 };
 
 enum { REJECTIONS_KEPT = 20 }; /* the count goes on, the texts stop */
@@ -26,7 +34,10 @@ struct batch {
     uint32_t rejection_count; /* ≤ REJECTIONS_KEPT */
     struct rejection rejections[REJECTIONS_KEPT];
     struct buf kept[2]; /* buffers that spans borrow texts from; see batch_keep */
-    int references;     /* use batch_ref and batch_unref (atomic) */
+    int64_t now_ns;          /* when normalise first looked; 0 = not yet */
+    struct buf scratch;      /* normalise's own, kept from span to span */
+    struct batch_resource resource;
+    int references; /* use batch_ref and batch_unref (atomic) */
 };
 
 struct batch *batch_new(void); /* one reference; NULL when memory ran out */

@@ -6,8 +6,9 @@
 #include "span/batch.h"
 #include "span/raw.h"
 
-/* Adds `raw` to the batch in canonical form. What has no meaning (no ids, end before start by more than clock skew allows,
- * …) is counted with batch_reject under `position` and VT_EINVAL is returned; the batch stays usable.
+/* Adds `raw` to the batch in canonical form; all texts are copied into the batch's arena. What has no meaning (an id of zeros,
+ * a start of 0, a time more than a day in the future) is counted with batch_reject under `position` and VT_EINVAL is returned;
+ * the batch stays usable. An end before the start becomes a duration of 0 and the attribute vitrine.end_before_start_ms.
  * Only VT_ENOMEM and VT_ELIMIT mean that going on is of no use. Any thread (batch belongs to the caller). */
 int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position);
 
