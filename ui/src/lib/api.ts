@@ -1,0 +1,97 @@
+// All talk with the server: one `request` with time-out, cancellation and errors that say what to do.
+
+import type { Facets, Overview, QueryRequest, QueryResult, SqlResult, Thread, ThreadRow, Trace, TracePage, UserRow } from './types'
+import { readPref, writePref } from './prefs'
+
+export class ApiError extends Error {
+  constructor(readonly status: number, readonly code: string, message: string, readonly hint?: string, readonly column?: number) {
+    super(message)
+  }
+  get gone() { return this.status === 0 }
+  get denied() { return this.status === 401 || this.status === 403 }
+  get missing() { return this.status === 404 || this.status === 405 || this.status === 501 }
+}
+
+const listeners = new Set<(error: ApiError | null) => void>()
+let lastTrouble: ApiError | null = null
+
+/* Tells of the server being unreachable or asking for a key, and of its coming back (null). */
+export function onTrouble(listener: (error: ApiError | null) => void) {
+  listeners.add(listener)
+  return () => { listeners.delete(listener) }
+}
+function report(error: ApiError | null) {
+  if (error === lastTrouble || (error && lastTrouble?.status === error.status)) return
+  lastTrouble = error
+  listeners.forEach(listener => listener(error))
+}
+
+export function accessKey() { return readPref('key', '') }
+export function setAccessKey(key: string) { writePref('key', key) }
+
+function errorOf(status: number, text: string): ApiError {
+  try {
+    const { error } = JSON.parse(text)
+    return new ApiError(status, error.code ?? '', error.message ?? text, error.hint, error.column)
+  } catch {
+    return new ApiError(status, '', text.trim().slice(0, 300) || `The server answered ${status}.`)
+  }
+}
+
+export async function request<T>(path: string, options: { method?: string; body?: unknown; signal?: AbortSignal } = {}): Promise<T> {
+  const headers: Record<string, string> = { accept: 'application/json' }
+  if (options.body !== undefined) headers['content-type'] = 'application/json'
+  if (accessKey()) headers.authorization = `Bearer ${accessKey()}`
+  let response: Response, text: string
+  try {
+    response = await fetch(path, {
+      method: options.method ?? (options.body === undefined ? 'GET' : 'POST'), headers, signal: options.signal,
+      body: options.body === undefined ? undefined : JSON.stringify(options.body),
+    })
+    text = await response.text()
+  } catch (e) {
+    if (options.signal?.aborted) throw e
+    const error = new ApiError(0, 'unreachable', 'The server does not answer.', 'Is `vitrine serve` running? The page tries again by itself.')
+    report(error)
+    throw error
+  }
+  if (!response.ok) {
+    const error = errorOf(response.status, text)
+    report(error.status === 401 ? error : null)
+    throw error
+  }
+  report(null)
+  return (text ? JSON.parse(text) : {}) as T
+}
+
+export function query(params: Record<string, string | number | boolean | undefined | null>) {
+  const out = new URLSearchParams()
+  for (const [key, value] of Object.entries(params)) if (value !== undefined && value !== null && value !== '') out.set(key, String(value))
+  const text = out.toString()
+  return text ? '?' + text : ''
+}
+
+export interface Scope { from: string | number; to: string | number; q?: string }
+
+export const api = {
+  traces: (scope: Scope & { limit?: number; cursor?: string }, signal?: AbortSignal) =>
+    request<TracePage>('/api/v1/traces' + query({ ...scope }), { signal }),
+  trace: (id: string, signal?: AbortSignal) => request<Trace>('/api/v1/traces/' + encodeURIComponent(id), { signal }),
+  aggregate: (body: QueryRequest, signal?: AbortSignal) => request<QueryResult>('/api/v1/query', { body, signal }),
+  overview: (scope: Scope & { interval?: string; compare?: number }, signal?: AbortSignal) => request<Overview>('/api/v1/overview' + query({ ...scope }), { signal }),
+  facets: (scope: Scope & { fields?: string; limit?: number }, signal?: AbortSignal) => request<Facets>('/api/v1/facets' + query({ ...scope }), { signal }),
+  threads: (scope: Scope & { sort?: string; limit?: number; cursor?: string }, signal?: AbortSignal) =>
+    request<{ threads: ThreadRow[]; next?: string }>('/api/v1/threads' + query({ ...scope }), { signal }),
+  thread: (id: string, signal?: AbortSignal) => request<Thread>('/api/v1/threads/' + encodeURIComponent(id), { signal }),
+  users: (scope: Scope & { sort?: string; limit?: number }, signal?: AbortSignal) => request<{ users: UserRow[] }>('/api/v1/users' + query({ ...scope }), { signal }),
+  sql: (sql: string, signal?: AbortSignal) => request<SqlResult>('/api/v1/sql', { body: { sql, limit: 10_000 }, signal }),
+  score: (body: { trace_id: string; span_id?: string; name: string; value: number; comment?: string }) => request('/api/v1/scores', { body }),
+}
+
+/* WebSockets carry no headers: the key travels as a subprotocol, so that it does not end in access logs. */
+export function openLive(q: string) {
+  const url = new URL('/api/v1/live' + query({ q }), location.href)
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
+  const key = accessKey()
+  return key ? new WebSocket(url, ['vitrine.live', 'key.' + key]) : new WebSocket(url)
+}

@@ -1,0 +1,152 @@
+// The questions that pages ask of POST /api/v1/query, in one place, and their answers in the form that charts take.
+
+import { api } from './api'
+import { both } from './filter'
+import type { Overview, Point, QueryRequest, Series } from './types'
+import type { Bucket } from '../parts/histogram'
+import type { Line } from '../parts/chart'
+import type { ScatterPoint } from '../parts/scatter'
+import { count, duration, percent, usd } from './format'
+
+export type Window = { from: number; to: number; q?: string }
+type Step = { text: string; ms: number }
+
+/* All series of an answer on one time grid, gaps as null. */
+export function grid(series: Series[], window: Window, step: number): { times: number[]; rows: Map<Series, Map<number, Point>> } {
+  const set = new Set<number>()
+  for (const s of series) for (const p of s.points) if (p[0] !== null) set.add(p[0])
+  const known = [...set].sort((a, b) => a - b)
+  const first = known[0] ?? Math.ceil(window.from / step) * step
+  const start = first - Math.floor((first - window.from) / step) * step
+  const times: number[] = []
+  for (let t = start; t <= window.to && times.length < 5000; t += step) times.push(t)
+  const rows = new Map(series.map(s => [s, new Map(s.points.map(p => [p[0] as number, p]))]))
+  return { times, rows }
+}
+export function column(series: Series, g: ReturnType<typeof grid>, index: number, gap: number | null = null): (number | null)[] {
+  const rows = g.rows.get(series)!
+  return g.times.map(t => rows.get(t)?.[index + 1] ?? gap)
+}
+export const value = (series: Series | undefined, index: number): number | undefined => (series?.points[0]?.[index + 1] ?? undefined) as number | undefined
+
+export function ask(window: Window, body: Omit<QueryRequest, 'from' | 'to'>, signal?: AbortSignal) {
+  return api.aggregate({ from: window.from, to: window.to, ...body, where: both(window.q, body.where) || undefined }, signal)
+}
+
+export interface Facet { field: string; name: string; more?: boolean; values: { value: string; count: number }[] }
+const facetNames: Record<string, string> = { status: 'Status', kind: 'Kind of work', model: 'Model', provider: 'Provider', operation: 'Operation', service: 'Service', user_id: 'User', user: 'User', finish_reason: 'Finish reason' }
+/* The name that filters use for it. */
+const filterNames: Record<string, string> = { user_id: 'user', thread_id: 'thread', turn_id: 'turn' }
+
+export async function facets(scope: Window, signal: AbortSignal): Promise<Facet[]> {
+  const answer = await api.facets(scope, signal)
+  return answer.facets.filter(f => f.values.length > 0).map(f => ({
+    field: filterNames[f.field] ?? f.field, name: facetNames[f.field] ?? f.field, more: f.more,
+    values: f.values.map(v => ({ value: f.field === 'status' ? v.value.toLowerCase() : v.value, count: v.count })),
+  }))
+}
+
+/* One colour a name, the same in all charts of a page and on every visit. */
+const colours = new Map<string, string>()
+const ring = ['--c1', '--c2', '--c3', '--c4', '--c5', '--c6', '--c7']
+export function colourOf(name: string): string {
+  if (!name) return '--c8'
+  if (!colours.has(name)) colours.set(name, ring[colours.size % ring.length])
+  return colours.get(name)!
+}
+const LINES_MAX = 8
+
+const modelSelect = ['count', 'p50(duration_ms)', 'p95(duration_ms)', 'p99(duration_ms)', 'p50(ttft_ms)', 'sum(cost_usd)']
+const modelIndex = { p50: 1, p95: 2, p99: 3, ttft: 4, cost: 5 }
+
+export async function byModel(window: Window, step: Step, signal: AbortSignal) {
+  const [series, whole] = await Promise.all([
+    ask(window, { where: 'kind:llm', select: modelSelect, group_by: ['model'], interval: step.text, limit: LINES_MAX, order_by: 'count' }, signal).then(a => a.series),
+    ask(window, { where: 'kind:llm', select: modelSelect, group_by: ['model'], limit: LINES_MAX, order_by: 'count' }, signal).then(a => a.series),
+  ])
+  const top = whole.map(s => s.group.model ?? '')
+  top.forEach(colourOf)
+  const g = grid(series, window, step.ms)
+  const lines = (what: keyof typeof modelIndex): Line[] => top.flatMap(model => {
+    const s = series.find(x => (x.group.model ?? '') === model), total = value(whole.find(x => (x.group.model ?? '') === model), modelIndex[what])
+    if (!s || total === undefined || (what === 'cost' && total === 0)) return []
+    const format = what === 'cost' ? usd : duration
+    return [{ key: model, name: model || 'no model given', color: colourOf(model), values: column(s, g, modelIndex[what], what === 'cost' ? 0 : null), total: format(total) }]
+  })
+  return { times: g.times, lines }
+}
+
+export async function byProvider(window: Window, step: Step, signal: AbortSignal): Promise<{ times: number[]; lines: Line[] }> {
+  const { series } = await ask(window, { where: 'kind:llm status:error', select: ['count'], group_by: ['provider'], interval: step.text }, signal)
+  const g = grid(series, window, step.ms)
+  return { times: g.times, lines: series.slice(0, LINES_MAX).map((s, i) => {
+    const values = column(s, g, 0, 0)
+    return { key: s.group.provider ?? '', name: s.group.provider || 'not given', color: ['--bad', '--c3', '--c4', '--c7', '--c8'][i % 5], values, total: count(values.reduce<number>((a, b) => a + Number(b), 0)) }
+  }) }
+}
+
+/* One column of the overview's trend on its own time grid; gaps are 0 where nothing happened and null where nothing is known. */
+export function trendOf(o: Overview, window: Window) {
+  const columns = new Map(o.trend.columns.map((name, i) => [name, i]))
+  const g = grid([{ group: {}, points: o.trend.points }], window, o.interval_ms)
+  const points = [...g.rows.values()][0]
+  const of = (name: string, gap: number | null = null) => {
+    const i = columns.get(name)
+    return g.times.map(t => i === undefined ? gap : points.get(t)?.[i + 1] ?? gap)
+  }
+  return { times: g.times, of }
+}
+
+export function chatLines(o: Overview, window: Window) {
+  const { times, of } = trendOf(o, window)
+  const turns = of('turns', 0), threads = of('threads', 0), users = of('active_users', 0), fallbacks = of('fallbacks', 0)
+  const per = (a: (number | null)[], b: (number | null)[]) => a.map((n, i) => b[i] ? Number(n) / b[i]! : null)
+  const line = (key: string, name: string, color: string, values: (number | null)[], total?: string): Line => ({ key, name, color, values, total })
+  return {
+    times,
+    fallbacks: [line('*', 'Turns with a fallback', '--c3', per(fallbacks, turns), percent(o.now.fallback_rate))],
+    activity: [line('turns', 'Turns', '--c1', turns, count(o.now.turns)), line('threads', 'Conversations', '--c2', threads, count(o.now.threads)), line('users', 'Active users', '--c3', users, count(o.now.active_users))],
+    depth: [line('*', 'Turns a conversation', '--c1', per(turns, threads), count(o.now.turns_per_thread))],
+  }
+}
+
+export function tokenLines(o: Overview, window: Window): { times: number[]; lines: Line[] } {
+  const { times, of } = trendOf(o, window)
+  const input = of('tokens.input', 0), cached = of('tokens.cached', 0), output = of('tokens.output', 0), t = o.now.tokens ?? {}
+  const lines: Line[] = [
+    { key: 'input', name: 'Input', color: '--c5', values: input.map((n, i) => Number(n) - Number(cached[i])), total: count((t.input ?? 0) - (t.cached ?? 0)) },
+    { key: 'cached', name: 'Cached', color: '--q50', values: cached, total: count(t.cached ?? 0) },
+    { key: 'output', name: 'Output', color: '--c2', values: output, total: count(t.output ?? 0) },
+  ]
+  return { times, lines: lines.filter(l => l.values.some(v => v)) }
+}
+
+/* One point a model: the mean of its scores against the mean cost of the traces that were scored. */
+export function scorePoints(o: Overview, name: string): ScatterPoint[] {
+  return (o.scores ?? []).filter(s => s.name === name && s.cost_usd !== undefined)
+    .map(s => ({ name: s.model ?? 'no model given', x: s.cost_usd!, y: s.avg, size: s.count, color: colourOf(s.model ?? '') }))
+}
+
+export async function traceVolume(scope: Window, step: Step, signal: AbortSignal): Promise<{ times: number[]; lines: Line[] }> {
+  const { series } = await ask(scope, { select: ['distinct(trace_id)'], group_by: ['status'], interval: step.text }, signal)
+  const g = grid(series, scope, step.ms)
+  const of = (failed: boolean) => g.times.map((_, i) => series.filter(s => (s.group.status === 'ERROR') === failed).reduce((sum, s) => sum + Number(column(s, g, 0, 0)[i]), 0))
+  return { times: g.times, lines: [{ key: 'fine', name: 'Fine', color: '--c1', values: of(false) }, { key: 'failed', name: 'Failed', color: '--bad', values: of(true) }] }
+}
+
+export async function latencyHistogram(scope: Window, signal: AbortSignal): Promise<Bucket[]> {
+  const { series } = await ask(scope, { select: ['histogram(duration_ms)'] }, signal)
+  return buckets(value(series[0], 0) as unknown as [number, number, number][] ?? [])
+}
+
+/* The server's fine buckets joined to eight steps a tenfold, so that bars are wide enough to be taken hold of. */
+export function buckets(fine: [number, number, number][], perDecade = 8): Bucket[] {
+  const known = fine.filter(b => b[2] > 0 && b[1] > 0)
+  if (!known.length) return []
+  const index = (ms: number) => Math.floor(Math.log10(Math.max(ms, 0.01)) * perDecade + 1e-9)
+  const first = index(known[0][0]), last = Math.max(index(known[known.length - 1][0]), first)
+  const out: Bucket[] = []
+  for (let i = first; i <= last; i++) out.push({ low: 10 ** (i / perDecade), high: 10 ** ((i + 1) / perDecade), count: 0 })
+  for (const [low, high, n] of known) out[Math.min(last, index(Math.sqrt(Math.max(low, 0.01) * high))) - first].count += n
+  return out
+}

@@ -1,0 +1,72 @@
+// The shapes of /api/v1 (docs/api.md). What is not known is absent.
+
+export type Status = 'OK' | 'ERROR' | 'UNSET'
+export type Kind = 'llm' | 'turn' | 'tool' | 'retrieval' | 'embedding' | 'agent' | 'chain' | 'other'
+
+export interface Tokens { input?: number; output?: number; cached?: number; cache_write?: number; reasoning?: number; total?: number }
+
+export interface TraceRow {
+  trace_id: string; operation: string; service?: string; start: string; duration_ms: number; status: Status; error?: string
+  models?: string[]; provider?: string; span_count: number; llm_calls?: number; tokens?: Tokens; cost_usd?: number
+  user_id?: string; thread_id?: string; turn_id?: string; fallback?: boolean
+}
+export interface TracePage { traces: TraceRow[]; next?: string; scanned?: number; elapsed_ms?: number }
+
+export interface Message { role?: string; content?: unknown; parts?: unknown; tool_calls?: unknown; [key: string]: unknown }
+export type Said = string | Message[]
+
+export interface SpanEvent { name: string; timestamp?: number; attributes?: Record<string, unknown> }
+export interface Score { name: string; value: number; comment?: string; user_id?: string; time?: string }
+
+export interface Span {
+  span_id: string; parent_span_id?: string; trace_id?: string; operation: string; kind: Kind; service?: string; start: string
+  duration_ms: number; status: Status; error?: string; provider?: string; model?: string; tokens?: Tokens; cost_usd?: number
+  ttft_ms?: number; finish_reason?: string; temperature?: number; user_id?: string; thread_id?: string; turn_id?: string
+  prompt?: Said; completion?: Said; attributes?: Record<string, unknown>; resource?: Record<string, unknown>
+  events?: SpanEvent[]; scores?: Score[]; fallback?: boolean; usage_restated?: boolean; estimated?: boolean; sample_rate?: number; depth?: number
+}
+export interface Trace { trace_id: string; spans: Span[]; scores?: Score[]; fallback?: boolean }
+
+export interface QueryRequest {
+  from?: string | number; to?: string | number; where?: string; select: string[]; group_by?: string[]; interval?: string
+  limit?: number; order_by?: string; order?: 'asc' | 'desc'
+}
+export type Point = (number | null)[]
+export interface Series { group: Record<string, string>; points: Point[] }
+export interface QueryResult { series: Series[]; elapsed_ms?: number; scanned?: number }
+
+export interface SqlResult { columns: string[]; rows: unknown[][]; elapsed_ms?: number; truncated?: boolean }
+
+export interface Facets { facets: { field: string; values: { value: string; count: number }[]; missing?: number; more?: boolean }[] }
+
+export interface Numbers {
+  llm_calls?: number; errors?: number; error_rate?: number; p50_ms?: number; p95_ms?: number; p99_ms?: number; ttft_p50_ms?: number; ttft_p95_ms?: number
+  tokens?: Tokens; cost_usd?: number; turns?: number; threads?: number; turns_per_thread?: number; active_users?: number; returning_users?: number
+  new_users?: number; fallbacks?: number; fallback_rate?: number; cost_per_thread_usd?: number; cost_per_turn_usd?: number
+}
+export interface ModelRow {
+  model?: string; provider?: string; calls: number; share?: number; errors?: number; error_rate?: number; p50_ms?: number; p95_ms?: number; p99_ms?: number
+  ttft_p50_ms?: number; ttft_p95_ms?: number; tokens?: Tokens; cost_usd?: number; cost_share?: number
+}
+export interface Overview {
+  from_ms: number; to_ms: number; interval_ms: number; now: Numbers; previous?: Numbers; trend: { columns: string[]; points: Point[] }
+  models: ModelRow[]; providers: { provider?: string; calls: number; errors?: number; error_rate?: number; p95_ms?: number; cost_usd?: number }[]
+  scores?: { name: string; model?: string; count: number; avg: number; cost_usd?: number }[]; elapsed_ms?: number
+}
+
+export interface ThreadRow {
+  thread_id: string; user_id?: string; first: string; last: string; turn_count: number; llm_calls?: number; errors?: number; fallbacks?: number
+  tokens?: Tokens; cost_usd?: number; models?: string[]
+}
+export interface Call {
+  span_id: string; operation: string; kind: Kind; provider?: string; model?: string; status: Status; error?: string; start: string; duration_ms: number
+  ttft_ms?: number; tokens?: Tokens; cost_usd?: number; finish_reason?: string
+}
+export interface Turn {
+  turn_id?: string; trace_id: string; span_id?: string; operation: string; start: string; duration_ms: number; status: Status; error?: string; user_id?: string
+  fallback?: boolean; input?: string; output?: string; models?: string[]; llm_calls?: number; tokens?: Tokens; cost_usd?: number; calls?: Call[]; scores?: Score[]
+}
+export interface Thread extends ThreadRow { turns: Turn[] }
+export interface UserRow {
+  user_id: string; calls: number; turns?: number; threads?: number; errors?: number; error_rate?: number; tokens?: Tokens; cost_usd?: number; first?: string; last?: string
+}
