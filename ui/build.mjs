@@ -37,7 +37,7 @@ async function install() {
   }
   try {
     const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-    const run = spawnSync(npm, ['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', '--fetch-retries=1'],
+    const run = spawnSync(npm, ['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error', '--fetch-retries=1', '--fetch-timeout=20000'],
       { cwd: here, encoding: 'utf8' })
     if (run.status !== 0) throw new Error('`npm ci` failed: ' + (run.error?.message ?? run.stderr.trim().split('\n').slice(0, 3).join(' ')))
     writeFileSync(stamp, hash(lock))
@@ -89,7 +89,7 @@ async function main(args) {
     ({ assets, inputs } = await bundle())
   } catch (e) {
     if (args.includes('--required') || dist || e.errors) throw e // a mistake in the page's own source is never hidden
-    console.error(`ui: the page is left out: ${e.message}`)
+    console.error(`\n*** THE WEB PAGE IS LEFT OUT of this build: ${e.message}\n*** The program works without it. Build again where npm reaches its registry, or set -Dui=disabled.\n`)
     assets = [] // the server says so at /, and how to mend it
     inputs = [join(here, 'node_modules/.lock-hash')] // not there: ninja tries again the next time
   }
@@ -104,4 +104,4 @@ async function main(args) {
   if (dist) console.log(assets.map(a => `${a.path}  ${a.body.length} B, ${gzipSync(a.body, { level: 9 }).length} B gzip`).join('\n') + `\ntotal ${total} B gzip`)
 }
 
-main(process.argv.slice(2)).catch(e => { console.error(e.errors ? '' : `ui: ${e.stack ?? e}`); process.exitCode = 1 })
+main(process.argv.slice(2)).catch(e => { console.error(e.errors ? '' : `ui: ${e.message ?? e}`); process.exitCode = 1 })
