@@ -9,6 +9,9 @@
 #include "span/raw.h"
 #include "span/span.h"
 
+struct mask;
+struct prices;
+
 enum { BATCH_SPANS_MAX = 65536, BATCH_BYTES_MAX = 256 << 20 };
 
 /* Why one span of a request was refused, for the answer to the sender. */
@@ -37,6 +40,9 @@ struct batch {
     int64_t now_ns;          /* when normalise first looked; 0 = not yet */
     struct buf scratch;      /* normalise's own, kept from span to span */
     struct batch_resource resource;
+    const struct prices *prices; /* what tokens cost; NULL = costs are not computed. Borrowed: must outlive the decoding */
+    const struct mask *mask;     /* what is taken out of texts before anything is stored; NULL = nothing. Borrowed, too */
+    int64_t oldest_ns;           /* spans that start before this are refused (retention); 0 = none */
     int references; /* use batch_ref and batch_unref (atomic) */
 };
 
