@@ -192,7 +192,6 @@ static bool seal_is_due(struct store *s) {
     bool wanted, room;
     pthread_mutex_lock(&s->queue_lock);
     wanted = s->seal_wanted;
-    s->seal_wanted = false;
     pthread_mutex_unlock(&s->queue_lock);
     pthread_mutex_lock(&s->lock);
     room = s->sealing_count < SEALING_MAX;
@@ -200,6 +199,13 @@ static bool seal_is_due(struct store *s) {
     if (!rows || !room) return false;
     return wanted || rows >= s->options.seal_rows || memtable_bytes(s->active) >= s->options.seal_bytes ||
            time_monotonic_ns() - s->active_since_ns > (int64_t)s->options.seal_after_ms * NS_PER_MS;
+}
+
+/* Only once all that was there is in the sealer's hands: store_seal waits for both. */
+static void wish_is_done(struct store *s) {
+    pthread_mutex_lock(&s->queue_lock);
+    s->seal_wanted = false;
+    pthread_mutex_unlock(&s->queue_lock);
 }
 
 /* A sealer that cannot keep up holds the writer, and so the queue, and so the senders: memory stays bounded. */
@@ -227,7 +233,9 @@ static void *write_loop(void *ctx) {
             probed_ns = time_monotonic_ns();
             note_disk(s, !disk_has_room(s));
         }
-        if (seal_is_due(s)) rotate(s);
+        bool due = seal_is_due(s), empty = !memtable_rows(s->active);
+        if (due) rotate(s);
+        if (due || empty) wish_is_done(s);
         wait_for_sealer(s);
         pthread_mutex_lock(&s->queue_lock);
         bool end = s->stop && !s->queue;
