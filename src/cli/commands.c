@@ -1,0 +1,11 @@
+/* The table of commands. A new one is a row here and a file of its own. */
+#include "cli/commands.h"
+
+static const struct command *const running[] = {&command_serve, NULL};
+static const struct command *const meta[] = {&command_help, &command_completion, NULL};
+
+const struct command_section command_sections[] = {
+    {"Run", running},
+    {"More", meta},
+    {0},
+};
