@@ -161,6 +161,7 @@ static void on_drain(struct loop_timer *timer) {
     bool waits = false;
     for (const struct exchange *ex = loop->open; ex; ex = ex->next)
         waits |= ex->suspended || (now_ns < loop->stop_by_ns && !ex->upgraded);
+    if (loop->http->config.loop_busy) waits |= loop->http->config.loop_busy(loop, now_ns >= loop->stop_by_ns);
     if (waits) loop_timer_set(loop->loop, timer, now_ns + (int64_t)DRAIN_EVERY_MS * NS_PER_MS);
     else loop_stop(loop->loop);
 }

@@ -55,6 +55,12 @@ struct request {
     int scopes;           /* of that key, set by `admit` */
 };
 
+struct http_failure {
+    unsigned status;
+    const char *code, *message, *hint; /* hint may be NULL */
+    int column;                        /* 0 = none */
+};
+
 struct http_config {
     const struct route *routes; /* ends with a NULL path */
     void *ctx;                  /* of http_ctx */
@@ -62,8 +68,14 @@ struct http_config {
     void (*admit)(struct request *request);
     /* Adds headers that every answer carries; may be NULL. */
     void (*decorate)(struct request *request);
+    /* Writes the body of a failed request and returns its content type; NULL (also as the answer): {"error":{…}}. Runs for
+     * what the HTTP core itself refuses, too. */
+    const char *(*put_failure)(struct request *request, const struct http_failure *failure, struct buf *out);
     void (*loop_started)(struct http_loop *loop); /* on each loop's thread; may be NULL */
     void (*loop_stopping)(struct http_loop *loop); /* the same, before its daemon ends: let go of upgraded sockets */
+    /* While stopping: true as long as other work of this loop is under way; asked again every few milliseconds. `late`: the
+     * time to wait is over, end what can be ended. May be NULL. */
+    bool (*loop_busy)(struct http_loop *loop, bool late);
     struct net_address listen;  /* http_start puts the port in that port 0 became */
     unsigned threads;
     uint64_t body_bytes_max, bodies_bytes_max;
@@ -97,6 +109,8 @@ struct slice request_query(const struct request *request, const char *name); /* 
 /* Calls `each` for every parameter of the query. */
 void request_each_query(const struct request *request, void (*each)(void *ctx, const char *name, const char *value), void *ctx);
 void request_each_header(const struct request *request, void (*each)(void *ctx, const char *name, const char *value), void *ctx);
+/* The client unpacks gzip (Accept-Encoding). */
+bool request_takes_gzip(const struct request *request);
 const struct net_address *request_peer(const struct request *request);
 int request_socket(const struct request *request);
 
@@ -107,6 +121,7 @@ void request_answer_static(struct request *request, unsigned status, const char 
 void request_fail(struct request *request, unsigned status, const char *code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 void request_fail_error(struct request *request, const struct error *err); /* status by its code */
+void request_fail_as(struct request *request, unsigned status, const struct error *err);
 unsigned http_status_of(int error_code);
 void http_error_body(struct buf *out, const char *code, const char *message, const char *hint, int column);
 /* For the answer that follows. Both are copied. */

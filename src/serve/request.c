@@ -124,6 +124,8 @@ static void find_route(struct exchange *ex) {
     struct request *request = &ex->request;
     unsigned allowed = 0;
     for (const struct route *route = request->loop->http->config.routes; route->path; route++) {
+        /* Where a path is known by its name, a wildcard behind it does not take the methods that are wrong there. */
+        if (allowed && route->path[strlen(route->path) - 1] == '*') continue;
         if (!path_matches(route->path, request->path, &request->rest)) continue;
         if (route->methods & request->method) {
             request->route = route;
@@ -286,6 +288,14 @@ void request_each_header(const struct request *request, void (*call)(void *, con
     MHD_get_connection_values(of(request)->mhd, MHD_HEADER_KIND, on_each, &(struct each){call, ctx});
 }
 
+bool request_takes_gzip(const struct request *request) {
+    struct slice accepted = request_header(request, "Accept-Encoding");
+    const char *at = accepted.len ? memmem(accepted.ptr, accepted.len, "gzip", 4) : NULL;
+    if (!at) return false;
+    struct slice rest = slice_from(accepted, (size_t)(at - accepted.ptr) + 4);
+    return !(slice_starts(rest, SLICE(";q=0")) && (rest.len == 4 || rest.ptr[4] == ',' || rest.ptr[4] == ' '));
+}
+
 const struct net_address *request_peer(const struct request *request) { return &of(request)->connection->peer; }
 int request_socket(const struct request *request) { return of(request)->connection->fd; }
 
@@ -361,16 +371,18 @@ void http_error_body(struct buf *out, const char *code, const char *message, con
     buf_putc(out, '\n');
 }
 
-static void fail_with(struct request *request, unsigned status, const char *code, const char *message, const char *hint,
-                      int column) {
+static void fail_with(struct request *request, const struct http_failure *failure) {
+    const struct http_config *config = &request->loop->http->config;
     struct buf body = {0};
-    http_error_body(&body, code, message, hint, column);
+    const char *type = config->put_failure ? config->put_failure(request, failure, &body) : NULL;
+    if (!type) http_error_body(&body, failure->code, failure->message, failure->hint, failure->column);
     if (body.failed) {
         buf_free(&body);
-        request_answer_static(request, status, "application/json", SLICE("{\"error\":{\"code\":\"out_of_memory\"}}\n"));
+        request_answer_static(request, failure->status, "application/json",
+                              SLICE("{\"error\":{\"code\":\"out_of_memory\"}}\n"));
         return;
     }
-    request_answer(request, status, "application/json", &body);
+    request_answer(request, failure->status, type ? type : "application/json", &body);
 }
 
 void request_fail(struct request *request, unsigned status, const char *code, const char *hint, const char *format, ...) {
@@ -379,7 +391,7 @@ void request_fail(struct request *request, unsigned status, const char *code, co
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    fail_with(request, status, code, message, hint, 0);
+    fail_with(request, &(struct http_failure){status, code, message, hint, 0});
 }
 
 unsigned http_status_of(int error_code) {
@@ -394,10 +406,13 @@ unsigned http_status_of(int error_code) {
     return 500;
 }
 
-void request_fail_error(struct request *request, const struct error *err) {
-    unsigned status = http_status_of(err->code);
+void request_fail_as(struct request *request, unsigned status, const struct error *err) {
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE) request_add_header(request, "Retry-After", "1");
-    fail_with(request, status, error_name(err->code), err->message, err->hint, err->column);
+    fail_with(request, &(struct http_failure){status, error_name(err->code), err->message, err->hint, err->column});
+}
+
+void request_fail_error(struct request *request, const struct error *err) {
+    request_fail_as(request, http_status_of(err->code), err);
 }
 
 /* --- answering later --- */

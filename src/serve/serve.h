@@ -45,7 +45,9 @@ struct serve_options {
     const char *hosts;          /* --host NAME,…: further names that a loopback server may be called by */
     const char *cors_origins;   /* --cors ORIGIN,… or *: pages of these origins may send OTLP; NULL = none */
     const char *convex_secret;  /* --convex-secret: of the log stream's signature; NULL = signatures are not asked for */
+    unsigned convex_skew_ms;    /* --convex-max-skew: events further off than this are refused; 0 = none are */
 
+    const char *mask;               /* --mask: rules ("email,card,apikey") or a YAML file; NULL = nothing is masked */
     const char *prices;             /* --prices FILE: laid over the prices that are built in */
     const char *const *upstreams;   /* --upstream name=url, for /proxy/name/… */
     size_t upstream_count;
@@ -67,5 +69,6 @@ struct server;
 int serve_start(struct server **server, const struct serve_options *options, struct error *err);
 void serve_stop(struct server *server);         /* waits for what is under way; NULL is fine */
 uint16_t serve_port(const struct server *server); /* of HTTP, when port 0 was asked for */
+uint16_t serve_grpc_port(const struct server *server); /* of gRPC; 0 = there is none */
 
 #endif

@@ -1,0 +1,17 @@
+/* What stands behind the rows of routes.c, by file. Handlers run on the loop; calls (work.h) on a thread of the pool. */
+#ifndef SERVE_HANDLERS_H
+#define SERVE_HANDLERS_H
+
+#include "serve/work.h"
+
+/* page.c */
+void answer_page(struct request *request);
+
+/* health.c */
+void answer_healthz(struct request *request);
+void answer_readyz(struct request *request);
+
+/* data.c */
+work_call answer_api;
+
+#endif

@@ -1,0 +1,48 @@
+/* The server's insides, shared by the files of src/serve that make it up; nobody else includes this.
+ *
+ * Threads: the loops (http.h), the pool that may block (workers.h), the store's own. What stands here is set by serve_start
+ * before the loops run and only read after, but for what says otherwise. */
+#ifndef SERVE_SERVER_H
+#define SERVE_SERVER_H
+
+#include "metrics/prometheus.h"
+#include "query/api.h"
+#include "serve/admit.h"
+#include "serve/http.h"
+#include "serve/intake.h"
+#include "serve/keys.h"
+#include "serve/workers.h"
+#include "serve/serve.h"
+#include "span/mask.h"
+#include "span/prices.h"
+
+#include <stdatomic.h>
+
+struct server {
+    struct serve_options options;
+    struct http_config http_config;
+    const struct row *rows; /* routes.h */
+    struct arena arena; /* what is made once at the start: the table of routes, texts of files */
+    struct store *store;
+    struct engine *engine;
+    struct keys *keys;
+    struct prices *prices;
+    struct mask *mask;
+    struct prometheus *prometheus;
+    struct workers *workers;
+    struct http *http;
+    struct admission admission;
+    struct intake_stats intake; /* any thread */
+    struct workers_job tick;       /* every second, in the pool: see server.c */
+    atomic_bool tick_waits;
+    struct loop *tick_loop;       /* the first one */
+    struct loop_timer tick_timer; /* its */
+    int64_t started_ns;           /* Unix time */
+    atomic_bool stopping;
+    atomic_bool disk_full; /* as of the last tick */
+};
+
+static inline struct server *server_on(const struct http_loop *loop) { return http_ctx(loop); }
+static inline struct server *server_of(const struct request *request) { return server_on(request->loop); }
+
+#endif
