@@ -2,7 +2,7 @@
 #include "sdk/pipeline.h"
 #include "sdk/span.h"
 
-enum { PREVIEW_CHARACTERS = 100 };
+enum { PREVIEW_CHARACTERS = 100, PREVIEW_BYTES_MAX = 4 * PREVIEW_CHARACTERS };
 
 static struct span *open_kind(struct slice prefix, const char *operation, uint8_t kind, const struct limits **limits) {
     *limits = limits_now();
@@ -41,14 +41,14 @@ static size_t head_bytes(struct slice text, unsigned most) {
 }
 
 static void put_preview(struct span *span, const struct limits *limits, struct slice key, struct slice text) {
-    char cut[PREVIEW_CHARACTERS * 4 + 4];
-    size_t len = head_bytes(text, PREVIEW_CHARACTERS);
-    if (len < text.len && len <= sizeof cut - 3) {
+    char cut[PREVIEW_BYTES_MAX + 3];
+    /* What is no UTF-8 may hold fewer beginnings of characters than bytes that stand for some. */
+    size_t len = head_bytes(slice_make(text.ptr, text.len < PREVIEW_BYTES_MAX ? text.len : PREVIEW_BYTES_MAX),
+                            PREVIEW_CHARACTERS);
+    if (len < text.len) {
         memcpy(cut, text.ptr, len);
         memcpy(cut + len, "...", 3);
         text = slice_make(cut, len + 3);
-    } else {
-        text.len = len;
     }
     span_put_text(span, limits, ITEM_EVENT_ATTR, key, text);
 }

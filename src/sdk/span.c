@@ -94,13 +94,16 @@ static inline void admitted(struct span *span, enum item_tag tag) {
         span->record.event_attr_count++;
 }
 
+static inline struct slice value_cut(const struct limits *limits, struct slice value) {
+    if (__builtin_expect(value.len <= limits->max_value_bytes, 1)) return value;
+    struct thread *self = thread_self();
+    if (self) thread_count(self, COUNT_TRUNCATED, 1);
+    return utf8_cut(value, limits->max_value_bytes);
+}
+
 void span_put_text(struct span *span, const struct limits *limits, enum item_tag tag, struct slice key,
                    struct slice value) {
-    if (__builtin_expect(value.len > limits->max_value_bytes, 0)) {
-        struct thread *self = thread_self();
-        value = utf8_cut(value, limits->max_value_bytes);
-        if (self) thread_count(self, COUNT_TRUNCATED, 1);
-    }
+    value = value_cut(limits, value);
     size_t size = sizeof(struct item) + key.len + value.len + 2;
     char *at = admit(span, limits, tag, key) ? room(span, size) : NULL;
     if (!at) {
@@ -338,7 +341,7 @@ void vt_span_error(vt_span *handle, const char *message) {
     if (record->error_at) record_remove(record, span->data, record->error_at - (uint32_t)sizeof(struct item) - 1);
     record->error_at = record->error_size = 0;
     if (!message || !*message) return;
-    struct slice text = utf8_cut(span_redacted(limits, "error", slice_of(message)), limits->max_value_bytes);
+    struct slice text = value_cut(limits, span_redacted(limits, "error", slice_of(message)));
     record->error_at = put_own_text(span, text);
     record->error_size = (uint32_t)text.len;
 }

@@ -114,18 +114,25 @@ static bool reported_above(struct span *const *spans, const int32_t *parent, con
     return found == 2;
 }
 
-bool usage_restated_mark(struct span *const *spans, uint32_t n, struct arena *arena) {
-    int32_t *parent = arena_alloc(arena, (n ? n : 1) * sizeof *parent);
+bool usage_restated_find(struct span *const *spans, const int32_t *parent, uint32_t n, struct arena *arena, bool *found) {
     bool *below = arena_calloc(arena, n ? n : 1, sizeof *below); /* a descendant reports usage */
     uint8_t *known = arena_calloc(arena, n ? n : 1, sizeof *known);
-    if (!parent || !below || !known || !tree_parents(spans, n, arena, parent)) return false;
+    if (!below || !known) return false;
     for (uint32_t i = 0; i < n; i++)
         if (usage_reported(spans[i]))
             for (int32_t up = parent[i]; up >= 0 && !below[up]; up = parent[up]) below[up] = true;
     for (uint32_t i = 0; i < n; i++) {
-        bool restated = usage_reported(spans[i]) && below[i];
-        if (spans[i]->flags & SPAN_USAGE_ESTIMATED) restated = reported_above(spans, parent, below, known, i);
-        spans[i]->flags = restated ? spans[i]->flags | SPAN_USAGE_RESTATED : spans[i]->flags & ~(int64_t)SPAN_USAGE_RESTATED;
+        found[i] = usage_reported(spans[i]) && below[i];
+        if (spans[i]->flags & SPAN_USAGE_ESTIMATED) found[i] = reported_above(spans, parent, below, known, i);
     }
+    return true;
+}
+
+bool usage_restated_mark(struct span *const *spans, uint32_t n, struct arena *arena) {
+    int32_t *parent = arena_alloc(arena, (n ? n : 1) * sizeof *parent);
+    bool *found = arena_calloc(arena, n ? n : 1, sizeof *found);
+    if (!parent || !found || !tree_parents(spans, n, arena, parent) || !usage_restated_find(spans, parent, n, arena, found)) return false;
+    for (uint32_t i = 0; i < n; i++)
+        spans[i]->flags = found[i] ? spans[i]->flags | SPAN_USAGE_RESTATED : spans[i]->flags & ~(int64_t)SPAN_USAGE_RESTATED;
     return true;
 }

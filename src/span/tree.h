@@ -14,9 +14,11 @@ enum { TREE_NO_PARENT = -1 };
  * following parents always ends. False when memory ran out. */
 bool tree_parents(struct span *const *spans, uint32_t n, struct arena *arena, int32_t *parent);
 
-/* For the spans of one trace (more than one does no harm): sets or clears SPAN_USAGE_RESTATED on each. It is set on a span that
- * reports usage (tokens or a cost) while a descendant reports usage too, and on a span whose usage is an estimate while an
- * ancestor reports usage. Sums leave out what has the flag. False when memory ran out (nothing is changed). */
+/* For the spans of one trace (more than one does no harm), with parents as above: found[i] says whether span i wants
+ * SPAN_USAGE_RESTATED. It does when it reports usage (tokens or a cost) while a descendant reports usage too, and when its usage
+ * is an estimate while an ancestor reports usage. Sums leave out what has the flag. False when memory ran out. */
+bool usage_restated_find(struct span *const *spans, const int32_t *parent, uint32_t n, struct arena *arena, bool *found);
+/* The same, set or cleared on each span. */
 bool usage_restated_mark(struct span *const *spans, uint32_t n, struct arena *arena);
 
 #endif

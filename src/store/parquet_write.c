@@ -277,16 +277,26 @@ static void put_trace_filter(struct writer *w, struct group *group, const struct
     free(bits);
 }
 
+static void add_word(uint64_t *hashes, uint32_t *count, const char *word, size_t len) {
+    uint64_t hash = XXH64(word, len, 0);
+    uint32_t at = (uint32_t)hash & (2 * WORDS_MAX - 1);
+    if (*count >= WORDS_MAX) return;
+    while (hashes[at] && hashes[at] != hash) at = (at + 1) & (2 * WORDS_MAX - 1);
+    *count += hashes[at] != hash;
+    hashes[at] = hash;
+}
+
+/* A word behind a backslash may be one of plain text (C:\new) or follow an escape of JSON (first\nsecond): both are noted. */
 static void collect_words(uint64_t *hashes, uint32_t *count, struct slice text) {
     char word[WORD_MAX];
+    const char *start = text.ptr;
     size_t len;
     while ((len = word_next(&text, word))) {
-        uint64_t hash = XXH64(word, len, 0);
-        uint32_t at = (uint32_t)hash & (2 * WORDS_MAX - 1);
-        if (*count >= WORDS_MAX) return;
-        while (hashes[at] && hashes[at] != hash) at = (at + 1) & (2 * WORDS_MAX - 1);
-        *count += hashes[at] != hash;
-        hashes[at] = hash;
+        add_word(hashes, count, word, len);
+        bool whole = len < WORD_MAX && text.ptr - len > start;
+        if (!whole || len < 2 || text.ptr[-(ptrdiff_t)len - 1] != '\\') continue;
+        add_word(hashes, count, word + 1, len - 1);
+        if (word[0] == 'u' && len > 5) add_word(hashes, count, word + 5, len - 5); /* \u001b */
     }
 }
 

@@ -1,0 +1,329 @@
+/* Handing out row groups to threads, and reading their columns for them. */
+#include "query/blocks.h"
+
+#include "query/mend.h"
+#include "query/pool.h"
+#include "query/weave.h"
+
+#include <stdlib.h>
+
+struct scan_run {
+    struct ask *ask;
+    const struct scan *scan;
+    atomic_uint next;      /* the row group that is handed out next */
+    atomic_llong floor_ns; /* see block_raise_floor */
+    atomic_bool ended;     /* some thread met an error */
+    atomic_int code;       /* the first one's; its text is in err */
+    struct error err;
+};
+
+unsigned scan_workers(const struct ask *ask) { return ask->engine->options.threads; }
+
+void block_raise_floor(struct block *block, int64_t floor_ns) {
+    long long now = atomic_load_explicit(&block->run->floor_ns, memory_order_relaxed);
+    while (floor_ns > now && !atomic_compare_exchange_weak(&block->run->floor_ns, &now, floor_ns)) {}
+}
+
+int64_t block_floor(const struct block *block) { return atomic_load_explicit(&block->run->floor_ns, memory_order_relaxed); }
+
+/* ---- columns ---- */
+
+static void *block_alloc(struct block *block, size_t count, size_t size, struct error *err) {
+    void *memory = count <= SIZE_MAX / size ? arena_alloc(&block->arena, count * size + 1) : NULL;
+    if (!memory) error_set(err, VT_ELIMIT, "the request needs more than the %llu MiB that one may hold", (unsigned long long)block->ask->engine->options.memory_bytes >> 20);
+    return memory;
+}
+
+static int mend_index(enum col col) {
+    static const enum col cols[MEND_TEXTS] = {COL_USER_ID, COL_THREAD_ID, COL_TURN_ID};
+    for (int i = 0; i < MEND_TEXTS; i++)
+        if (cols[i] == col) return i;
+    return -1;
+}
+
+/* Copies of the columns with the corrections in. */
+static int mend_ids(struct block *block, struct vec *vec, struct error *err) {
+    const struct mend *mend = block->mend;
+    uint8_t *bytes = block_alloc(block, vec->count, TRACE_ID_SIZE, err);
+    if (!bytes) return VT_ELIMIT;
+    memcpy(bytes, vec->bytes, (size_t)vec->count * TRACE_ID_SIZE);
+    for (uint32_t i = 0; i < mend->count; i++) memcpy(bytes + (size_t)mend->rows[i].row * TRACE_ID_SIZE, mend->rows[i].trace_id, TRACE_ID_SIZE);
+    vec->bytes = bytes;
+    return 0;
+}
+
+static int mend_flags(struct block *block, struct vec *vec, struct error *err) {
+    const struct mend *mend = block->mend;
+    int64_t *ints = block_alloc(block, vec->count, sizeof *ints, err);
+    if (!ints) return VT_ELIMIT;
+    memcpy(ints, vec->ints, vec->count * sizeof *ints);
+    for (uint32_t i = 0; i < mend->count; i++) ints[mend->rows[i].row] = mend->rows[i].flags;
+    vec->ints = ints;
+    return 0;
+}
+
+static int mend_texts(struct block *block, struct vec *vec, int index, struct error *err) {
+    const struct mend *mend = block->mend;
+    struct slice *text = block_alloc(block, vec->count, sizeof *text, err);
+    if (!text) return VT_ELIMIT;
+    memcpy(text, vec->text, vec->count * sizeof *text);
+    for (uint32_t i = 0; i < mend->count; i++) text[mend->rows[i].row] = mend->rows[i].text[index];
+    vec->text = text;
+    return 0;
+}
+
+/* A corrected text may be new to the dictionary; it is put behind, once for each row that needs it unless it is there. */
+static int mend_codes(struct block *block, struct vec *vec, int index, struct error *err) {
+    const struct mend *mend = block->mend;
+    uint32_t *codes = block_alloc(block, vec->count, sizeof *codes, err);
+    struct slice *dict = block_alloc(block, (size_t)vec->dict_count + mend->count, sizeof *dict, err);
+    uint32_t dict_count = vec->dict_count;
+    if (!codes || !dict) return VT_ELIMIT;
+    memcpy(codes, vec->codes, vec->count * sizeof *codes);
+    memcpy(dict, vec->dict, vec->dict_count * sizeof *dict);
+    for (uint32_t i = 0; i < mend->count; i++) {
+        struct slice text = mend->rows[i].text[index];
+        uint32_t *code = &codes[mend->rows[i].row];
+        if (slice_eq(dict[*code], text)) continue;
+        /* Rows of one trace follow each other and mostly share their texts. */
+        if (dict_count > vec->dict_count && slice_eq(dict[dict_count - 1], text)) {
+            *code = dict_count - 1;
+            continue;
+        }
+        for (*code = 0; *code < dict_count && !slice_eq(dict[*code], text);) ++*code;
+        if (*code == dict_count) dict[dict_count++] = text;
+    }
+    vec->codes = codes;
+    vec->dict = dict;
+    vec->dict_count = dict_count;
+    return 0;
+}
+
+static int mend_column(struct block *block, enum col col, struct vec *vec, struct error *err) {
+    int index = mend_index(col);
+    if (col == COL_FLAGS) return mend_flags(block, vec, err);
+    if (col == COL_TRACE_ID) return block->mend->traces ? mend_ids(block, vec, err) : 0;
+    if (index < 0) return 0;
+    return vec->type == COL_DICT ? mend_codes(block, vec, index, err) : mend_texts(block, vec, index, err);
+}
+
+const struct vec *block_column(struct block *block, enum col col, struct error *err) {
+    struct error own;
+    struct vec *vec = &block->vecs[col];
+    if (!err) err = &own;
+    if (block->read & (uint64_t)1 << col) return vec;
+    if (rowgroup_read(block->group, col, &block->arena, vec, err)) return NULL;
+    if (block->mend && mend_column(block, col, vec, err)) return NULL;
+    block->read |= (uint64_t)1 << col;
+    return vec;
+}
+
+int block_texts(struct block *block, enum col col, const uint32_t *rows, uint32_t row_count, struct slice *out, struct error *err) {
+    int index = block->mend ? mend_index(col) : -1;
+    if (!(block->read & (uint64_t)1 << col) && span_columns[col].type == COL_STRING && index < 0)
+        return rowgroup_read_rows(block->group, col, rows, row_count, &block->arena, out, err);
+    const struct vec *vec = block_column(block, col, err);
+    if (!vec) return err->code;
+    for (uint32_t i = 0; i < row_count; i++) out[i] = vec->type == COL_DICT ? vec->dict[vec->codes[rows[i]]] : vec->text[rows[i]];
+    return 0;
+}
+
+int block_weights(struct block *block, const double **weights, struct error *err) {
+    const struct vec *rates = block_column(block, COL_SAMPLE_RATE, err);
+    *weights = NULL;
+    if (!rates) return err->code;
+    uint32_t sampled = 0;
+    for (uint32_t i = 0; i < rates->count; i++) sampled += rates->doubles[i] < 1;
+    if (!sampled) return 0;
+    double *out = block_alloc(block, rates->count, sizeof *out, err);
+    if (!out) return VT_ELIMIT;
+    for (uint32_t i = 0; i < rates->count; i++) out[i] = rates->doubles[i] > 0 && rates->doubles[i] < 1 ? 1 / rates->doubles[i] : 1;
+    *weights = out;
+    return 0;
+}
+
+int block_span(struct block *block, uint32_t row, struct arena *arena, struct span *out, struct error *err) {
+    int code = rowgroup_read_span(block->group, row, arena, out, err);
+    for (uint32_t i = 0; !code && block->mend && i < block->mend->count; i++) {
+        const struct mend_row *m = &block->mend->rows[i];
+        if (m->row != row) continue;
+        memcpy(out->trace_id, m->trace_id, TRACE_ID_SIZE);
+        out->flags = m->flags;
+        *span_text(out, COL_USER_ID) = m->text[0];
+        *span_text(out, COL_THREAD_ID) = m->text[1];
+        *span_text(out, COL_TURN_ID) = m->text[2];
+    }
+    return code;
+}
+
+uint32_t *block_take_rows(struct block *block, struct error *err) {
+    if (block->spare_count) return block->spare[--block->spare_count];
+    return block_alloc(block, (size_t)block->group->rows + 8, sizeof(uint32_t), err);
+}
+
+void block_give_rows(struct block *block, uint32_t *rows) {
+    if (block->spare_count == block->spare_capacity) {
+        uint32_t capacity = block->spare_capacity ? 2 * block->spare_capacity : 16;
+        uint32_t **more = arena_alloc(&block->arena, capacity * sizeof *more);
+        if (!more) return; /* it stays in the arena until the block ends */
+        if (block->spare_count) memcpy(more, block->spare, block->spare_count * sizeof *more);
+        block->spare = more;
+        block->spare_capacity = capacity;
+    }
+    block->spare[block->spare_count++] = rows;
+}
+
+/* ---- which rows ---- */
+
+static int select_time(struct block *block, struct error *err) {
+    const struct scan *scan = block->run->scan;
+    uint32_t kept = 0, *rows = block->rows;
+    if (scan->from_ns <= block->group->min_start_ns && scan->to_ns > block->group->max_start_ns) return 0;
+    const struct vec *starts = block_column(block, COL_START_NS, err);
+    if (!starts) return err->code;
+    for (uint32_t i = 0; i < block->count; i++) {
+        int64_t start = starts->ints[rows[i]];
+        uint32_t row = rows[i];
+        rows[kept] = row;
+        kept += (start >= scan->from_ns) & (start < scan->to_ns);
+    }
+    block->count = kept;
+    return 0;
+}
+
+static int select_project(struct block *block, struct error *err) {
+    struct slice project = block->ask->request->project;
+    if (!project.len) return 0;
+    const struct vec *projects = block_column(block, COL_PROJECT, err);
+    if (!projects) return err->code;
+    uint32_t kept = 0, code = UINT32_MAX;
+    for (uint32_t i = 0; i < projects->dict_count && code == UINT32_MAX; i++)
+        if (slice_eq(projects->dict[i], project)) code = i;
+    for (uint32_t i = 0; i < block->count; i++) {
+        uint32_t row = block->rows[i];
+        block->rows[kept] = row;
+        kept += projects->codes[row] == code;
+    }
+    block->count = kept;
+    return 0;
+}
+
+/* Rows of one trace among many: ids are compared as two words; many ids go through a small table first. */
+static int select_traces(struct block *block, struct error *err) {
+    enum { TABLE = 4096 };
+    const struct scan *scan = block->run->scan;
+    if (!scan->traces) return 0;
+    const struct vec *ids = block_column(block, COL_TRACE_ID, err);
+    if (!ids) return err->code;
+    uint8_t table[TABLE / 8] = {0};
+    uint32_t kept = 0;
+    for (uint32_t t = 0; t < scan->trace_count; t++) {
+        unsigned hash = (unsigned)(scan->traces[t][14] << 8 | scan->traces[t][15]) % TABLE;
+        table[hash / 8] |= (uint8_t)(1u << hash % 8);
+    }
+    for (uint32_t i = 0; i < block->count; i++) {
+        const uint8_t *id = ids->bytes + (size_t)block->rows[i] * TRACE_ID_SIZE;
+        unsigned hash = (unsigned)(id[14] << 8 | id[15]) % TABLE;
+        if (!(table[hash / 8] >> hash % 8 & 1)) continue;
+        bool found = false;
+        for (uint32_t t = 0; t < scan->trace_count && !found; t++) found = memcmp(id, scan->traces[t], TRACE_ID_SIZE) == 0;
+        if (found) block->rows[kept++] = block->rows[i];
+    }
+    block->count = kept;
+    return 0;
+}
+
+static void select_undropped(struct block *block) {
+    uint32_t kept = 0, m = 0;
+    if (!block->mend || !block->mend->drops) return;
+    for (uint32_t i = 0; i < block->count; i++) {
+        while (m < block->mend->count && block->mend->rows[m].row < block->rows[i]) m++;
+        bool drop = m < block->mend->count && block->mend->rows[m].row == block->rows[i] && block->mend->rows[m].drop;
+        if (!drop) block->rows[kept++] = block->rows[i];
+    }
+    block->count = kept;
+}
+
+static int select_rows(struct block *block, struct error *err) {
+    const struct scan *scan = block->run->scan;
+    int code;
+    if (!(block->rows = block_take_rows(block, err))) return VT_ELIMIT;
+    for (uint32_t i = 0; i < block->group->rows; i++) block->rows[i] = i;
+    block->count = block->group->rows;
+    atomic_fetch_add_explicit(&block->ask->scanned, block->count, memory_order_relaxed);
+    select_undropped(block);
+    if ((code = select_traces(block, err)) || (code = select_time(block, err)) || (code = select_project(block, err))) return code;
+    if (!block->count || !scan->filter) return 0;
+    return filter_select(scan->filter, block, block->rows, block->count, block->rows, &block->count, err);
+}
+
+/* ---- row groups ---- */
+
+static bool has_some_trace(const struct scan_run *run, const struct rowgroup *group, const struct mend *mend) {
+    const struct scan *scan = run->scan;
+    if (!scan->traces || (mend && mend->traces)) return true;
+    for (uint32_t t = 0; t < scan->trace_count; t++)
+        if (rowgroup_may_have_trace(group, scan->traces[t])) return true;
+    return false;
+}
+
+static bool is_wanted(struct scan_run *run, const struct rowgroup *group, const struct mend *mend) {
+    const struct scan *scan = run->scan;
+    struct slice project = run->ask->request->project;
+    if (group->max_start_ns < scan->from_ns || group->min_start_ns >= scan->to_ns) return false;
+    if (group->max_start_ns < atomic_load_explicit(&run->floor_ns, memory_order_relaxed)) return false;
+    if (!has_some_trace(run, group, mend)) return false;
+    if (project.len && !rowgroup_may_have_value(group, COL_PROJECT, project)) return false;
+    /* Mended rows may hold values that their row group does not know of. */
+    return !scan->filter || mend || filter_may_match(scan->filter, group);
+}
+
+static int scan_group(struct scan_run *run, struct block *block, struct error *err) {
+    arena_reset(&block->arena);
+    block->read = 0;
+    block->spare = NULL;
+    block->spare_count = block->spare_capacity = 0;
+    int code = select_rows(block, err);
+    return code || !block->count ? code : run->scan->each(run->scan->ctx, block, err);
+}
+
+static void end_run(struct scan_run *run, int code, const struct error *err) {
+    int none = 0;
+    if (atomic_compare_exchange_strong(&run->code, &none, code)) run->err = *err;
+    atomic_store(&run->ended, true);
+}
+
+static void scan_work(void *ctx, unsigned worker) {
+    struct scan_run *run = ctx;
+    struct ask *ask = run->ask;
+    struct block block = {.ask = ask, .worker = worker, .run = run};
+    struct error err = {0};
+    arena_init(&block.arena, ask->engine->options.memory_bytes);
+    while (!atomic_load_explicit(&run->ended, memory_order_relaxed)) {
+        uint32_t next = atomic_fetch_add(&run->next, 1);
+        if (next >= snapshot_count(ask->snapshot)) break;
+        int code = ask_check(ask, &err);
+        block.group = snapshot_rowgroup(ask->snapshot, next);
+        block.mend = weave_mend(ask->view, next);
+        if (!code && is_wanted(run, block.group, block.mend)) code = scan_group(run, &block, &err);
+        /* A corrupt segment was named in the log and is set aside; the rest answers. */
+        if (code == VT_ECORRUPT) code = 0;
+        if (code) end_run(run, code, &err);
+    }
+    arena_free(&block.arena);
+}
+
+int scan_run(struct ask *ask, const struct scan *scan, struct error *err) {
+    struct scan_run run = {.ask = ask, .scan = scan};
+    unsigned workers = scan_workers(ask);
+    if (scan->workers && scan->workers < workers) workers = scan->workers;
+    if (snapshot_count(ask->snapshot) < workers) workers = snapshot_count(ask->snapshot);
+    atomic_init(&run.next, 0);
+    atomic_init(&run.floor_ns, INT64_MIN);
+    atomic_init(&run.ended, false);
+    atomic_init(&run.code, 0);
+    pool_run(ask->engine->pool, workers ? workers : 1, scan_work, &run);
+    int code = atomic_load(&run.code);
+    if (code && err) *err = run.err;
+    return code;
+}

@@ -1,0 +1,9 @@
+/* The routes, a row each: method, pattern, what is read from the query, handler, summary. api.c makes its tables of it. */
+#ifndef QUERY_ROUTES_H
+#define QUERY_ROUTES_H
+
+#define QUERY_ROUTES(ROUTE)                                                                                                    \
+    ROUTE("GET", "/api/v1/traces", TAKES_RANGE | TAKES_FILTER | TAKES_LIMIT | TAKES_CURSOR, traces_list, "Traces, newest first") \
+    ROUTE("GET", "/api/v1/traces/{id}", 0, traces_get, "One trace with all its spans")
+
+#endif
