@@ -264,8 +264,10 @@ typedef struct vt_exporter {
                         size_t count);
     int (*flush)(void *ctx, uint32_t timeout_ms);     /* passes on what it holds back; 0 or VT_ERROR_… */
     void (*shutdown)(void *ctx, uint32_t timeout_ms); /* passes on what can be in that time, then frees ctx */
-    void (*forked)(
-        void *ctx); /* in a fresh child of fork: forget what the parent will send, open anew what is shared */
+    /* In a fresh child of fork: forget what the parent will send, open anew what is shared. */
+    void (*forked)(void *ctx);
+    /* How many spans export_spans took, answering 0, and have been lost since, and since the last call. */
+    uint64_t (*lost)(void *ctx);
 } vt_exporter;
 
 /* Configuration --------------------------------------------------------------------------------------------------- */

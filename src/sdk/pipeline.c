@@ -26,6 +26,7 @@ static struct {
     bool stopping, woken, left_behind;
     uint64_t flush_asked, flush_done; /* tickets */
     int flush_result;
+    uint32_t flush_timeout_ms; /* the longest that was asked for */
     pthread_t thread;
 
     pthread_mutex_t work;
@@ -33,8 +34,11 @@ static struct {
     vt_exporter exporters[PIPELINE_EXPORTERS];
     size_t exporter_count;
     struct batch batch;
-    bool failed; /* an export failed since the last flush */
-    uint64_t told_queue, told_export;
+    bool failed;                        /* an export failed since the last flush */
+    bool lost_told[PIPELINE_EXPORTERS]; /* VITRINE_DEBUG named the exporter's losses; until one goes well */
+    uint64_t told_queue, told_export;   /* losses that on_drop knows of */
+    uint64_t lost_before;               /* all losses when the present run of them began */
+    bool losing;                        /* and VITRINE_DEBUG has told so */
     int64_t told_ns;
 
     _Atomic uint64_t exported, dropped_export;
@@ -62,27 +66,44 @@ static struct timespec deadline_in(uint32_t ms) {
 
 /* Telling of losses ------------------------------------------------------------------------------------------------ */
 
+/* An exporter, or a callback, of the application: what it does is not traced. */
+static void tell_application(uint64_t spans, const char *reason) {
+    const struct settings *s = pipeline.settings;
+    if (!spans || !s->on_drop) return;
+    pipeline_exporting = true;
+    s->on_drop(s->on_drop_ctx, spans, reason);
+    pipeline_exporting = false;
+}
+
+/* Once when it begins and once when it is over, however long it lasts. */
+static void tell_debug(uint64_t queue, uint64_t export) {
+    uint64_t all = pipeline.told_queue + pipeline.told_export;
+    bool loses = queue || export;
+    if (loses && !pipeline.losing) {
+        pipeline.lost_before = all - queue - export;
+        if (queue) debug_line("spans are dropped: the queue of %u spans is full", pipeline.settings->queue_size);
+        if (export) debug_line("spans are dropped: an exporter failed");
+    } else if (!loses && pipeline.losing) {
+        debug_line("%llu spans were dropped; now all go out again", (unsigned long long)(all - pipeline.lost_before));
+    }
+    pipeline.losing = loses;
+}
+
 /* Work held. */
 static void tell_drops(bool last) {
-    const struct settings *s = pipeline.settings;
     int64_t now_ns = time_monotonic_ns();
     if (!last && now_ns - pipeline.told_ns < TELL_EVERY_NS) return;
     uint64_t counts[COUNT_END];
     thread_sums(counts);
     uint64_t queue = counts[COUNT_DROPPED_QUEUE] - pipeline.told_queue;
     uint64_t export = atomic_load(&pipeline.dropped_export) - pipeline.told_export;
-    if (!queue && !export) return;
+    if (!queue && !export && !pipeline.losing) return;
     pipeline.told_ns = now_ns;
     pipeline.told_queue += queue;
     pipeline.told_export += export;
-    if (queue) {
-        debug_line("%llu spans dropped: the queue of %u spans was full", (unsigned long long)queue, s->queue_size);
-        if (s->on_drop) s->on_drop(s->on_drop_ctx, queue, "queue full");
-    }
-    if (export) {
-        debug_line("%llu spans dropped: an exporter failed", (unsigned long long)export);
-        if (s->on_drop) s->on_drop(s->on_drop_ctx, export, "export failed");
-    }
+    tell_debug(queue, export);
+    tell_application(queue, "queue full");
+    tell_application(export, "export failed");
 }
 
 /* Exporting (work held) -------------------------------------------------------------------------------------------- */
@@ -93,20 +114,35 @@ static void export_views(const vt_finished *views, uint32_t count) {
     pipeline_exporting = true;
     for (size_t i = 0; i < pipeline.exporter_count; i++) {
         const vt_exporter *exporter = &pipeline.exporters[i];
-        if (exporter->export_spans(exporter->ctx, s->resource, s->resource_count, views, count) != 0) {
-            lost = true;
-            debug_line("exporter %s lost %u spans", exporter->name ? exporter->name : "?", count);
-        }
+        bool failed = exporter->export_spans(exporter->ctx, s->resource, s->resource_count, views, count) != 0;
+        if (failed && !pipeline.lost_told[i])
+            debug_line("exporter %s loses spans", exporter->name ? exporter->name : "?");
+        pipeline.lost_told[i] = failed;
+        lost |= failed;
     }
     pipeline_exporting = false;
     atomic_fetch_add_explicit(lost ? &pipeline.dropped_export : &pipeline.exported, count, memory_order_relaxed);
     if (lost) pipeline.failed = true;
 }
 
+/* Exporters that send later tell later what they lost. */
+static void ask_for_losses(void) {
+    for (size_t i = 0; i < pipeline.exporter_count; i++) {
+        const vt_exporter *exporter = &pipeline.exporters[i];
+        uint64_t lost = exporter->lost ? exporter->lost(exporter->ctx) : 0;
+        if (!lost) continue;
+        atomic_fetch_sub_explicit(&pipeline.exported, lost, memory_order_relaxed);
+        atomic_fetch_add_explicit(&pipeline.dropped_export, lost, memory_order_relaxed);
+        pipeline.failed = true;
+    }
+}
+
 static void export_batch(struct batch *batch) {
-    if (batch->count) export_views(batch->views, batch->count);
-    queue_release(batch->spent, batch->count);
+    /* A fork may meet us anywhere: what is given back must not stand here any more. */
+    struct block *spent = batch->spent;
     batch->spent = NULL;
+    if (batch->count) export_views(batch->views, batch->count);
+    queue_release(spent, batch->count);
     batch->count = 0;
     view_room_clear(&batch->room);
 }
@@ -141,17 +177,22 @@ static void drain(void) {
         export_batch(batch);
     }
     thread_sweep();
+    ask_for_losses();
     tell_drops(false);
 }
 
 static int flush_exporters(uint32_t timeout_ms) {
-    int result = pipeline.failed ? VT_ERROR_EXPORT : 0;
-    pipeline.failed = false;
+    int result = 0;
+    pipeline_exporting = true;
     for (size_t i = 0; i < pipeline.exporter_count; i++) {
         const vt_exporter *exporter = &pipeline.exporters[i];
         int one = exporter->flush ? exporter->flush(exporter->ctx, timeout_ms) : 0;
         if (one && !result) result = one;
     }
+    pipeline_exporting = false;
+    ask_for_losses();
+    if (pipeline.failed) result = VT_ERROR_EXPORT;
+    pipeline.failed = false;
     return result;
 }
 
@@ -169,7 +210,9 @@ static void *run(void *unused) {
         uint64_t ticket = pipeline.flush_asked;
         bool flush = ticket != pipeline.flush_done, stop = pipeline.stopping;
         uint32_t timeout_ms = pipeline.settings->timeout_ms;
+        if (!stop && pipeline.flush_timeout_ms < timeout_ms) timeout_ms = pipeline.flush_timeout_ms;
         pipeline.woken = false;
+        pipeline.flush_timeout_ms = 0;
         pthread_mutex_unlock(&pipeline.gate);
 
         pthread_mutex_lock(&pipeline.work);
@@ -221,13 +264,22 @@ static void wake(void) {
 /* What the others call --------------------------------------------------------------------------------------------- */
 
 static void push_now(const struct record *record, const char *data) {
+    if (pipeline_exporting) { /* an exporter ends a span: nobody may take it now */
+        atomic_fetch_add_explicit(&pipeline.dropped_export, 1, memory_order_relaxed);
+        return;
+    }
     pthread_mutex_lock(&pipeline.work);
     struct batch *batch = &pipeline.batch;
-    if (pipeline.settings && batch->views && view_room_fits(&batch->room, record)) {
-        record_view(record, data, &batch->room, batch->views);
-        export_views(batch->views, 1);
-        view_room_clear(&batch->room);
-        if (__builtin_expect(pipeline.failed, 0)) tell_drops(false);
+    if (pipeline.settings && batch->views) {
+        if (view_room_fits(&batch->room, record)) {
+            record_view(record, data, &batch->room, batch->views);
+            export_views(batch->views, 1);
+            view_room_clear(&batch->room);
+        } else { /* no memory */
+            atomic_fetch_add_explicit(&pipeline.dropped_export, 1, memory_order_relaxed);
+            pipeline.failed = true;
+        }
+        if (__builtin_expect(pipeline.failed || pipeline.losing, 0)) tell_drops(false);
     }
     pthread_mutex_unlock(&pipeline.work);
 }
@@ -268,6 +320,7 @@ int pipeline_flush(uint32_t timeout_ms) {
         return atomic_load(&pipeline.on) ? VT_ERROR_MEMORY : 0;
     }
     uint64_t ticket = ++pipeline.flush_asked;
+    if (pipeline.flush_timeout_ms < timeout_ms) pipeline.flush_timeout_ms = timeout_ms;
     pthread_cond_signal(&pipeline.wake);
     while (timeout_ms && pipeline.flush_done < ticket && pipeline.thread_runs && !result)
         if (pthread_cond_timedwait(&pipeline.done, &pipeline.gate, &deadline) == ETIMEDOUT &&
@@ -337,12 +390,16 @@ void pipeline_stop(void) {
     drain(); /* what came without a background thread, or since its last look */
     flush_exporters(timeout_ms);
     tell_drops(true);
+    pipeline_exporting = true;
     for (size_t i = 0; i < pipeline.exporter_count; i++) {
         int64_t left_ms = (end_ns - time_monotonic_ns()) / NS_PER_MS;
         const vt_exporter *exporter = &pipeline.exporters[i];
         if (exporter->shutdown) exporter->shutdown(exporter->ctx, left_ms > 0 ? (uint32_t)left_ms : 0);
     }
+    pipeline_exporting = false;
     pipeline.exporter_count = 0;
+    memset(pipeline.lost_told, 0, sizeof pipeline.lost_told);
+    pipeline.failed = pipeline.losing = false;
     free(pipeline.batch.views);
     view_room_free(&pipeline.batch.room);
     pipeline.batch = (struct batch){0};
@@ -364,8 +421,8 @@ void pipeline_forked(void) {
     make_conds();
     pipeline.thread_runs = pipeline.woken = pipeline.stopping = pipeline.left_behind = false;
     pipeline.flush_done = pipeline.flush_asked;
-    queue_release(pipeline.batch.spent, 0);
-    pipeline.batch.spent = NULL;
+    pipeline_exporting = pipeline.losing = false;
+    pipeline.batch.spent = NULL; /* the few blocks on their way stay behind */
     pipeline.batch.count = 0;
     view_room_clear(&pipeline.batch.room);
     atomic_store(&pipeline.starting, 1);

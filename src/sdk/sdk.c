@@ -4,6 +4,7 @@
 #include "sdk/console.h"
 #include "sdk/pipeline.h"
 #include "sdk/span.h"
+#include "sdk/statsd_exporter.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -105,6 +106,11 @@ static int add_exporters(const struct settings *s, struct exporters *exporters, 
     if (s->console) {
         if (!console_exporter(s, &exporters->list[exporters->count]))
             return error_set(err, VT_ENOMEM, "no memory for the console exporter");
+        exporters->count++;
+    }
+    if (s->statsd_host) {
+        if (!statsd_exporter(s, &exporters->list[exporters->count]))
+            return error_set(err, VT_ENOMEM, "no memory for the StatsD exporter");
         exporters->count++;
     }
     return s->otlp ? add_otlp(s, exporters, err) : 0;

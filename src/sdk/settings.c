@@ -89,6 +89,9 @@ static const char *keep(struct building *b, const char *text, size_t len) {
 static void resource_set(struct building *b, const vt_attr *attr) {
     size_t key_len = attr->key_size ? attr->key_size : attr->key ? strlen(attr->key) : 0;
     if (!key_len || key_len > UINT16_MAX || (attr->type == VT_STRING && !attr->value.string)) return;
+    if (attr->type > VT_BOOL) return;
+    /* The service's name is a text, whatever else an application may say. */
+    if (attr->type != VT_STRING && slice_is(slice_make(attr->key, key_len), "service.name")) return;
     vt_attr *slot = NULL;
     for (size_t i = 0; i < b->count && !slot; i++)
         if (b->attrs[i].key_size == key_len && !memcmp(b->attrs[i].key, attr->key, key_len)) slot = &b->attrs[i];
