@@ -56,6 +56,14 @@ static void fields_win_over_the_environment(void **state) {
                              "environment\":\"field\",\"k\":\"field\",\"only\":\"env\"}}");
 }
 
+static void odd_resource_attributes_are_left_out(void **state) {
+    vt_attr attrs[] = {vt_attr_int("service.name", 5), {.key = "odd", .type = 77}, vt_attr_str(NULL, "x"),
+                       vt_attr_str("", "x"),           vt_attr_str("none", NULL),  vt_attr_bool("yes", true)};
+    vt_config config = {.console_write = sink_write, .synchronous = true, .resource = attrs, .resource_count = 6};
+    assert_int_equal(vt_init(&config), 0);
+    attributes_of_a_span_are("\"attributes\":{\"service.name\":\"unknown_service\",\"yes\":true}}");
+}
+
 static void at_most_64_resource_attributes_are_kept(void **state) {
     char list[2048] = "";
     for (unsigned i = 0; i < 100; i++) sprintf(list + strlen(list), "k%u=v,", i);
@@ -317,6 +325,7 @@ int main(void) {
         TEST(resource_comes_from_the_environment),
         TEST(service_name_may_stand_in_the_resource_attributes),
         TEST(fields_win_over_the_environment),
+        TEST(odd_resource_attributes_are_left_out),
         TEST(at_most_64_resource_attributes_are_kept),
         TEST(lines_go_to_stdout_when_nothing_else_takes_them_or_when_asked_for),
         TEST(lines_go_to_a_file_whole_and_between_the_applications_own),
