@@ -11,7 +11,8 @@ import { createServer } from 'node:http'
 import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { bigTrace, makeTrace, summaryOf } from './data.mjs'
+import { bigTrace, makeStory, summaryOf } from './data.mjs'
+import { makeAlerts, makeKeys, prices, sqlAnswer, statusOf } from './extras.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url)), dist = join(here, '../dist')
 const args = process.argv.slice(2)
@@ -22,9 +23,12 @@ const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; ch
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 const now = Date.now()
-const traces = Array.from({ length: size }, (_, i) => makeTrace(i, size, now, days))
+const traces = makeStory(size, now, days)
 const spans = traces.flatMap(t => t.spans.map(s => Object.assign(s, { ms: Date.parse(s.start) })))
-const rows = traces.map(t => ({ ...summaryOf(t), ms: Date.parse(t.spans.find(s => !s.parent_span_id).start), t })).sort((a, b) => b.ms - a.ms)
+const rows = traces.map(t => ({ ...summaryOf(t), ms: t.spans[0].ms, t }))
+const byTrace = new Map(traces.map(t => [t.trace_id, t]))
+const alerts = makeAlerts(), keys = makeKeys()
+let live = 0
 const big = bigTrace(Number(option('spans', 5000)), now)
 
 class Bad extends Error {}
@@ -140,22 +144,32 @@ function facets(p) {
 }
 
 const threadRow = ([thread_id, list]) => ({ thread_id, user_id: list[0].user_id, first: list[list.length - 1].start, last: list[0].start, turn_count: list.length, llm_calls: sum(list, r => r.llm_calls), errors: list.filter(r => r.status === 'ERROR').length, fallbacks: list.filter(r => r.fallback).length, tokens: tokensOf(list), cost_usd: sum(list, r => r.cost_usd), models: [...new Set(list.flatMap(r => r.models))] })
+const threadOrder = { turns: (a, b) => b.turn_count - a.turn_count, cost: (a, b) => b.cost_usd - a.cost_usd, tokens: (a, b) => b.tokens.total - a.tokens.total, errors: (a, b) => b.errors - a.errors }
 function threads(p) {
-  const test = filter(p.get('q')), all = [...grouped(within(rows, p.get('from'), p.get('to')).filter(r => r.t.spans.some(test)), r => r.thread_id)].map(threadRow), at = Number(p.get('cursor') ?? 0), limit = Number(p.get('limit') ?? 50)
+  const test = filter(p.get('q')), all = [...grouped(within(rows, p.get('from'), p.get('to')).filter(r => r.t.spans.some(test)), r => r.thread_id)].map(threadRow).sort(threadOrder[p.get('sort')] ?? (() => 0)), at = Number(p.get('cursor') ?? 0), limit = Number(p.get('limit') ?? 50)
   return { threads: all.slice(at, at + limit), ...(at + limit < all.length ? { next: String(at + limit) } : {}) }
 }
 function thread(id) {
   const list = rows.filter(r => r.thread_id === id)
   if (!list.length) return null
-  return { ...threadRow([id, list]), turns: [...list].reverse().map(r => { const root = r.t.spans.find(s => s.kind === 'turn'), calls = r.t.spans.filter(s => s !== root), llm = calls.filter(s => s.kind === 'llm'), good = llm.filter(s => s.status !== 'ERROR')[0]
-    return { ...r, t: undefined, span_id: root.span_id, input: llm[0]?.prompt?.[1]?.content, output: good ? good.completion[0].content ?? llm[0].completion?.[0]?.content : r.fallback ? 'I am sorry, I cannot look that up right now. Please write to help@nordhaus.example, a person answers within an hour.' : undefined, calls: calls.map(s => ({ ...s, prompt: undefined, completion: undefined })).reverse(), scores: llm.flatMap(s => s.scores) } }) }
+  return { ...threadRow([id, list]), turns: [...list].reverse().map(r => {
+    const root = r.t.spans[0], calls = r.t.spans.filter(s => s !== root && s.kind !== 'other')
+    return { ...r, t: undefined, span_id: root.span_id, input: root.prompt, output: root.completion, calls: calls.map(s => ({ ...s, prompt: undefined, completion: undefined })).sort((a, b) => a.ms - b.ms), scores: calls.flatMap(s => s.scores) }
+  }) }
 }
-const users = p => ({ users: [...grouped(within(spans, p.get('from'), p.get('to')).filter(filter(p.get('q'))), s => s.user_id)].map(([user_id, l]) => { const n = numbers(l); return { user_id, calls: n.llm_calls, turns: n.turns, threads: n.threads, errors: n.errors, error_rate: n.error_rate, tokens: n.tokens, cost_usd: n.cost_usd, first: new Date(Math.min(...l.map(s => s.ms))).toISOString(), last: new Date(Math.max(...l.map(s => s.ms))).toISOString() } }).sort((a, b) => b.cost_usd - a.cost_usd).slice(0, Number(p.get('limit') ?? 50)) })
+const users = p => ({ users: [...grouped(within(spans, p.get('from'), p.get('to')).filter(filter(p.get('q'))), s => s.user_id)].map(([user_id, l]) => { const n = numbers(l); return { user_id, calls: n.llm_calls, turns: n.turns, threads: n.threads, errors: n.errors, error_rate: n.error_rate, tokens: n.tokens, cost_usd: n.cost_usd, first: new Date(Math.min(...l.map(s => s.ms))).toISOString(), last: new Date(Math.max(...l.map(s => s.ms))).toISOString() } }).sort((a, b) => ({ calls: b.calls - a.calls, tokens: b.tokens.total - a.tokens.total, errors: b.errors - a.errors, last: b.last < a.last ? -1 : 1 }[p.get('sort')] ?? b.cost_usd - a.cost_usd)).slice(0, Number(p.get('limit') ?? 50)) })
 
-const addScore = body => { const span = traces.find(t => t.trace_id === body.trace_id)?.spans.find(s => s.span_id === body.span_id); span?.scores.push({ ...body, time: new Date().toISOString() }); return span ? { score_id: 1 } : null }
+function services(p) {
+  const list = within(spans, p.get('from'), p.get('to')).filter(filter(p.get('q'))), byId = new Map(list.map(s => [s.span_id, s])), seconds = (instant(p.get('to') ?? 'now') - instant(p.get('from') ?? '-24h')) / 1000
+  const about = l => { const errors = l.filter(s => s.status === 'ERROR').length, times = l.map(s => s.duration_ms).sort((a, b) => a - b); return { errors, error_rate: errors / l.length, rate: l.length / seconds, p50_ms: quantile(times, .5), p95_ms: quantile(times, .95) } }
+  const calls = grouped(list, s => { const parent = byId.get(s.parent_span_id); return s.provider ? `${s.service}>${s.provider}` : parent && parent.service !== s.service ? `${parent.service}>${s.service}` : undefined })
+  return { services: [...grouped(list, s => s.service)].map(([service, l]) => ({ service, spans: l.length, ...about(l) })), calls: [...calls].map(([pair, l]) => ({ from: pair.split('>')[0], to: pair.split('>')[1], count: l.length, ...about(l) })), scanned: list.length, elapsed_ms: 7 }
+}
+
+const addScore = body => { const span = byTrace.get(body.trace_id)?.spans.find(s => s.span_id === body.span_id); span?.scores.push({ ...body, time: new Date().toISOString() }); return span ? { score_id: 1 } : null }
 const routes = [
   ['GET', /^\/api\/v1\/traces$/, (_m, p) => traceList(p)],
-  ['GET', /^\/api\/v1\/traces\/(\w+)$/, m => m[1] === big.trace_id ? big : traces.find(t => t.trace_id === m[1])],
+  ['GET', /^\/api\/v1\/traces\/(\w+)$/, m => m[1] === big.trace_id ? big : byTrace.get(m[1])],
   ['POST', /^\/api\/v1\/query$/, (_m, _p, body) => query(body)],
   ['GET', /^\/api\/v1\/overview$/, (_m, p) => overview(p)],
   ['GET', /^\/api\/v1\/facets$/, (_m, p) => facets(p)],
@@ -163,6 +177,20 @@ const routes = [
   ['GET', /^\/api\/v1\/threads\/(.+)$/, m => thread(decodeURIComponent(m[1]))],
   ['GET', /^\/api\/v1\/users$/, (_m, p) => users(p)],
   ['POST', /^\/api\/v1\/scores$/, (_m, _p, body) => addScore(body)],
+  ['GET', /^\/api\/v1\/services$/, (_m, p) => services(p)],
+  ['GET', /^\/api\/v1\/status$/, () => statusOf(spans, live)],
+  ['GET', /^\/api\/v1\/prices$/, () => prices],
+  ['GET', /^\/api\/v1\/keys$/, () => keys.list()],
+  ['POST', /^\/api\/v1\/keys$/, (_m, _p, body) => keys.add(body)],
+  ['DELETE', /^\/api\/v1\/keys\/(\d+)$/, m => keys.remove(Number(m[1]))],
+  ['GET', /^\/api\/v1\/alerts$/, () => alerts.list()],
+  ['POST', /^\/api\/v1\/alerts\/silences$/, (_m, _p, body) => alerts.silence(body)],
+  ['DELETE', /^\/api\/v1\/alerts\/silences\/(\d+)$/, m => alerts.unsilence(Number(m[1]))],
+  ['POST', /^\/api\/v1\/sql$/, (_m, _p, body) => {
+    const answer = sqlAnswer(body.sql, spans, (list, p) => quantile(list.sort((a, b) => a - b), p))
+    if (answer.error) throw Object.assign(new Bad(answer.error.message), { column: answer.error.column })
+    return answer
+  }],
 ]
 
 function send(response, status, type, body, headers = {}) {
@@ -198,12 +226,25 @@ createServer(async (request, response) => {
 }).on('upgrade', (request, socket) => {
   const accept = createHash('sha1').update(request.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest('base64')
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${accept}\r\n\r\n`)
-  const timer = setInterval(() => {
-    const pick = spans[Math.floor(Math.random() * spans.length)]
-    if (!pick) return
-    const data = Buffer.from(JSON.stringify({ ...pick, ms: undefined, start: new Date().toISOString() }))
+  live++
+  let test = () => true
+  const say = message => {
+    const data = Buffer.from(JSON.stringify(message))
     const head = data.length < 126 ? Buffer.from([0x81, data.length]) : Buffer.from([0x81, 126, data.length >> 8, data.length & 255])
     socket.write(Buffer.concat([head, data]))
+  }
+  const narrow = q => { try { test = filter(q) } catch (e) { say({ error: { code: 'invalid', message: e.message, column: e.column } }) } }
+  narrow(new URL(request.url, 'http://x').searchParams.get('q'))
+  const timer = setInterval(() => {
+    const pick = spans[Math.floor(Math.random() * spans.length)]
+    if (pick && test(pick)) say({ ...pick, ms: undefined, start: new Date().toISOString() })
   }, Number(option('live', 150)))
-  socket.on('close', () => clearInterval(timer)).on('error', () => clearInterval(timer))
+  socket.on('data', data => { // one short masked text frame
+    const length = data[1] & 127
+    if ((data[0] & 15) !== 1 || length > 125) return
+    const text = Buffer.from(data.subarray(6, 6 + length).map((byte, i) => byte ^ data[2 + i % 4])).toString()
+    try { narrow(JSON.parse(text).q) } catch { /* not ours */ }
+  })
+  const over = () => { clearInterval(timer); live-- }
+  socket.on('close', over).on('error', () => socket.destroy())
 }).listen(port, '127.0.0.1', function () { console.log(`http://127.0.0.1:${this.address().port}  ${traces.length} traces, ${spans.length} spans`) })

@@ -1,15 +1,24 @@
 // Which page is shown, and the questions that concern all of them: is the store empty, does something alert.
 
 import { useEffect } from 'preact/hooks'
-import { request, api } from './lib/api'
+import { api } from './lib/api'
 import { useLoad } from './lib/data'
 import { href, useRoute } from './lib/router'
 import { Empty, Toasts } from './parts/basics'
 import { Shell, Top, pages } from './parts/shell'
+import { Alerts, worst } from './pages/alerts'
+import { Live } from './pages/live'
+import { Models } from './pages/models'
 import { Overview } from './pages/overview'
+import { Services } from './pages/services'
+import { Settings } from './pages/settings'
+import { Sql } from './pages/sql'
 import { Start } from './pages/start'
+import { Thread } from './pages/thread'
+import { Threads } from './pages/threads'
 import { Trace } from './pages/trace'
 import { Traces } from './pages/traces'
+import { Users } from './pages/users'
 
 function Lost() {
   return <><Top title="Not here" /><main class="page"><Empty icon="search" title="There is no such page">The address may be mistyped. <a href={href('/')}>To the overview</a></Empty></main></>
@@ -24,8 +33,8 @@ function useEmpty(): boolean | undefined {
 export function App() {
   const { segments } = useRoute()
   const empty = useEmpty()
-  const alerts = useLoad('alertcount|', signal => request<{ monitors?: { state?: string }[] }>('/api/v1/alerts', { signal }).catch(() => ({ monitors: [] })))
-  const firing = alerts.data?.monitors?.filter?.(m => m.state === 'ALERT').length ?? 0
+  const alerts = useLoad('firing|', signal => api.alerts(signal).then(({ monitors }) => monitors.filter(m => worst(m) === 'ALERT').length, () => 0))
+  const firing = alerts.data ?? 0
   const [first, second] = segments
   useEffect(() => {
     const page = pages.find(p => p.path === '/' + (first ?? ''))
@@ -35,6 +44,14 @@ export function App() {
     switch (first) {
       case undefined: return empty ? <Start empty /> : <Overview />
       case 'traces': return second ? <Trace key={second} /> : <Traces />
+      case 'threads': return second ? <Thread key={second} /> : <Threads />
+      case 'users': return <Users />
+      case 'live': return <Live />
+      case 'models': return <Models />
+      case 'services': return <Services />
+      case 'alerts': return <Alerts />
+      case 'sql': return <Sql />
+      case 'settings': return <Settings />
       case 'start': return <Start empty={empty === true} />
       default: return <Lost />
     }

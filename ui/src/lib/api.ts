@@ -1,6 +1,8 @@
 // All talk with the server: one `request` with time-out, cancellation and errors that say what to do.
 
-import type { Facets, Overview, QueryRequest, QueryResult, SqlResult, Thread, ThreadRow, Trace, TracePage, UserRow } from './types'
+import type {
+  Alerts, Facets, Key, Overview, Price, QueryRequest, QueryResult, ServerStatus, Services, SqlResult, Thread, ThreadRow, Trace, TracePage, UserRow,
+} from './types'
 import { readPref, writePref } from './prefs'
 
 export class ApiError extends Error {
@@ -84,7 +86,16 @@ export const api = {
     request<{ threads: ThreadRow[]; next?: string }>('/api/v1/threads' + query({ ...scope }), { signal }),
   thread: (id: string, signal?: AbortSignal) => request<Thread>('/api/v1/threads/' + encodeURIComponent(id), { signal }),
   users: (scope: Scope & { sort?: string; limit?: number }, signal?: AbortSignal) => request<{ users: UserRow[] }>('/api/v1/users' + query({ ...scope }), { signal }),
-  sql: (sql: string, signal?: AbortSignal) => request<SqlResult>('/api/v1/sql', { body: { sql, limit: 10_000 }, signal }),
+  sql: (sql: string, signal?: AbortSignal, limit = 10_000) => request<SqlResult>('/api/v1/sql', { body: { sql, limit }, signal }),
+  services: (scope: Scope, signal?: AbortSignal) => request<Services>('/api/v1/services' + query({ ...scope }), { signal }),
+  prices: (signal?: AbortSignal) => request<{ prices: Price[] }>('/api/v1/prices', { signal }),
+  status: (signal?: AbortSignal) => request<ServerStatus>('/api/v1/status', { signal }),
+  keys: (signal?: AbortSignal) => request<{ keys: Key[] }>('/api/v1/keys', { signal }),
+  addKey: (body: { name: string; scopes: string; project?: string }) => request<Key & { key: string }>('/api/v1/keys', { body }),
+  revokeKey: (id: Key['id']) => request('/api/v1/keys/' + encodeURIComponent(id), { method: 'DELETE' }),
+  alerts: (signal?: AbortSignal) => request<Alerts>('/api/v1/alerts', { signal }),
+  silence: (body: { monitor: string; group?: string; minutes: number; reason?: string }) => request('/api/v1/alerts/silences', { body }),
+  unsilence: (id: number) => request('/api/v1/alerts/silences/' + id, { method: 'DELETE' }),
   score: (body: { trace_id: string; span_id?: string; name: string; value: number; comment?: string }) => request('/api/v1/scores', { body }),
 }
 

@@ -70,5 +70,28 @@ export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Pr
     : { data: state.data, error: state.error, loading: state.loading, slow: state.slow, reload: reload as () => void }
 }
 
+/* A list that comes page after page. A new `what` (by identity) or a refresh begins again; the old rows stay until the new ones are there. */
+export function usePages<T>(what: unknown, fetchPage: (cursor: string | undefined, signal: AbortSignal) => Promise<{ rows: T[]; next?: string; elapsed_ms?: number }>) {
+  const [state, setState] = useState<{ rows: T[]; next?: string; error: ApiError | null; loading: boolean; elapsed?: number; done: boolean; slow: boolean; stale: boolean }>({ rows: [], error: null, loading: true, done: false, slow: false, stale: false })
+  const busy = useRef<AbortController | null>(null)
+  const load = (cursor?: string) => {
+    busy.current?.abort()
+    const control = busy.current = new AbortController()
+    const slow = setTimeout(() => setState(s => ({ ...s, slow: true })), 3000)
+    setState(s => ({ ...s, loading: true, error: null, slow: false, stale: cursor === undefined }))
+    fetchPage(cursor, control.signal).then(page => {
+      setState(s => ({ rows: cursor ? s.rows.concat(page.rows) : page.rows, next: page.next, error: null, loading: false, elapsed: page.elapsed_ms, done: !page.next, slow: false, stale: false }))
+      busy.current = null
+    }, e => {
+      if (control.signal.aborted) return
+      const error = e instanceof ApiError ? e : new ApiError(-1, 'page', String(e))
+      setState(s => ({ ...s, rows: cursor || error.gone || error.status === 400 ? s.rows : [], loading: false, error, slow: false, stale: false }))
+      busy.current = null
+    }).finally(() => clearTimeout(slow))
+  }
+  useEffect(() => { load(); return () => busy.current?.abort() }, [what])
+  return { ...state, more: () => { if (!busy.current && state.next && !state.error) load(state.next) }, reload: () => load() }
+}
+
 /* After the server came back, loads that failed try again. */
 export function forget() { cache.clear() }

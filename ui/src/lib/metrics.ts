@@ -6,7 +6,7 @@ import type { Overview, Point, QueryRequest, Series } from './types'
 import type { Bucket } from '../parts/histogram'
 import type { Line } from '../parts/chart'
 import type { ScatterPoint } from '../parts/scatter'
-import { count, duration, percent, usd } from './format'
+import { count, duration, type Format, percent, usd } from './format'
 
 export type Window = { from: number; to: number; q?: string }
 type Step = { text: string; ms: number }
@@ -56,8 +56,9 @@ export function colourOf(name: string): string {
 }
 const LINES_MAX = 8
 
-const modelSelect = ['count', 'p50(duration_ms)', 'p95(duration_ms)', 'p99(duration_ms)', 'p50(ttft_ms)', 'sum(cost_usd)']
-const modelIndex = { p50: 1, p95: 2, p99: 3, ttft: 4, cost: 5 }
+const modelSelect = ['count', 'p50(duration_ms)', 'p95(duration_ms)', 'p99(duration_ms)', 'p50(ttft_ms)', 'sum(cost_usd)', 'sum(tokens.total)']
+const modelIndex = { calls: 0, p50: 1, p95: 2, p99: 3, ttft: 4, cost: 5, tokens: 6 }
+const modelFormats: Record<string, Format> = { cost: usd, calls: count, tokens: count }
 
 export async function byModel(window: Window, step: Step, signal: AbortSignal) {
   const [series, whole] = await Promise.all([
@@ -70,8 +71,8 @@ export async function byModel(window: Window, step: Step, signal: AbortSignal) {
   const lines = (what: keyof typeof modelIndex): Line[] => top.flatMap(model => {
     const s = series.find(x => (x.group.model ?? '') === model), total = value(whole.find(x => (x.group.model ?? '') === model), modelIndex[what])
     if (!s || total === undefined || (what === 'cost' && total === 0)) return []
-    const format = what === 'cost' ? usd : duration
-    return [{ key: model, name: model || 'no model given', color: colourOf(model), values: column(s, g, modelIndex[what], what === 'cost' ? 0 : null), total: format(total) }]
+    const adds = what in modelFormats
+    return [{ key: model, name: model || 'no model given', color: colourOf(model), values: column(s, g, modelIndex[what], adds ? 0 : null), total: (modelFormats[what] ?? duration)(total) }]
   })
   return { times: g.times, lines }
 }

@@ -70,3 +70,26 @@ export interface Thread extends ThreadRow { turns: Turn[] }
 export interface UserRow {
   user_id: string; calls: number; turns?: number; threads?: number; errors?: number; error_rate?: number; tokens?: Tokens; cost_usd?: number; first?: string; last?: string
 }
+
+export interface ServiceRow { service: string; spans: number; errors?: number; error_rate?: number; rate?: number; p95_ms?: number }
+export interface ServiceCall { from: string; to: string; count: number; errors?: number; error_rate?: number; rate?: number; p50_ms?: number; p95_ms?: number }
+export interface Services { services: ServiceRow[]; calls: ServiceCall[]; scanned?: number; elapsed_ms?: number }
+
+export type AlertState = 'OK' | 'WARN' | 'ALERT' | 'NO DATA'
+export interface AlertChange { at: string; from: AlertState; to: AlertState; value?: number }
+export interface AlertGroup { group?: string; state: AlertState; since?: string; value?: number; history?: AlertChange[] }
+export interface Monitor {
+  name: string; query?: string; message?: string; type?: string; tags?: string[]; critical?: number; warning?: number; critical_recovery?: number
+  warning_recovery?: number; unit?: string; error?: string; groups?: AlertGroup[]
+}
+export interface Silence { id: number; monitor: string; group?: string; until: string; reason?: string }
+export interface Alerts { file?: string; error?: string; monitors: Monitor[]; silences?: Silence[]; targets?: { name: string; kind: string }[] }
+
+export interface Price { provider?: string; model: string; input?: number; cached?: number; cache_write?: number; output?: number; valid_from?: string; source?: string }
+export interface Key { id: number | string; name: string; scopes?: string | string[]; project?: string; created?: string; last_used?: string; revoked?: string | boolean }
+export interface ServerStatus {
+  version?: string; started?: string; uptime_s?: number; ready?: boolean
+  store?: { spans_total?: number; segments?: number; segment_bytes?: number; wal_bytes?: number; memtable_rows?: number; oldest?: string; newest?: string; disk_free_bytes?: number; disk_full?: boolean; segments_set_aside?: number; dir?: string }
+  ingest?: { spans_per_s?: number; accepted?: number; rejected?: number; last_error?: { time?: string; source?: string; message?: string } }
+  queues?: Record<string, unknown>; live_clients?: number; retention?: unknown; durability?: string; keys_required?: boolean; listen?: string[]; grpc?: string; masking?: unknown; upstreams?: (string | { name?: string })[]
+}

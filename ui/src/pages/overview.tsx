@@ -52,7 +52,7 @@ function Tiles({ data, q, compare, window }: { data: Data | undefined; q: string
         <div class="value">{unit(tile.format(now))}</div>
         {compare && <Delta now={now} before={data.previous && tile.value(data.previous)} less={tile.less} />}
         <div class="about">{now !== undefined && tile.note(data.now)}</div>
-        {values && now !== undefined && <Spark values={values} tone={tile.bad && now > 0 ? 'bad' : ''} />}
+        {values && now !== undefined && <Spark values={values.slice(0, -1)} tone={tile.bad && now > 0 ? 'bad' : ''} />}
       </> : <div class="ghost-line tall" />}
     </a>
   })}</div>

@@ -1,31 +1,30 @@
 // Traces: filter, facets, what took how long, and the list, which goes on as far as one scrolls.
 
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
-import { api, ApiError } from '../lib/api'
-import { useLoad } from '../lib/data'
+import { useMemo, useState } from 'preact/hooks'
+import { api } from '../lib/api'
+import { useLoad, usePages } from '../lib/data'
 import { addTerm, hasTerm, setTerm, term, toggleTerm } from '../lib/filter'
 import { count, duration, usd } from '../lib/format'
 import { facets, latencyHistogram, traceVolume } from '../lib/metrics'
 import { readPref, writePref } from '../lib/prefs'
-import { href, navigate, setParams } from '../lib/router'
+import { href, navigate, setParams, useRoute } from '../lib/router'
 import { useScope } from '../lib/scope'
 import { ago, clock, day } from '../lib/time'
 import type { TraceRow } from '../lib/types'
-import { Chip, Empty, Failure, Ghost, Loading, Popover, StatusDot, toast } from '../parts/basics'
+import { Chip, Empty, Loading, Popover, StatusDot, toast } from '../parts/basics'
 import { Chart } from '../parts/chart'
 import { FilterBar } from '../parts/filterbar'
 import { Histogram } from '../parts/histogram'
 import { Icon } from '../parts/icon'
 import { RangePicker, Refresh, Top } from '../parts/shell'
-import { Virtual } from '../parts/virtual'
+import { type ListColumn, Rows } from '../parts/rows'
 
-const PAGE_ROWS = 200, ROW = 34
+const PAGE_ROWS = 200
 
-interface ListColumn { key: string; name: string; width: string; num?: boolean; cell: (row: TraceRow, longest: number) => preact.ComponentChildren }
-const columns: ListColumn[] = [
-  { key: 'time', name: 'Time', width: '104px', cell: row => <TimeCell start={row.start} /> },
-  { key: 'operation', name: 'Operation', width: 'minmax(150px, 1.5fr)', cell: row => <span class="row"><a class="cut plain strong" href={href('/traces/' + row.trace_id)}>{row.operation}</a>{row.fallback && <Chip tone="warn" title="Answered although an LLM call in it failed">fallback</Chip>}</span> },
-  { key: 'duration', name: 'Duration', width: '128px', num: true, cell: (row, longest) => <><span class={'took' + (row.status === 'ERROR' ? ' failed' : '')}><i style={{ width: Math.max(2, 100 * row.duration_ms / longest) + '%' }} /></span>{duration(row.duration_ms)}</> },
+const columnsFor = (longest: number): ListColumn<TraceRow>[] => [
+  { key: 'time', name: 'Time', width: '104px', phone: '66px', cell: row => <TimeCell start={row.start} /> },
+  { key: 'operation', name: 'Operation', width: 'minmax(150px, 1.5fr)', phone: 'minmax(0, 1fr)', cell: row => <span class="row"><a class="cut plain strong" href={href('/traces/' + row.trace_id)}>{row.operation}</a>{row.fallback && <Chip tone="warn" title="Answered although an LLM call in it failed">fallback</Chip>}</span> },
+  { key: 'duration', name: 'Duration', width: '128px', phone: '64px', num: true, cell: row => <><span class={'took' + (row.status === 'ERROR' ? ' failed' : '')}><i style={{ width: Math.max(2, 100 * row.duration_ms / longest) + '%' }} /></span><span class="tooktime">{duration(row.duration_ms)}</span></> },
   { key: 'models', name: 'Model', width: 'minmax(110px, 1.1fr)', cell: row => row.models?.join(', ') ?? '' },
   { key: 'tokens', name: 'Tokens', width: '76px', num: true, cell: row => count(row.tokens?.total) },
   { key: 'cost', name: 'Cost', width: '82px', num: true, cell: row => usd(row.cost_usd) },
@@ -39,33 +38,11 @@ const columns: ListColumn[] = [
   { key: 'id', name: 'Trace id', width: '260px', cell: row => <span class="mono dim cut">{row.trace_id}</span> },
 ]
 const usual = ['time', 'operation', 'duration', 'models', 'tokens', 'cost', 'user', 'thread']
+const known = new Set(columnsFor(1).map(c => c.key))
 
-function TimeCell({ start }: { start: string }) {
+export function TimeCell({ start }: { start: string }) {
   const ms = Date.parse(start)
   return <time class="soft" dateTime={start} title={`${day(ms)} ${clock(ms, true)}, ${ago(ms)}`}>{day(ms) === day(Date.now()) ? '' : <span class="dim">{day(ms)} </span>}{clock(ms)}</time>
-}
-
-/* The list, page after page. A new filter or a refresh begins again; the old rows stay until the new ones are there. */
-function useTraces(scope: { from: number; to: number; q: string }) {
-  const [state, setState] = useState<{ rows: TraceRow[]; next?: string; error: ApiError | null; loading: boolean; elapsed?: number; done: boolean; slow: boolean }>({ rows: [], error: null, loading: true, done: false, slow: false })
-  const busy = useRef<AbortController | null>(null)
-  const load = (cursor?: string) => {
-    busy.current?.abort()
-    const control = busy.current = new AbortController()
-    const slow = setTimeout(() => setState(s => ({ ...s, slow: true })), 3000)
-    setState(s => ({ ...s, loading: true, error: null, slow: false }))
-    api.traces({ ...scope, limit: PAGE_ROWS, cursor }, control.signal).then(page => {
-      setState(s => ({ rows: cursor ? s.rows.concat(page.traces) : page.traces, next: page.next, error: null, loading: false, elapsed: page.elapsed_ms, done: !page.next, slow: false }))
-      busy.current = null
-    }, e => {
-      if (control.signal.aborted) return
-      const error = e instanceof ApiError ? e : new ApiError(-1, 'page', String(e))
-      setState(s => ({ ...s, rows: cursor || error.gone || error.status === 400 ? s.rows : [], loading: false, error, slow: false }))
-      busy.current = null
-    }).finally(() => clearTimeout(slow))
-  }
-  useEffect(() => { load(); return () => busy.current?.abort() }, [scope])
-  return { ...state, more: () => { if (!busy.current && state.next && !state.error) load(state.next) }, reload: () => load() }
 }
 
 function Facets({ scope, q, id }: { scope: { from: number; to: number }; q: string; id: string }) {
@@ -85,13 +62,13 @@ function Facets({ scope, q, id }: { scope: { from: number; to: number }; q: stri
   </aside>
 }
 
-interface View { name: string; q: string; from?: string; to?: string; columns?: string[] }
+interface View { name: string; q: string; columns?: string[] }
 
 function Views({ q, shown }: { q: string; shown: string[] }) {
   const [views, setViews] = useState<View[]>(readPref('views', []))
   const keep = (next: View[]) => { setViews(next); writePref('views', next) }
   const ready: View[] = [{ name: 'Failed', q: 'status:error' }, { name: 'Slower than 5 s', q: 'duration:>5s' }, { name: 'Fallbacks', q: 'fallback:true' }, { name: 'Costly', q: 'cost:>0.01' }]
-  const item = (view: View, close: () => void) => <button class="item grow" onClick={() => { close(); setParams({ q: view.q, ...(view.from ? { from: view.from, to: view.to } : {}) }) }}>{view.name}<span class="dim mono cut push">{view.q || 'everything'}</span></button>
+  const item = (view: View, close: () => void) => <button class="item grow" onClick={() => { close(); setParams({ q: view.q, cols: view.columns && view.columns.join() !== usual.join() ? view.columns.join() : null }) }}>{view.name}<span class="dim mono cut push">{view.q || 'everything'}</span></button>
   return <Popover title="Saved views" className="square" label={<Icon name="star" />}>{close => <div class="views">
     {views.length > 0 && <div class="title">Yours</div>}
     {views.map(view => <div class="row" key={view.name}>{item(view, close)}<button class="button ghost square small" aria-label={`Forget ${view.name}`} onClick={() => keep(views.filter(v => v !== view))}><Icon name="trash" /></button></div>)}
@@ -111,36 +88,16 @@ function Views({ q, shown }: { q: string; shown: string[] }) {
 
 export function Traces() {
   const { q, scope, span, step, key } = useScope()
-  const list = useTraces(scope)
-  const [shown, setShown] = useState<string[]>(readPref('columns', usual))
-  const [at, setAt] = useState(-1)
+  const list = usePages(scope, (cursor, signal) => api.traces({ ...scope, limit: PAGE_ROWS, cursor }, signal).then(page => ({ ...page, rows: page.traces })))
+  const [kept, setKept] = useState<string[]>(readPref('columns', usual))
+  const asked = useRoute().params.get('cols')?.split(',').filter(c => known.has(c)) ?? []
+  const shown = asked.length ? asked : kept
   const [panel, setPanel] = useState(readPref('facets', innerWidth > 1100))
   const volume = useLoad(`volume|${key}|${q}`, signal => traceVolume(scope, step, signal))
   const latency = useLoad(`latency|${key}|${q}`, signal => latencyHistogram(scope, signal))
-  const cols = columns.filter(c => shown.includes(c.key))
-  const grid = '14px ' + cols.map(c => c.width).join(' ')
   const longest = useMemo(() => list.rows.reduce((max, row) => Math.max(max, row.duration_ms), 1), [list.rows])
-  const open = (row: TraceRow) => navigate(href('/traces/' + row.trace_id))
-  useEffect(() => setAt(-1), [scope])
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (/^(INPUT|TEXTAREA|SELECT)$/.test((event.target as HTMLElement).tagName) || event.ctrlKey || event.metaKey || event.altKey) return
-      if (event.key === 'j') setAt(Math.min(list.rows.length - 1, at + 1))
-      else if (event.key === 'k') setAt(Math.max(0, at - 1))
-      else if (event.key === 'Enter' && list.rows[at] && !(event.target as HTMLElement).closest('a,button')) open(list.rows[at])
-      else return
-      event.preventDefault()
-    }
-    addEventListener('keydown', onKey)
-    return () => removeEventListener('keydown', onKey)
-  })
+  const columns = useMemo(() => columnsFor(longest), [longest])
   const filterError = list.error?.status === 400 ? list.error : null
-  const row = (i: number) => {
-    const r = list.rows[i]
-    return <div key={i} class={'trow' + (i === at ? ' at' : '')} role="row" aria-rowindex={i + 1} aria-selected={i === at} style={{ gridTemplateColumns: grid, height: ROW + 'px' }} onClick={event => { if (!(event.target as Element).closest('a,button') && !String(getSelection())) open(r) }}>
-      <span role="gridcell"><StatusDot status={r.status} fallback={r.fallback} /></span>
-      {cols.map(c => <span key={c.key} role="gridcell" class={'cut' + (c.num ? ' num' : '')}>{c.cell(r, longest)}</span>)}</div>
-  }
   return <>
     <Top title="Traces" loading={list.loading}><RangePicker /><Refresh /></Top>
     <main class="page flush fixed">
@@ -150,8 +107,9 @@ export function Traces() {
         <Views q={q} shown={shown} />
         <Popover title="Columns" className="square wide-only" label={<Icon name="columns" />}>{() => <div class="cols">{columns.map(c => <label class="check item" key={c.key}><input type="checkbox" checked={shown.includes(c.key)} onChange={() => {
           const next = shown.includes(c.key) ? shown.filter(k => k !== c.key) : [...shown, c.key]
-          setShown(next)
+          setKept(next)
           writePref('columns', next)
+          setParams({ cols: next.join() === usual.join() ? null : next.join() }, true)
         }} />{c.name}</label>)}</div>}</Popover>
       </div>
       <div class={'split' + (panel ? '' : ' alone')}>
@@ -162,15 +120,9 @@ export function Traces() {
               onZoom={(from, to) => setParams({ from, to })} onPick={(line, t) => setParams({ from: t, to: t + step.ms, q: line?.key === 'failed' ? addTerm(q, 'status:error') : q })} />}</section>
             <section aria-label="How long traces took">{latency.data && <Histogram data={latency.data} onBrush={(low, high) => setParams({ q: setTerm(q, 'duration', low === null ? null : high === null ? `>=${low}ms` : `${low}ms..${high}ms`) })} active={/\bduration:/.test(q)} />}</section>
           </div>
-          {list.rows.length > 0 ? <div class={'list' + (list.loading && !list.next ? ' stale' : '')}>
-            <Virtual count={list.rows.length} rowHeight={ROW} row={row} role="grid" label="Traces" onEnd={list.more} reveal={at} className="rows"
-              header={<div class="thead" role="rowgroup"><div class="trow head" role="row" style={{ gridTemplateColumns: grid }}><span role="columnheader"><span class="sr">Status</span></span>{cols.map(c => <span role="columnheader" key={c.key} class={c.num ? 'num' : ''}>{c.name}</span>)}</div></div>} />
-            <footer class="foot dim"><span>{count(list.rows.length)}{list.done ? '' : '+'} traces</span>{list.elapsed !== undefined && <span>answered in {duration(list.elapsed)}</span>}{list.loading && <span>{list.slow ? 'still working…' : 'loading…'}</span>}{list.error && !filterError && <span class="bad">{list.error.message}</span>}</footer>
-          </div>
-            : list.error && !filterError ? <Failure error={list.error} retry={list.reload} />
-            : list.loading ? <div aria-busy="true"><Ghost lines={14} />{list.slow && <p class="dim pad">Still working… a narrower time range answers sooner.</p>}</div>
-            : filterError ? <Empty icon="filter" title="The filter has a mistake">Mend it above; the message points at the place.</Empty>
-            : <Empty icon="search" title={q ? 'No trace matches' : 'No traces in this range'}>{q ? <button class="button small" onClick={() => setParams({ q: null })}>Clear the filter</button> : <><button class="button small" onClick={() => setParams({ from: '-30d', to: null })}>Look at 30 days</button> <a class="button small" href={href('/start')}>Send a trace</a></>}</Empty>}
+          <Rows list={list} columns={columns.filter(c => shown.includes(c.key))} label="Traces" noun="traces" scope={scope} filterError={filterError} onOpen={navigate} open={row => href('/traces/' + row.trace_id)}
+            status={row => <StatusDot status={row.status} fallback={row.fallback} />}
+            none={<Empty icon="search" title={q ? 'No trace matches' : 'No traces in this range'}>{q ? <button class="button small" onClick={() => setParams({ q: null })}>Clear the filter</button> : <><button class="button small" onClick={() => setParams({ from: '-30d', to: null })}>Look at 30 days</button> <a class="button small" href={href('/start')}>Send a trace</a></>}</Empty>} />
         </div>
       </div>
     </main>

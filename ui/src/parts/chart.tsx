@@ -74,7 +74,7 @@ export function Chart({ label, times, lines, format = count, kind = 'line', stac
     })
     const axis: uPlot.Axis = { stroke: soft, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: `11px ${styleOf().getPropertyValue('--font')}` }
     const u = new uPlot({
-      width: box.clientWidth || 300, height: box.clientHeight || 190, padding: [10, 10, 0, 0], legend: { show: false },
+      width: box.clientWidth || 300, height: box.clientHeight || 190, padding: [10, 18, 0, 0], legend: { show: false },
       cursor: { sync: { key: 'page' }, drag: { x: !!onZoom, y: false, setScale: false }, points: { show: kind !== 'bars' && !stacked, size: 6 }, y: false },
       scales: {
         x: { time: true, range: (_u, min, max) => range ? [range[0] / 1000, range[1] / 1000] : kind === 'bars' && step ? [min - step / 2000, max + step / 2000] : [min, max] },

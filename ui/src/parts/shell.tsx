@@ -15,7 +15,8 @@ export const pages: { path: string; name: string; icon: IconName; key: string; g
   { path: '/', name: 'Overview', icon: 'overview', key: 'o' }, { path: '/traces', name: 'Traces', icon: 'traces', key: 't' },
   { path: '/threads', name: 'Threads', icon: 'threads', key: 'c' }, { path: '/users', name: 'Users', icon: 'users', key: 'u' },
   { path: '/live', name: 'Live', icon: 'live', key: 'l' },
-  { path: '/models', name: 'Models & cost', icon: 'models', key: 'm', gap: true }, { path: '/alerts', name: 'Alerts', icon: 'alerts', key: 'a' },
+  { path: '/models', name: 'Models & cost', icon: 'models', key: 'm', gap: true }, { path: '/services', name: 'Services', icon: 'services', key: 'v' },
+  { path: '/alerts', name: 'Alerts', icon: 'alerts', key: 'a' },
   { path: '/sql', name: 'SQL', icon: 'sql', key: 's' }, { path: '/settings', name: 'Settings', icon: 'settings', key: 'e', gap: true },
   { path: '/start', name: 'First trace', icon: 'start', key: 'f' },
 ]
