@@ -23,7 +23,7 @@ function measured(value: number | undefined, unit?: string) {
   if (value === undefined) return '–'
   if (unit === 'ms') return duration(value)
   if (unit === 'USD' || unit === '$') return usd(value)
-  return count(Number(value.toPrecision(4))) + (unit && unit !== 'count' ? ` ${unit}` : '')
+  return count(Number(value.toPrecision(4))) + (unit && unit !== 'count' ? ' ' + (value === 1 ? unit.replace(/s$/, '') : unit) : '')
 }
 
 const example = `- name: LLM error rate is high
@@ -71,7 +71,7 @@ function MonitorCard({ monitor, silences, onDone }: { monitor: Monitor; silences
   const state = worst(monitor)
   const quiet = silences.find(s => s.monitor === monitor.name && !s.group || s.monitor === '*')
   const limits: [string, number | undefined][] = [['critical', monitor.critical], ['warning', monitor.warning]]
-  return <article class={'card monitor ' + (monitor.error ? 'broken' : state ? tones[state] : '')}>
+  return <article class={'card monitor is-' + (monitor.error ? 'bad' : state ? tones[state] : 'new')}>
     <header><h2>{monitor.name}</h2>{monitor.error ? <Chip tone="bad">Cannot run</Chip> : state ? <Chip tone={tones[state]}>{names[state]}</Chip> : <Chip>Not evaluated yet</Chip>}{quiet && <Chip tone="info">Silenced until {dateTime(Date.parse(quiet.until))}</Chip>}
       <div class="push row">{monitor.tags?.map(tag => <Chip key={tag}>{tag}</Chip>)}{!monitor.error && <SilenceButton monitor={monitor.name} onDone={onDone} />}</div></header>
     <div class="body">
