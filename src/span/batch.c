@@ -118,28 +118,40 @@ static bool get_span(struct slice *from, struct span *span, uint64_t fixed, uint
     return true;
 }
 
+int payload_open(struct payload_reader *r, struct slice payload, struct error *err) {
+    if (!payload.len || *payload.ptr != ENCODING_VERSION)
+        return error_set(err, VT_ECORRUPT, "batch has encoding version %d, expected %d",
+                         payload.len ? (uint8_t)*payload.ptr : -1, ENCODING_VERSION);
+    *r = (struct payload_reader){.rest = slice_from(payload, 1)};
+    if (!get_varint(&r->rest, &r->fixed) || !get_varint(&r->rest, &r->texts) || !get_varint(&r->rest, &r->count) || r->fixed > 4096 ||
+        r->texts > 256)
+        return error_set(err, VT_ECORRUPT, "batch header is cut off or out of range");
+    r->left = r->count;
+    return 0;
+}
+
+int payload_next(struct payload_reader *r, struct span *span, struct error *err) {
+    if (!r->left) return VT_ENOTFOUND;
+    span_init(span);
+    if (!get_span(&r->rest, span, r->fixed, r->texts))
+        return error_set(err, VT_ECORRUPT, "span %llu of %llu in the batch is cut off",
+                         (unsigned long long)(r->count - r->left + 1), (unsigned long long)r->count);
+    r->left--;
+    return 0;
+}
+
 int batch_decode(struct batch *batch, struct slice payload, bool copy, struct error *err) {
     if (copy) {
         struct slice owned = arena_copy(&batch->arena, payload);
         if (!owned.ptr) return error_set(err, VT_ENOMEM, "no memory for a batch of %zu bytes", payload.len);
         payload = owned;
     }
-    uint64_t fixed, texts, count;
-    if (!payload.len || *payload.ptr != ENCODING_VERSION)
-        return error_set(err, VT_ECORRUPT, "batch has encoding version %d, expected %d",
-                         payload.len ? (uint8_t)*payload.ptr : -1, ENCODING_VERSION);
-    struct slice rest = slice_from(payload, 1);
-    if (!get_varint(&rest, &fixed) || !get_varint(&rest, &texts) || !get_varint(&rest, &count) || fixed > 4096 ||
-        texts > 256)
-        return error_set(err, VT_ECORRUPT, "batch header is cut off or out of range");
-    for (uint64_t i = 0; i < count; i++) {
+    struct payload_reader reader;
+    int code = payload_open(&reader, payload, err);
+    while (!code && reader.left) {
         struct span *span = batch_add(batch);
         if (!span) return error_set(err, VT_ELIMIT, "batch has more than %d spans", BATCH_SPANS_MAX);
-        if (!get_span(&rest, span, fixed, texts)) {
-            batch_drop_last(batch);
-            return error_set(err, VT_ECORRUPT, "span %llu of %llu in the batch is cut off", (unsigned long long)i + 1,
-                             (unsigned long long)count);
-        }
+        if ((code = payload_next(&reader, span, err))) batch_drop_last(batch);
     }
-    return 0;
+    return code;
 }

@@ -63,4 +63,14 @@ void batch_encode(const struct batch *batch, struct buf *out);
 /* Appends the spans of a payload; their texts are borrowed from `payload`, which must outlive the batch, unless `copy`. */
 int batch_decode(struct batch *batch, struct slice payload, bool copy, struct error *err);
 
+/* The same without a batch, span by span; texts are borrowed from the payload. */
+struct payload_reader {
+    struct slice rest;
+    uint64_t fixed, texts, left; /* left: spans to come */
+    uint64_t count;
+};
+int payload_open(struct payload_reader *reader, struct slice payload, struct error *err);
+/* The next span. 0, VT_ENOTFOUND after the last, or VT_ECORRUPT. */
+int payload_next(struct payload_reader *reader, struct span *span, struct error *err);
+
 #endif
