@@ -1,16 +1,18 @@
-/* Pages of spans whose texts lie in copied payloads. */
+/* Pages of spans whose texts lie in copied payloads. The memory comes from the kernel in slabs and goes back to it at once when
+ * the memtable is sealed, so that a burst leaves nothing behind. */
 #include "store/memtable.h"
 
 #include "span/batch.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
-enum { PAGE_ROWS = 1024, PAGES_MAX = 4096 };
+enum { PAGE_ROWS = 1024, PAGES_MAX = 4096, SLAB_BYTES = 1 << 20 };
 
-struct payload {
-    struct payload *older;
-    char bytes[];
+struct slab {
+    struct slab *older;
+    size_t size, used;
 };
 
 struct memtable {
@@ -18,8 +20,8 @@ struct memtable {
     uint64_t wal;
     atomic_uint rows;      /* published after the row is whole */
     atomic_ullong bytes;
-    struct payload *payloads;
-    struct batch *scratch; /* for decoding */
+    atomic_llong min_start_ns, max_start_ns, max_end_ns;
+    struct slab *slabs;
     struct span *pages[PAGES_MAX];
 };
 
@@ -28,10 +30,9 @@ struct memtable *memtable_new(uint64_t wal_number) {
     if (!m) return NULL;
     m->wal = wal_number;
     atomic_init(&m->references, 1);
-    if (!(m->scratch = batch_new())) {
-        free(m);
-        return NULL;
-    }
+    atomic_init(&m->min_start_ns, INT64_MAX);
+    atomic_init(&m->max_start_ns, INT64_MIN);
+    atomic_init(&m->max_end_ns, INT64_MIN);
     return m;
 }
 
@@ -42,43 +43,82 @@ struct memtable *memtable_ref(struct memtable *m) {
 
 void memtable_unref(struct memtable *m) {
     if (!m || atomic_fetch_sub_explicit(&m->references, 1, memory_order_acq_rel) > 1) return;
-    for (int i = 0; i < PAGES_MAX && m->pages[i]; i++) free(m->pages[i]);
-    while (m->payloads) {
-        struct payload *older = m->payloads->older;
-        free(m->payloads);
-        m->payloads = older;
+    for (struct slab *slab = m->slabs, *older; slab; slab = older) {
+        older = slab->older;
+        munmap(slab, slab->size);
     }
-    batch_unref(m->scratch);
     free(m);
 }
 
 uint64_t memtable_wal(const struct memtable *m) { return m->wal; }
+void memtable_set_wal(struct memtable *m, uint64_t number) { m->wal = number; }
 uint32_t memtable_rows(const struct memtable *m) { return atomic_load_explicit(&m->rows, memory_order_acquire); }
 uint64_t memtable_bytes(const struct memtable *m) { return atomic_load_explicit(&m->bytes, memory_order_relaxed); }
 const struct span *memtable_row(const struct memtable *m, uint32_t row) { return &m->pages[row / PAGE_ROWS][row % PAGE_ROWS]; }
 
-static int add_row(struct memtable *m, uint32_t row, const struct span *span, struct error *err) {
-    if (row / PAGE_ROWS >= PAGES_MAX) return error_set(err, VT_ELIMIT, "a memtable holds at most %d spans", PAGE_ROWS * PAGES_MAX);
+struct memtable_range memtable_range(const struct memtable *m) {
+    return (struct memtable_range){atomic_load_explicit(&m->min_start_ns, memory_order_relaxed), atomic_load_explicit(&m->max_start_ns, memory_order_relaxed),
+                                   atomic_load_explicit(&m->max_end_ns, memory_order_relaxed)};
+}
+
+static void *take(struct memtable *m, size_t size) {
+    size = (size + 15) & ~(size_t)15;
+    struct slab *slab = m->slabs;
+    if (!slab || slab->size - slab->used < size) {
+        size_t whole = size + sizeof *slab > SLAB_BYTES / 2 ? (size + sizeof *slab + 4095) & ~(size_t)4095 : SLAB_BYTES;
+        struct slab *fresh = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (fresh == MAP_FAILED) return NULL;
+        fresh->size = whole;
+        fresh->used = (sizeof *fresh + 15) & ~(size_t)15;
+        /* A slab made to measure goes behind the one that still has room. */
+        bool behind = slab && whole != SLAB_BYTES;
+        fresh->older = behind ? slab->older : slab;
+        if (behind) slab->older = fresh;
+        else m->slabs = fresh;
+        slab = fresh;
+    }
+    void *at = (char *)slab + slab->used;
+    slab->used += size;
+    return at;
+}
+
+static struct span *row_place(struct memtable *m, uint32_t row, struct error *err) {
+    if (row / PAGE_ROWS >= PAGES_MAX) {
+        error_set(err, VT_ELIMIT, "a memtable holds at most %d spans", PAGE_ROWS * PAGES_MAX);
+        return NULL;
+    }
     struct span **page = &m->pages[row / PAGE_ROWS];
-    if (!*page && !(*page = malloc(PAGE_ROWS * sizeof **page))) return error_set(err, VT_ENOMEM, "no memory for spans");
-    (*page)[row % PAGE_ROWS] = *span;
-    return 0;
+    if (!*page && !(*page = take(m, PAGE_ROWS * sizeof **page))) {
+        error_set(err, VT_ENOMEM, "no memory for spans");
+        return NULL;
+    }
+    return &(*page)[row % PAGE_ROWS];
+}
+
+/* Only the writer widens the range, so a plain load and store will do. */
+static void widen(struct memtable *m, const struct span *span) {
+    int64_t end;
+    if (__builtin_add_overflow(span->start_ns, span->duration_ns, &end)) end = INT64_MAX;
+    if (span->start_ns < atomic_load_explicit(&m->min_start_ns, memory_order_relaxed)) atomic_store_explicit(&m->min_start_ns, span->start_ns, memory_order_relaxed);
+    if (span->start_ns > atomic_load_explicit(&m->max_start_ns, memory_order_relaxed)) atomic_store_explicit(&m->max_start_ns, span->start_ns, memory_order_relaxed);
+    if (end > atomic_load_explicit(&m->max_end_ns, memory_order_relaxed)) atomic_store_explicit(&m->max_end_ns, end, memory_order_relaxed);
 }
 
 int memtable_add(struct memtable *m, struct slice payload, struct error *err) {
-    struct payload *copy = malloc(sizeof *copy + payload.len);
+    struct payload_reader reader;
+    char *copy = take(m, payload.len);
     if (!copy) return error_set(err, VT_ENOMEM, "no memory for %zu bytes of spans", payload.len);
-    memcpy(copy->bytes, payload.ptr, payload.len);
-    m->scratch->count = 0;
-    int code = batch_decode(m->scratch, slice_make(copy->bytes, payload.len), false, err);
-    uint32_t rows = memtable_rows(m), first = rows;
-    for (uint32_t i = 0; i < m->scratch->count && !code; i++) code = add_row(m, rows++, &m->scratch->spans[i], err);
-    if (code) {
-        free(copy);
-        return code;
+    memcpy(copy, payload.ptr, payload.len);
+    int code = payload_open(&reader, slice_make(copy, payload.len), err);
+    uint32_t first = memtable_rows(m), rows = first;
+    while (!code && reader.left) {
+        struct span *span = row_place(m, rows, err);
+        if (!span) return err ? err->code : VT_ENOMEM;
+        if ((code = payload_next(&reader, span, err))) break;
+        widen(m, span);
+        rows++;
     }
-    copy->older = m->payloads;
-    m->payloads = copy;
+    if (code) return code;
     atomic_fetch_add_explicit(&m->bytes, payload.len + (rows - first) * sizeof(struct span), memory_order_relaxed);
     atomic_store_explicit(&m->rows, rows, memory_order_release);
     return 0;

@@ -3,7 +3,6 @@
 #ifndef STORE_MEMTABLE_H
 #define STORE_MEMTABLE_H
 
-#include "base/arena.h"
 #include "base/error.h"
 #include "span/span.h"
 
@@ -13,10 +12,17 @@ struct memtable *memtable_new(uint64_t wal_number); /* one reference; NULL witho
 struct memtable *memtable_ref(struct memtable *m);
 void memtable_unref(struct memtable *m); /* any thread; frees with the last */
 uint64_t memtable_wal(const struct memtable *m);
-/* Copies the payload of a WAL record in (batch_encode's form). Writer only. */
+void memtable_set_wal(struct memtable *m, uint64_t number); /* before it is shared: several files read into one */
+/* Copies the payload of a WAL record in (batch_encode's form), all of it or nothing. Writer only. */
 int memtable_add(struct memtable *m, struct slice payload, struct error *err);
 uint32_t memtable_rows(const struct memtable *m);  /* any thread */
 uint64_t memtable_bytes(const struct memtable *m); /* any thread; memory held */
 const struct span *memtable_row(const struct memtable *m, uint32_t row); /* row < a memtable_rows seen before */
+
+/* Bounds of the rows: they hold for the rows that were there when memtable_rows was asked before. */
+struct memtable_range {
+    int64_t min_start_ns, max_start_ns, max_end_ns;
+};
+struct memtable_range memtable_range(const struct memtable *m); /* any thread */
 
 #endif

@@ -10,9 +10,20 @@ enum parquet_encoding { ENCODING_PLAIN = 0, ENCODING_RLE = 3, ENCODING_DELTA = 5
 enum parquet_codec { CODEC_NONE = 0, CODEC_ZSTD = 6 };
 enum parquet_page { PAGE_DATA = 0, PAGE_DICTIONARY = 2 };
 
-enum { ROWGROUP_ROWS = 65536, ROWGROUP_TEXT_BYTES = 48 << 20, PAGE_BYTES = 1 << 20, SEGMENT_SCHEMA = 1 };
+enum {
+    ROWGROUP_ROWS = 65536,         /* at most */
+    ROWGROUP_TEXT_BYTES = 32 << 20, /* of one text column: what a reader of the column must hold */
+    PAGE_ROWS_MAX = 8192,          /* reading a few rows decodes one page, not the column */
+    PAGE_TEXT_BYTES = 128 << 10
+};
+/* Schema of a segment, "major.minor" in its footer. A newer minor only adds columns, which older programs skip; a newer major
+ * changes what is there, and is refused. */
+enum { SEGMENT_MAJOR = 1, SEGMENT_MINOR = 0 };
+/* Before the footer: magic, crc32 of the footer, its length. Parquet leaves it alone, since nothing points there. */
+#define SEAL_MAGIC "vtr1"
+enum { FOOTER_SEAL_BYTES = 12 };
 
-/* Split-block Bloom filter as Parquet defines it (256-bit blocks, eight salts), hashes by XXH64 seed 0. */
+/* Split-block Bloom filter as Parquet defines it (256-bit blocks, eight salts); trace ids by XXH64 seed 0, words by word_hash. */
 enum { BLOOM_BLOCK_BYTES = 32 };
 uint32_t bloom_bytes_for(uint32_t distinct); /* about 1 % false hits */
 void bloom_add(uint8_t *bits, uint32_t bytes, uint64_t hash);

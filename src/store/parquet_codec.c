@@ -56,22 +56,28 @@ static unsigned bits_of(uint64_t v) { return v ? 64 - (unsigned)__builtin_clzll(
 /* `count` values of `width` bits, least significant first, to whole bytes. */
 static void pack(struct buf *out, const uint64_t *values, uint32_t count, unsigned width) {
     size_t bytes = ((size_t)count * width + 7) / 8;
-    if (!buf_reserve(out, bytes)) return;
+    if (!bytes || !buf_reserve(out, bytes + 8)) return;
     uint8_t *to = (uint8_t *)out->ptr + out->len;
-    memset(to, 0, bytes);
-    size_t bit = 0;
-    for (uint32_t i = 0; i < count; i++, bit += width)
-        for (unsigned done = 0; done < width;) {
-            size_t at = (bit + done) >> 3;
-            unsigned shift = (unsigned)(bit + done) & 7, take = 8 - shift < width - done ? 8 - shift : width - done;
-            to[at] |= (uint8_t)(((values[i] >> done) & ((1u << take) - 1)) << shift);
-            done += take;
+    uint64_t held = 0;
+    unsigned fill = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        held |= values[i] << fill;
+        if (fill + width < 64) {
+            fill += width;
+            continue;
         }
+        memcpy(to, &held, 8);
+        to += 8;
+        held = fill ? values[i] >> (64 - fill) : 0; /* what did not fit */
+        fill = fill + width - 64;
+        if (!fill) held = 0;
+    }
+    memcpy(to, &held, 8);
     out->len += bytes;
 }
 
 /* The value of `width` bits at a bit position. Reads up to nine bytes. */
-static inline uint64_t unpack_at(const uint8_t *from, size_t bit, unsigned width) {
+static inline __attribute__((always_inline)) uint64_t unpack_at(const uint8_t *from, size_t bit, unsigned width) {
     uint64_t word;
     memcpy(&word, from + (bit >> 3), 8);
     unsigned shift = (unsigned)bit & 7;
@@ -79,6 +85,40 @@ static inline uint64_t unpack_at(const uint8_t *from, size_t bit, unsigned width
     if (width + shift > 64) word |= (uint64_t)from[(bit >> 3) + 8] << (64 - shift);
     return width == 64 ? word : word & ((UINT64_C(1) << width) - 1);
 }
+
+/* One function a width, so that every shift is a constant: some tenths of a nanosecond a value. */
+#define WIDTHS_0_TO_32(X)                                                                                              \
+    X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19)      \
+    X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32)
+#define WIDTHS_33_TO_64(X)                                                                                             \
+    X(33) X(34) X(35) X(36) X(37) X(38) X(39) X(40) X(41) X(42) X(43) X(44) X(45) X(46) X(47) X(48) X(49) X(50) X(51)  \
+    X(52) X(53) X(54) X(55) X(56) X(57) X(58) X(59) X(60) X(61) X(62) X(63) X(64)
+
+/* A miniblock of 32 values: each the one before + step + the packed delta. */
+static inline __attribute__((always_inline)) uint64_t sum_mini(const uint8_t *from, int64_t *to, uint64_t last, uint64_t step, unsigned width) {
+    uint64_t deltas[DELTA_MINI];
+#pragma GCC unroll 32
+    for (unsigned i = 0; i < DELTA_MINI; i++) deltas[i] = unpack_at(from, (size_t)i * width, width) + step;
+#pragma GCC unroll 32
+    for (unsigned i = 0; i < DELTA_MINI; i++) to[i] = (int64_t)(last += deltas[i]);
+    return last;
+}
+#define MINI(W) static uint64_t mini_##W(const uint8_t *f, int64_t *t, uint64_t l, uint64_t s) { return sum_mini(f, t, l, s, W); }
+#define NAME_MINI(W) mini_##W,
+WIDTHS_0_TO_32(MINI)
+WIDTHS_33_TO_64(MINI)
+static uint64_t (*const sum_of_width[])(const uint8_t *, int64_t *, uint64_t, uint64_t) = {WIDTHS_0_TO_32(NAME_MINI) WIDTHS_33_TO_64(NAME_MINI)};
+
+/* Groups of eight codes. */
+static inline __attribute__((always_inline)) void unpack_eights(const uint8_t *from, uint32_t *to, uint32_t groups, unsigned width) {
+    for (; groups; groups--, from += width, to += 8)
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < 8; i++) to[i] = (uint32_t)unpack_at(from, (size_t)i * width, width);
+}
+#define EIGHTS(W) static void eights_##W(const uint8_t *f, uint32_t *t, uint32_t n) { unpack_eights(f, t, n, W); }
+#define NAME_EIGHTS(W) eights_##W,
+WIDTHS_0_TO_32(EIGHTS)
+static void (*const eights_of_width[])(const uint8_t *, uint32_t *, uint32_t) = {WIDTHS_0_TO_32(NAME_EIGHTS)};
 
 void delta_encode(struct buf *out, const int64_t *values, uint32_t count) {
     put_varint(out, DELTA_BLOCK);
@@ -123,11 +163,10 @@ bool delta_decode(const uint8_t *at, const uint8_t *end, int64_t *values, uint32
         for (uint64_t m = 0; m < minis && done < count; m++) {
             unsigned width = widths[m];
             if (width > 64 || (size_t)(end - at) < per_mini * width / 8) return false;
-            uint32_t n = count - done < per_mini ? count - done : (uint32_t)per_mini;
-            for (uint32_t i = 0; i < n; i++) {
-                last += step + (width ? unpack_at(at, (size_t)i * width, width) : 0);
-                values[done++] = (int64_t)last;
-            }
+            uint32_t n = count - done < per_mini ? count - done : (uint32_t)per_mini, i = 0;
+            for (; i + DELTA_MINI <= n; i += DELTA_MINI) last = sum_of_width[width](at + (size_t)i * width / 8, values + done + i, last, step);
+            for (; i < n; i++) values[done + i] = (int64_t)(last += step + (width ? unpack_at(at, (size_t)i * width, width) : 0));
+            done += n;
             at += per_mini * width / 8;
         }
     }
@@ -173,7 +212,8 @@ bool hybrid_decode(const uint8_t *at, const uint8_t *end, uint32_t *values, uint
             uint64_t groups = head >> 1, bytes = groups * width;
             if (!groups || groups > count || (size_t)(end - at) < bytes) return false;
             uint32_t n = groups * 8 < count - done ? (uint32_t)groups * 8 : count - done;
-            for (uint32_t i = 0; i < n; i++) values[done + i] = (uint32_t)unpack_at(at, (size_t)i * width, width);
+            eights_of_width[width](at, values + done, n / 8);
+            for (uint32_t i = n & ~7u; i < n; i++) values[done + i] = (uint32_t)unpack_at(at, (size_t)i * width, width);
             done += n;
             at += bytes;
         } else {

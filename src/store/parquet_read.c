@@ -1,284 +1,14 @@
-/* A segment's footer and its columns. Files are read through a mapping; nothing in them is trusted. */
-#include "store/parquet.h"
-#include "store/segment.h"
-#include "store/thrift.h"
-#include "store/words.h"
+/* A segment's columns: pages to vectors. Every page is compared with its checksum before it is believed. */
+#include "store/segment_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include "store/thrift.h"
+
 #include <libdeflate.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zstd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-enum { GROUPS_MAX = 4096, FILE_TAIL = 8, PAGE_MAX = 1 << 30 };
-
-struct chunk {
-    int64_t at, bytes;      /* first page (dictionary or data), all pages */
-    int64_t values;
-    int64_t min, max;       /* COL_INT, when has_range */
-    enum parquet_codec codec;
-    bool has_range, there;
-    int64_t bloom_at;
-    uint32_t bloom_bytes;
-};
-
-struct group {
-    struct rowgroup shown;
-    struct chunk chunks[COL_COUNT];
-    int64_t words_at;
-    uint32_t words_bytes;
-};
-
-struct segment {
-    atomic_int references;
-    atomic_bool dropped;
-    uint64_t id, bytes, rows;
-    const uint8_t *map;
-    struct group *groups;
-    uint32_t group_count;
-    char path[];
-};
-
-/* ---- footer ---- */
-
-struct footer {
-    struct segment *s;
-    int columns[256]; /* the file's leaf columns → ours, -1 = unknown */
-    bool optional[256];
-    uint32_t column_count;
-    struct slice group_notes;
-};
-
-static void read_schema_element(struct thrift_reader *r, struct footer *f, uint32_t index) {
-    struct thrift_field field;
-    struct slice name = {NULL, 0};
-    int64_t type = -1, width = 0, repetition = 0;
-    thrift_enter(r);
-    while (thrift_next(r, &field)) {
-        if (field.id == 1) type = thrift_read_int(r);
-        else if (field.id == 2) width = thrift_read_int(r);
-        else if (field.id == 3) repetition = thrift_read_int(r);
-        else if (field.id == 4) name = thrift_read_binary(r);
-        else thrift_skip(r, field.type);
-    }
-    if (index == 0 || index > 256) return; /* the root */
-    static const int64_t types[] = {PARQUET_FIXED, PARQUET_INT64, PARQUET_DOUBLE, PARQUET_BYTE_ARRAY, PARQUET_BYTE_ARRAY};
-    int col = span_column_named(name);
-    bool fits = col >= 0 && types[span_columns[col].type] == type && (type != PARQUET_FIXED || width == span_columns[col].width) && repetition <= 1;
-    f->columns[index - 1] = fits ? col : -1;
-    f->optional[index - 1] = repetition == 1;
-    f->column_count = index;
-}
-
-static void read_statistics(struct thrift_reader *r, struct chunk *chunk) {
-    struct thrift_field field;
-    struct slice max = {NULL, 0}, min = {NULL, 0};
-    thrift_enter(r);
-    while (thrift_next(r, &field)) {
-        if (field.id == 5) max = thrift_read_binary(r);
-        else if (field.id == 6) min = thrift_read_binary(r);
-        else thrift_skip(r, field.type);
-    }
-    if (max.len != 8 || min.len != 8) return;
-    memcpy(&chunk->max, max.ptr, 8);
-    memcpy(&chunk->min, min.ptr, 8);
-    chunk->has_range = true;
-}
-
-static void read_chunk_meta(struct thrift_reader *r, struct chunk *chunk) {
-    struct thrift_field field;
-    int64_t data_at = -1, dictionary_at = -1;
-    thrift_enter(r);
-    while (thrift_next(r, &field)) {
-        switch (field.id) {
-        case 4: chunk->codec = (enum parquet_codec)thrift_read_int(r); break;
-        case 5: chunk->values = thrift_read_int(r); break;
-        case 7: chunk->bytes = thrift_read_int(r); break;
-        case 9: data_at = thrift_read_int(r); break;
-        case 11: dictionary_at = thrift_read_int(r); break;
-        case 12: read_statistics(r, chunk); break;
-        case 14: chunk->bloom_at = thrift_read_int(r); break;
-        case 15: chunk->bloom_bytes = (uint32_t)thrift_read_int(r); break;
-        default: thrift_skip(r, field.type);
-        }
-    }
-    chunk->at = dictionary_at >= 0 ? dictionary_at : data_at;
-    chunk->there = true;
-}
-
-static bool chunk_fits(const struct segment *s, const struct chunk *c, int64_t rows) {
-    int64_t end = (int64_t)s->bytes - FILE_TAIL;
-    bool bloom = !c->bloom_bytes || (c->bloom_at >= 4 && c->bloom_at <= end - (int64_t)c->bloom_bytes);
-    return c->at >= 4 && c->bytes > 0 && c->bytes <= end && c->at <= end - c->bytes && c->values == rows && bloom &&
-           (c->codec == CODEC_NONE || c->codec == CODEC_ZSTD);
-}
-
-static bool read_group(struct thrift_reader *r, struct footer *f, struct group *group) {
-    struct thrift_field field;
-    enum thrift_type of;
-    int64_t rows = -1;
-    struct chunk ignored;
-    thrift_enter(r);
-    while (thrift_next(r, &field)) {
-        if (field.id == 3) {
-            rows = thrift_read_int(r);
-        } else if (field.id == 1 && field.type == THRIFT_LIST) {
-            uint32_t count = thrift_read_list(r, &of);
-            if (count > f->column_count) return false;
-            for (uint32_t i = 0; i < count && !r->failed; i++) {
-                struct thrift_field inner;
-                struct chunk *chunk = f->columns[i] >= 0 ? &group->chunks[f->columns[i]] : &ignored;
-                *chunk = (struct chunk){0};
-                thrift_enter(r);
-                while (thrift_next(r, &inner)) {
-                    if (inner.id == 3) read_chunk_meta(r, chunk);
-                    else thrift_skip(r, inner.type);
-                }
-            }
-        } else {
-            thrift_skip(r, field.type);
-        }
-    }
-    if (r->failed || rows < 1 || rows > 1 << 24) return false;
-    for (int c = 0; c < COL_COUNT; c++) {
-        if (!group->chunks[c].there && !span_columns[c].optional && c != COL_FLAGS) return false;
-        if (group->chunks[c].there && !chunk_fits(f->s, &group->chunks[c], rows)) return false;
-    }
-    const struct chunk *start = &group->chunks[COL_START_NS];
-    group->shown = (struct rowgroup){.rows = (uint32_t)rows, .min_start_ns = start->has_range ? start->min : INT64_MIN,
-                                     .max_start_ns = start->has_range ? start->max : INT64_MAX, .max_end_ns = INT64_MAX, .segment = f->s->id,
-                                     .sorted_by_trace = true, .source = f->s};
-    return true;
-}
-
-static void read_key_value(struct thrift_reader *r, struct footer *f) {
-    struct thrift_field field;
-    struct slice key = {NULL, 0}, value = {NULL, 0};
-    thrift_enter(r);
-    while (thrift_next(r, &field)) {
-        if (field.id == 1) key = thrift_read_binary(r);
-        else if (field.id == 2) value = thrift_read_binary(r);
-        else thrift_skip(r, field.type);
-    }
-    if (slice_is(key, "vitrine.groups")) f->group_notes = value;
-}
-
-/* "words_at:words_bytes:max_end_ns," a row group. */
-static void read_notes(struct footer *f) {
-    char *text = malloc(f->group_notes.len + 1), *at = text;
-    if (!text) return;
-    if (f->group_notes.len) memcpy(text, f->group_notes.ptr, f->group_notes.len);
-    text[f->group_notes.len] = 0;
-    for (uint32_t g = 0; g < f->s->group_count; g++) {
-        long long words_at, max_end;
-        unsigned words_bytes;
-        if (sscanf(at, "%lld:%u:%lld,", &words_at, &words_bytes, &max_end) != 3 || !(at = strchr(at, ','))) break;
-        at++;
-        f->s->groups[g].shown.max_end_ns = max_end;
-        bool fits = words_bytes && words_bytes % BLOOM_BLOCK_BYTES == 0 && words_at >= 4 && words_bytes <= f->s->bytes &&
-                    (uint64_t)words_at <= f->s->bytes - words_bytes;
-        f->s->groups[g].words_at = fits ? words_at : 0;
-        f->s->groups[g].words_bytes = fits ? words_bytes : 0;
-    }
-    free(text);
-}
-
-static bool read_footer(struct segment *s, struct slice bytes) {
-    struct thrift_reader r;
-    struct thrift_field field;
-    struct footer f = {.s = s};
-    enum thrift_type of;
-    thrift_reader_init(&r, bytes);
-    while (thrift_next(&r, &field)) {
-        if (field.id == 2 && field.type == THRIFT_LIST) {
-            uint32_t count = thrift_read_list(&r, &of);
-            if (count > 257) return false;
-            for (uint32_t i = 0; i < count && !r.failed; i++) read_schema_element(&r, &f, i);
-        } else if (field.id == 4 && field.type == THRIFT_LIST) {
-            uint32_t count = thrift_read_list(&r, &of);
-            if (count > GROUPS_MAX || s->groups || !(s->groups = calloc(count + 1, sizeof *s->groups))) return false;
-            for (uint32_t i = 0; i < count; i++) {
-                if (!read_group(&r, &f, &s->groups[i])) return false;
-                s->groups[i].shown.index = i;
-                s->rows += s->groups[i].shown.rows;
-                s->group_count++;
-            }
-        } else if (field.id == 5 && field.type == THRIFT_LIST) {
-            for (uint32_t n = thrift_read_list(&r, &of); n && !r.failed; n--) read_key_value(&r, &f);
-        } else {
-            thrift_skip(&r, field.type);
-        }
-    }
-    if (r.failed) return false;
-    read_notes(&f);
-    return true;
-}
-
-int segment_open(struct segment **out, const char *path, uint64_t id, struct error *err) {
-    struct stat info;
-    *out = NULL;
-    struct segment *s = calloc(1, sizeof *s + strlen(path) + 1);
-    if (!s) return error_set(err, VT_ENOMEM, "no memory for %s", path);
-    memcpy(s->path, path, strlen(path));
-    atomic_init(&s->references, 1);
-    s->id = id;
-    int fd = open(path, O_RDONLY | O_CLOEXEC), code = 0;
-    if (fd < 0 || fstat(fd, &info)) code = error_set(err, errno == ENOENT ? VT_ENOTFOUND : VT_EIO, "%s: %s", path, strerror(errno));
-    else if (info.st_size < 4 + FILE_TAIL) code = error_set(err, VT_ECORRUPT, "%s has %lld bytes and is no Parquet file", path, (long long)info.st_size);
-    if (!code) {
-        s->bytes = (uint64_t)info.st_size;
-        void *map = mmap(NULL, s->bytes, PROT_READ, MAP_SHARED, fd, 0);
-        if (map == MAP_FAILED) code = error_set(err, VT_EIO, "%s: %s", path, strerror(errno));
-        else s->map = map;
-    }
-    if (fd >= 0) close(fd);
-    if (!code) {
-        const uint8_t *tail = s->map + s->bytes - FILE_TAIL;
-        uint32_t length;
-        memcpy(&length, tail, 4);
-        if (memcmp(s->map, "PAR1", 4) != 0 || memcmp(tail + 4, "PAR1", 4) != 0 || length > s->bytes - FILE_TAIL - 4 ||
-            !read_footer(s, slice_make(tail - length, length)))
-            code = error_set(err, VT_ECORRUPT, "%s: the footer is broken", path);
-    }
-    if (code) {
-        segment_unref(s);
-        return code;
-    }
-    *out = s;
-    return 0;
-}
-
-struct segment *segment_ref(struct segment *s) {
-    atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
-    return s;
-}
-
-void segment_unref(struct segment *s) {
-    if (!s || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) > 1) return;
-    if (s->map) munmap((void *)(uintptr_t)s->map, s->bytes);
-    if (atomic_load(&s->dropped)) unlink(s->path);
-    free(s->groups);
-    free(s);
-}
-
-void segment_drop(struct segment *s) { atomic_store(&s->dropped, true); }
-const char *segment_path(const struct segment *s) { return s->path; }
-uint64_t segment_id(const struct segment *s) { return s->id; }
-uint64_t segment_bytes(const struct segment *s) { return s->bytes; }
-uint64_t segment_rows(const struct segment *s) { return s->rows; }
-uint32_t segment_rowgroups(const struct segment *s) { return s->group_count; }
-const struct rowgroup *segment_rowgroup(const struct segment *s, uint32_t i) { return &s->groups[i].shown; }
-
-/* ---- pages ---- */
+enum { PAGE_MAX = 1 << 30 };
 
 struct page {
     enum parquet_page type;
@@ -287,26 +17,74 @@ struct page {
     struct slice stored; /* in the file */
     uint32_t size;       /* once inflated */
     uint32_t crc;
-    bool has_crc;
+};
+
+/* What a thread keeps for reading: pages whose bytes nobody points into afterwards are inflated here. */
+struct reading {
+    ZSTD_DCtx *zstd;
+    struct buf body;
+    struct buf values;
+    uint32_t levels[PAGE_ROWS_MAX];
 };
 
 struct page_reader {
     const struct segment *s;
     const struct chunk *chunk;
     enum col col;
-    struct arena *arena;
+    struct arena *arena; /* for what is handed out; NULL when only checking */
+    struct reading *own;
     const uint8_t *at, *end;
+    bool checked;        /* checksums were compared before */
     struct error *err;
 };
+
+static pthread_key_t reading_key;
+static pthread_once_t reading_once = PTHREAD_ONCE_INIT;
+
+static void free_reading(void *ptr) {
+    struct reading *own = ptr;
+    ZSTD_freeDCtx(own->zstd);
+    buf_free(&own->body);
+    buf_free(&own->values);
+    free(own);
+}
+
+static void make_reading_key(void) { pthread_key_create(&reading_key, free_reading); }
+
+static struct reading *thread_reading(void) {
+    pthread_once(&reading_once, make_reading_key);
+    struct reading *own = pthread_getspecific(reading_key);
+    if (own) return own;
+    if (!(own = calloc(1, sizeof *own)) || !(own->zstd = ZSTD_createDCtx())) {
+        free(own);
+        return NULL;
+    }
+    pthread_setspecific(reading_key, own);
+    return own;
+}
 
 static int corrupt(struct page_reader *r, const char *what) {
     return error_set(r->err, VT_ECORRUPT, "%s, column %s: %s", r->s->path, span_columns[r->col].name, what);
 }
 
+static int no_memory(struct page_reader *r) { return error_set(r->err, VT_ENOMEM, "no memory for column %s", span_columns[r->col].name); }
+
+static int reader_init(struct page_reader *r, const struct segment *s, const struct group *group, enum col col, struct arena *arena, struct error *err) {
+    const struct chunk *chunk = &group->chunks[col];
+    *r = (struct page_reader){.s = s, .chunk = chunk, .col = col, .arena = arena, .own = thread_reading(), .err = err};
+    r->checked = atomic_load_explicit(&group->checked[col], memory_order_relaxed);
+    r->at = s->map + chunk->at;
+    r->end = r->at + (chunk->there ? chunk->bytes : 0);
+    return r->own ? 0 : no_memory(r);
+}
+
+/* ---- pages ---- */
+
 static bool read_page_header(struct page_reader *r, struct page *page) {
     struct thrift_reader t;
     struct thrift_field field;
     int64_t size = -1, stored = -1, values = -1;
+    bool has_crc = false;
     thrift_reader_init(&t, slice_make(r->at, (size_t)(r->end - r->at)));
     *page = (struct page){0};
     while (thrift_next(&t, &field)) {
@@ -314,7 +92,7 @@ static bool read_page_header(struct page_reader *r, struct page *page) {
         case 1: page->type = (enum parquet_page)thrift_read_int(&t); break;
         case 2: size = thrift_read_int(&t); break;
         case 3: stored = thrift_read_int(&t); break;
-        case 4: page->crc = (uint32_t)thrift_read_int(&t), page->has_crc = true; break;
+        case 4: page->crc = (uint32_t)thrift_read_int(&t), has_crc = true; break;
         case 5:
         case 7:
             thrift_enter(&t);
@@ -327,7 +105,7 @@ static bool read_page_header(struct page_reader *r, struct page *page) {
         default: thrift_skip(&t, field.type);
         }
     }
-    if (t.failed || size < 0 || size > PAGE_MAX || stored < 0 || stored > t.end - t.at || values < 0 || values > 1 << 24) return false;
+    if (t.failed || size < 0 || size > PAGE_MAX || stored < 0 || stored > t.end - t.at || values < 0 || values > 1 << 24 || !has_crc) return false;
     page->size = (uint32_t)size;
     page->values = (uint32_t)values;
     page->stored = slice_make(t.at, (size_t)stored);
@@ -335,34 +113,43 @@ static bool read_page_header(struct page_reader *r, struct page *page) {
     return true;
 }
 
-static pthread_key_t zstd_key;
-static pthread_once_t zstd_once = PTHREAD_ONCE_INIT;
-static void free_zstd(void *context) { ZSTD_freeDCtx(context); }
-static void make_zstd_key(void) { pthread_key_create(&zstd_key, free_zstd); }
-
-/* One decompression context a thread. */
-static ZSTD_DCtx *zstd_context(void) {
-    pthread_once(&zstd_once, make_zstd_key);
-    ZSTD_DCtx *context = pthread_getspecific(zstd_key);
-    if (!context && (context = ZSTD_createDCtx())) pthread_setspecific(zstd_key, context);
-    return context;
+static int check_page(struct page_reader *r, const struct page *page) {
+    if (r->checked || libdeflate_crc32(0, page->stored.ptr, page->stored.len) == page->crc) return 0;
+    return corrupt(r, "a page does not match its checksum");
 }
 
-/* The page's bytes, inflated; eight readable bytes follow them. */
-static int page_body(struct page_reader *r, const struct page *page, struct slice *body) {
+/* The page's bytes, inflated and checked; eight readable bytes follow them. `lasting`: texts will point into them. */
+static int page_body(struct page_reader *r, const struct page *page, bool lasting, struct slice *body) {
+    int code = check_page(r, page);
+    if (code) return code;
     if (r->chunk->codec == CODEC_NONE) {
         /* The footer follows the last page, so there is always something behind. */
         *body = page->stored;
         return 0;
     }
-    char *out = arena_alloc(r->arena, (size_t)page->size + 16);
-    ZSTD_DCtx *context = zstd_context();
-    if (!out || !context) return error_set(r->err, VT_ENOMEM, "no memory for a page of %u bytes", page->size);
-    size_t n = ZSTD_decompressDCtx(context, out, page->size, page->stored.ptr, page->stored.len);
+    char *out = NULL;
+    size_t room = (size_t)page->size + 16;
+    buf_clear(&r->own->body);
+    if (lasting) out = arena_alloc_aligned(r->arena, room, 1);
+    else if (buf_reserve(&r->own->body, room)) out = r->own->body.ptr;
+    if (!out) return no_memory(r);
+    size_t n = ZSTD_decompressDCtx(r->own->zstd, out, page->size, page->stored.ptr, page->stored.len);
     if (ZSTD_isError(n) || n != page->size) return corrupt(r, "a page does not inflate");
     memset(out + n, 0, 16);
     *body = slice_make(out, n);
     return 0;
+}
+
+/* One run of the whole page: 1 = all are there, 0 = none; -1 = neither. */
+static int uniform_levels(const uint8_t *at, uint32_t length, uint32_t values) {
+    uint64_t head = 0;
+    unsigned shift = 0;
+    const uint8_t *end = at + length;
+    for (; at < end && shift < 35; shift += 7) {
+        head |= (uint64_t)(*at & 0x7f) << shift;
+        if (*at++ < 0x80) break;
+    }
+    return at < end && !(head & 1) && head >> 1 == values && *at <= 1 ? *at : -1;
 }
 
 /* Takes the definition levels off the front. `levels` (of page->values) or NULL when all are there. *known = how many are. */
@@ -370,15 +157,17 @@ static int page_levels(struct page_reader *r, const struct page *page, struct sl
     *levels = NULL;
     *known = page->values;
     if (!span_columns[r->col].optional) return 0;
-    uint32_t length, *out;
+    uint32_t length, *out = r->own->levels;
     if (body->len < 4) return corrupt(r, "levels are cut off");
     memcpy(&length, body->ptr, 4);
     if (length > body->len - 4) return corrupt(r, "levels are cut off");
     const uint8_t *at = (const uint8_t *)body->ptr + 4;
-    *body = slice_from(*body, 4 + (size_t)length);
-    if (!body->ptr) *body = slice_make(at + length, 0);
-    if (!(out = arena_alloc(r->arena, page->values * sizeof *out + 16))) return error_set(r->err, VT_ENOMEM, "no memory for levels");
-    if (!hybrid_decode(at, at + length, out, page->values, 1)) return corrupt(r, "levels are broken");
+    *body = slice_make(at + length, body->len - 4 - length);
+    int all = uniform_levels(at, length, page->values);
+    if (all == 1) return 0;
+    if (page->values > PAGE_ROWS_MAX && !(out = arena_alloc(r->arena, page->values * sizeof *out + 16))) return no_memory(r);
+    if (all == 0) memset(out, 0, page->values * sizeof *out);
+    else if (!hybrid_decode(at, at + length, out, page->values, 1)) return corrupt(r, "levels are broken");
     uint32_t count = 0;
     for (uint32_t i = 0; i < page->values; i++) count += out[i];
     *known = count;
@@ -388,22 +177,24 @@ static int page_levels(struct page_reader *r, const struct page *page, struct sl
 
 /* ---- values ---- */
 
+/* Each reader fills places at … at + page->values - 1 of `out`. */
+
 static int read_bytes(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels, uint32_t known, struct vec *out, uint32_t at) {
     size_t width = span_columns[r->col].width;
     if (page->encoding != ENCODING_PLAIN || body.len != known * width) return corrupt(r, "a page of ids is of the wrong size");
-    if (!levels && at == 0 && page->values == out->count) { /* straight from the mapped file */
+    if (!levels && r->chunk->codec == CODEC_NONE && at == 0 && page->values == out->count) { /* straight from the mapped file */
         out->bytes = (const uint8_t *)body.ptr;
         return 0;
     }
-    uint8_t *to = (uint8_t *)(uintptr_t)out->bytes;
+    uint8_t *to = (uint8_t *)(uintptr_t)out->bytes + at * width;
     const char *from = body.ptr;
-    for (uint32_t i = 0; i < page->values; i++) {
-        if (levels && !levels[i]) {
-            memset(to + (at + i) * width, 0, width);
-        } else {
-            memcpy(to + (at + i) * width, from, width);
-            from += width;
-        }
+    if (!levels) {
+        memcpy(to, from, body.len);
+        return 0;
+    }
+    for (uint32_t i = 0; i < page->values; i++, to += width) {
+        if (levels[i]) memcpy(to, from, width), from += width;
+        else memset(to, 0, width);
     }
     return 0;
 }
@@ -447,13 +238,13 @@ static int read_strings(struct page_reader *r, const struct page *page, struct s
     return 0;
 }
 
-/* Code 0 is ours for "not known" where the column has such rows: the dictionary moves up by one. */
+/* Code 0 is ours for "not known", so the file's codes move up by one. */
 static int read_dictionary(struct page_reader *r, const struct page *page, struct vec *out) {
     struct slice body;
-    int code = page_body(r, page, &body);
+    int code = page_body(r, page, true, &body);
     if (code) return code;
     struct slice *dict = arena_alloc(r->arena, ((size_t)page->values + 1) * sizeof *dict);
-    if (!dict) return error_set(r->err, VT_ENOMEM, "no memory for a dictionary");
+    if (!dict) return no_memory(r);
     dict[0] = (struct slice){NULL, 0};
     for (uint32_t i = 0; i < page->values; i++)
         if (!take_text(&body, &dict[i + 1])) return corrupt(r, "the dictionary is cut off");
@@ -463,152 +254,195 @@ static int read_dictionary(struct page_reader *r, const struct page *page, struc
 }
 
 static int read_codes(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels, uint32_t known, struct vec *out, uint32_t at) {
-    uint32_t *to = (uint32_t *)(uintptr_t)out->codes + at;
+    uint32_t *to = (uint32_t *)(uintptr_t)out->codes + at, most = 0;
     if (page->encoding != ENCODING_RLE_DICTIONARY || !out->dict || !body.len) return corrupt(r, "codes come without a dictionary");
     unsigned width = (unsigned char)*body.ptr;
     const uint8_t *from = (const uint8_t *)body.ptr + 1;
     if (known && !hybrid_decode(from, from + body.len - 1, to, known, width)) return corrupt(r, "codes are broken");
-    for (uint32_t i = 0; i < known; i++)
-        if (++to[i] >= out->dict_count) return corrupt(r, "a code is beyond its dictionary");
+    for (uint32_t i = 0; i < known; i++) {
+        if (to[i] > most) most = to[i];
+        to[i]++;
+    }
+    if (known && most >= out->dict_count - 1) return corrupt(r, "a code is beyond its dictionary");
     for (uint32_t i = page->values, last = known; levels && i-- > 0;) to[i] = levels[i] ? to[--last] : 0;
     return 0;
 }
 
 typedef int read_values(struct page_reader *, const struct page *, struct slice, const uint32_t *, uint32_t, struct vec *, uint32_t);
-static read_values *const readers[] = {[COL_BYTES] = read_bytes, [COL_INT] = read_ints, [COL_DOUBLE] = read_doubles, [COL_DICT] = read_codes, [COL_STRING] = read_strings};
+static read_values *const readers[] = {
+    [COL_BYTES] = read_bytes, [COL_INT] = read_ints, [COL_DOUBLE] = read_doubles, [COL_DICT] = read_codes, [COL_STRING] = read_strings};
 
-/* Room for the values; "not known" all over when the file does not have the column. */
-static int prepare(struct arena *arena, enum col col, uint32_t rows, bool there, struct vec *out, struct error *err) {
+static int read_page(struct page_reader *r, const struct page *page, struct vec *out, uint32_t at) {
+    struct slice body;
+    const uint32_t *levels;
+    uint32_t known;
+    int code = page_body(r, page, out->type == COL_STRING, &body);
+    if (!code) code = page_levels(r, page, &body, &levels, &known);
+    return code ? code : readers[out->type](r, page, body, levels, known, out, at);
+}
+
+/* ---- columns ---- */
+
+static size_t value_bytes(enum col col) {
     static const size_t sizes[] = {[COL_INT] = 8, [COL_DOUBLE] = 8, [COL_DICT] = 4, [COL_STRING] = sizeof(struct slice)};
-    enum col_type type = span_columns[col].type;
-    size_t size = type == COL_BYTES ? span_columns[col].width : sizes[type];
-    void *memory = arena_alloc(arena, (size_t)rows * size + 16);
-    *out = (struct vec){.type = type, .count = rows};
-    if (!memory) return error_set(err, VT_ENOMEM, "no memory for column %s", span_columns[col].name);
-    if (!there) memset(memory, 0, (size_t)rows * size);
-    switch (type) {
-    case COL_BYTES: out->bytes = memory; break;
-    case COL_INT: out->ints = memory; break;
-    case COL_DOUBLE: out->doubles = memory; break;
-    case COL_STRING: out->text = memory; break;
-    case COL_DICT: {
-        static const struct slice none = {NULL, 0};
-        out->codes = memory;
-        if (!there) out->dict = &none, out->dict_count = 1;
-        break;
+    return span_columns[col].type == COL_BYTES ? span_columns[col].width : sizes[span_columns[col].type];
+}
+
+/* Points the vector at room for its values. */
+static void use_room(struct vec *vec, enum col col, uint32_t count, void *room) {
+    *vec = (struct vec){.type = span_columns[col].type, .count = count};
+    switch (vec->type) {
+    case COL_BYTES: vec->bytes = room; break;
+    case COL_INT: vec->ints = room; break;
+    case COL_DOUBLE: vec->doubles = room; break;
+    case COL_STRING: vec->text = room; break;
+    case COL_DICT: vec->codes = room; break;
     }
+}
+
+/* "Not known" all over, for a column that the file does not have. */
+static void fill_unknown(struct vec *vec, enum col col, void *room) {
+    static const struct slice none = {NULL, 0};
+    memset(room, 0, (size_t)vec->count * value_bytes(col));
+    if (vec->type == COL_DICT) vec->dict = &none, vec->dict_count = 1;
+    for (uint32_t i = 0; i < vec->count && span_columns[col].optional; i++) {
+        if (vec->type == COL_INT) ((int64_t *)room)[i] = SPAN_NO_INT;
+        if (vec->type == COL_DOUBLE) ((double *)room)[i] = (double)NAN;
     }
-    for (uint32_t i = 0; !there && i < rows && span_columns[col].optional; i++) {
-        if (type == COL_INT) ((int64_t *)memory)[i] = SPAN_NO_INT;
-        if (type == COL_DOUBLE) ((double *)memory)[i] = (double)NAN;
+}
+
+/* A column of one page that lies in the file as a vector does needs no room. */
+static bool lies_ready(const struct chunk *chunk, enum col col) {
+    return chunk->there && span_columns[col].type == COL_BYTES && !span_columns[col].optional && chunk->codec == CODEC_NONE;
+}
+
+int segment_read(const struct segment *s, uint32_t index, enum col col, struct arena *arena, struct vec *out, struct error *err) {
+    struct group *group = &s->groups[index];
+    struct page_reader r;
+    struct page page;
+    uint32_t rows = group->shown.rows, done = 0;
+    int code = reader_init(&r, s, group, col, arena, err);
+    if (code) return code;
+    void *room = lies_ready(r.chunk, col) ? NULL : arena_alloc(arena, (size_t)rows * value_bytes(col) + 16);
+    if (!room && !lies_ready(r.chunk, col)) return no_memory(&r);
+    use_room(out, col, rows, room);
+    if (!r.chunk->there) {
+        fill_unknown(out, col, room);
+        return 0;
+    }
+    while (!code && r.at < r.end) {
+        if (!read_page_header(&r, &page)) return corrupt(&r, "a page header is broken");
+        if (page.type == PAGE_DICTIONARY && out->type == COL_DICT) {
+            code = read_dictionary(&r, &page, out);
+            continue;
+        }
+        if (page.type != PAGE_DATA || page.values > rows - done) return corrupt(&r, "a page has more rows than its row group");
+        if (!room && page.values != rows && !(room = arena_alloc(arena, (size_t)rows * value_bytes(col) + 16))) return no_memory(&r);
+        if (room && out->type == COL_BYTES) out->bytes = room;
+        code = read_page(&r, &page, out, done);
+        done += page.values;
+    }
+    if (!code && done != rows) code = corrupt(&r, "rows are missing");
+    if (!code && !r.checked) atomic_store_explicit(&group->checked[col], true, memory_order_relaxed);
+    return code;
+}
+
+/* Moves to the page that holds `row`, which lies at or behind the page that begins with row *first; by the OffsetIndex, if there is one. */
+static bool skip_pages(struct page_reader *r, const struct group *group, uint32_t row, uint32_t *first) {
+    const struct chunk *chunk = r->chunk;
+    struct thrift_reader t;
+    struct thrift_field field;
+    enum thrift_type of;
+    if (!chunk->index_bytes) return true;
+    if (!extras_are_right(r->s, group)) return false;
+    thrift_reader_init(&t, slice_make(r->s->map + chunk->index_at, chunk->index_bytes));
+    if (!thrift_next(&t, &field) || field.id != 1 || field.type != THRIFT_LIST) return false;
+    for (uint32_t n = thrift_read_list(&t, &of); n && !t.failed; n--) {
+        int64_t at = -1, start = -1;
+        thrift_enter(&t);
+        while (thrift_next(&t, &field)) {
+            if (field.id == 1) at = thrift_read_int(&t);
+            else if (field.id == 3) start = thrift_read_int(&t);
+            else thrift_skip(&t, field.type);
+        }
+        if (t.failed || at < chunk->at || at >= chunk->at + chunk->bytes || start < 0) return false;
+        if (start > row) break;
+        r->at = r->s->map + at;
+        *first = (uint32_t)start;
+    }
+    return true;
+}
+
+/* The value of place i of a page, as a field of struct span. */
+static void give_value(const struct vec *vec, enum col col, uint32_t i, char *to) {
+    switch (vec->type) {
+    case COL_BYTES: memcpy(to, vec->bytes + (size_t)i * span_columns[col].width, span_columns[col].width); break;
+    case COL_INT: memcpy(to, &vec->ints[i], 8); break;
+    case COL_DOUBLE: memcpy(to, &vec->doubles[i], 8); break;
+    case COL_STRING: memcpy(to, &vec->text[i], sizeof(struct slice)); break;
+    case COL_DICT: memcpy(to, &vec->dict[vec->codes[i]], sizeof(struct slice)); break;
+    }
+}
+
+int segment_read_fields(const struct segment *s, uint32_t index, enum col col, const uint32_t *rows, uint32_t row_count, struct arena *arena, void *out,
+                        size_t stride, struct error *err) {
+    const struct group *group = &s->groups[index];
+    struct page_reader r;
+    struct page page;
+    struct vec dict = {.type = COL_DICT}, vec;
+    uint32_t first = 0, next = 0;
+    int code = reader_init(&r, s, group, col, arena, err);
+    if (code) return code;
+    if (!r.chunk->there) {
+        char unknown[sizeof(struct slice)];
+        use_room(&vec, col, 1, unknown);
+        fill_unknown(&vec, col, unknown);
+        for (; next < row_count; next++) give_value(&vec, col, 0, (char *)out + next * stride);
+        return 0;
+    }
+    if (span_columns[col].type == COL_DICT) {
+        if (!read_page_header(&r, &page) || page.type != PAGE_DICTIONARY) return corrupt(&r, "a page header is broken");
+        if ((code = read_dictionary(&r, &page, &dict))) return code;
+    }
+    while (next < row_count) {
+        if (rows[next] > first && !skip_pages(&r, group, rows[next], &first)) return corrupt(&r, "the page index is broken");
+        if (r.at >= r.end) return corrupt(&r, "rows are missing");
+        if (!read_page_header(&r, &page) || page.type != PAGE_DATA || page.values > group->shown.rows) return corrupt(&r, "a page header is broken");
+        if (rows[next] < first + page.values) {
+            buf_clear(&r.own->values);
+            if (!buf_reserve(&r.own->values, (size_t)page.values * value_bytes(col) + 16)) return no_memory(&r);
+            use_room(&vec, col, page.values, r.own->values.ptr);
+            if (vec.type == COL_DICT) vec.dict = dict.dict, vec.dict_count = dict.dict_count;
+            if ((code = read_page(&r, &page, &vec, 0))) return code;
+        }
+        for (; next < row_count && rows[next] - first < page.values; next++) give_value(&vec, col, rows[next] - first, (char *)out + next * stride);
+        first += page.values;
     }
     return 0;
 }
 
-int segment_read(const struct segment *s, uint32_t index, enum col col, struct arena *arena, struct vec *out, struct error *err) {
-    const struct group *group = &s->groups[index];
-    const struct chunk *chunk = &group->chunks[col];
-    struct page_reader r = {.s = s, .chunk = chunk, .col = col, .arena = arena, .err = err};
-    struct page page;
-    uint32_t done = 0;
-    int code = prepare(arena, col, group->shown.rows, chunk->there, out, err);
-    if (code || !chunk->there) return code;
-    r.at = s->map + chunk->at;
-    r.end = r.at + chunk->bytes;
-    while (!code && r.at < r.end) {
-        struct slice body;
-        const uint32_t *levels;
-        uint32_t known;
-        if (!read_page_header(&r, &page)) return corrupt(&r, "a page header is broken");
-        if (page.type == PAGE_DICTIONARY) {
-            code = out->type == COL_DICT ? read_dictionary(&r, &page, out) : corrupt(&r, "a dictionary stands where none belongs");
-            continue;
-        }
-        if (page.type != PAGE_DATA || page.values > out->count - done) return corrupt(&r, "a page has more rows than its row group");
-        if ((code = page_body(&r, &page, &body)) || (code = page_levels(&r, &page, &body, &levels, &known))) return code;
-        code = readers[out->type](&r, &page, body, levels, known, out, done);
-        done += page.values;
-    }
-    return !code && done != out->count ? corrupt(&r, "rows are missing") : code;
-}
-
-int segment_read_rows(const struct segment *s, uint32_t index, enum col col, const uint32_t *rows, uint32_t row_count, struct arena *arena,
-                      struct slice *out, struct error *err) {
-    const struct group *group = &s->groups[index];
-    const struct chunk *chunk = &group->chunks[col];
-    struct page_reader r = {.s = s, .chunk = chunk, .col = col, .arena = arena, .err = err, .at = s->map + chunk->at};
-    struct page page;
-    uint32_t first = 0, next = 0;
-    for (uint32_t i = 0; i < row_count; i++) out[i] = (struct slice){NULL, 0};
-    if (!chunk->there) return 0;
-    r.end = r.at + chunk->bytes;
-    for (; next < row_count && r.at < r.end; first += page.values) {
-        const uint32_t *levels;
-        struct slice body, *texts;
-        uint32_t known;
-        int code;
-        if (!read_page_header(&r, &page) || page.type != PAGE_DATA) return corrupt(&r, "a page header is broken");
-        if (rows[next] - first >= page.values) continue;
-        if ((code = page_body(&r, &page, &body)) || (code = page_levels(&r, &page, &body, &levels, &known))) return code;
-        if (!(texts = arena_alloc(arena, page.values * sizeof *texts))) return error_set(err, VT_ENOMEM, "no memory for texts");
-        struct vec vec = {.type = COL_STRING, .count = page.values, .text = texts};
-        if ((code = read_strings(&r, &page, body, levels, known, &vec, 0))) return code;
-        for (; next < row_count && rows[next] - first < page.values; next++) out[next] = texts[rows[next] - first];
-    }
-    return next < row_count ? corrupt(&r, "rows are missing") : 0;
-}
-
-/* ---- filters and checks ---- */
-
 bool segment_may_have_value(const struct segment *s, uint32_t index, enum col col, struct slice value) {
     const struct chunk *chunk = &s->groups[index].chunks[col];
     struct arena arena = {0};
-    struct page_reader r = {.s = s, .chunk = chunk, .col = col, .arena = &arena, .at = s->map + chunk->at};
+    struct page_reader r;
     struct vec dict = {.type = COL_DICT};
     struct page page;
     bool found = false;
     if (!chunk->there) return !value.len;
     if (!value.len || span_columns[col].type != COL_DICT) return true;
-    r.end = r.at + chunk->bytes;
-    if (!read_page_header(&r, &page) || page.type != PAGE_DICTIONARY || read_dictionary(&r, &page, &dict)) found = true;
+    if (reader_init(&r, s, &s->groups[index], col, &arena, NULL) || !read_page_header(&r, &page) || page.type != PAGE_DICTIONARY ||
+        read_dictionary(&r, &page, &dict))
+        found = true;
     for (uint32_t i = 1; i < dict.dict_count && !found; i++) found = slice_eq(dict.dict[i], value);
     arena_free(&arena);
     return found;
 }
 
-bool segment_may_have_trace(const struct segment *s, uint32_t index, const uint8_t *trace_id) {
-    const struct chunk *chunk = &s->groups[index].chunks[COL_TRACE_ID];
-    struct thrift_reader t;
-    struct thrift_field field;
-    int64_t bytes = 0;
-    if (!chunk->bloom_bytes) return true;
-    thrift_reader_init(&t, slice_make(s->map + chunk->bloom_at, chunk->bloom_bytes));
-    while (thrift_next(&t, &field)) {
-        if (field.id == 1) bytes = thrift_read_int(&t);
-        else thrift_skip(&t, field.type);
-    }
-    if (t.failed || bytes <= 0 || bytes % BLOOM_BLOCK_BYTES || bytes > t.end - t.at) return true;
-    return bloom_has(t.at, (uint32_t)bytes, XXH64(trace_id, TRACE_ID_SIZE, 0));
-}
-
-bool segment_may_have_word(const struct segment *s, uint32_t index, struct slice word) {
-    const struct group *group = &s->groups[index];
-    if (!group->words_bytes) return true;
-    return bloom_has(s->map + group->words_at, group->words_bytes, XXH64(word.ptr, word.len < WORD_MAX ? word.len : WORD_MAX, 0));
-}
-
-int segment_check(const struct segment *s, struct error *err) {
-    for (uint32_t g = 0; g < s->group_count; g++)
-        for (int c = 0; c < COL_COUNT; c++) {
-            const struct chunk *chunk = &s->groups[g].chunks[c];
-            struct page_reader r = {.s = s, .chunk = chunk, .col = (enum col)c, .err = err, .at = s->map + chunk->at};
-            struct page page;
-            r.end = r.at + (chunk->there ? chunk->bytes : 0);
-            while (r.at < r.end) {
-                if (!read_page_header(&r, &page)) return corrupt(&r, "a page header is broken");
-                if (page.has_crc && libdeflate_crc32(0, page.stored.ptr, page.stored.len) != page.crc)
-                    return corrupt(&r, "a page does not match its checksum");
-            }
-        }
-    return 0;
+int chunk_check(const struct segment *s, const struct group *group, enum col col, struct error *err) {
+    struct page_reader r;
+    struct page page;
+    int code = reader_init(&r, s, group, col, NULL, err);
+    r.checked = false;
+    while (!code && r.at < r.end) code = read_page_header(&r, &page) ? check_page(&r, &page) : corrupt(&r, "a page header is broken");
+    return code;
 }

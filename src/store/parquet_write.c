@@ -1,8 +1,8 @@
-/* Spans to a Parquet file, a row group after the other, column by column. */
-#include "store/parquet.h"
+/* Columns to a Parquet file, a row group after the other, column by column. */
+#include "store/filters.h"
+#include "store/parquet_footer.h"
 #include "store/segment.h"
 #include "store/thrift.h"
-#include "store/words.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,52 +12,57 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+enum { WRITE_BYTES = 256 << 10, GROUPS_MAX = 4096, PAGES_MAX = 4096, PLAIN_DICTIONARY_MAX = 64, PLAIN_DICTIONARY_BYTES = 4096 };
 
-enum { ZSTD_LEVEL = 1, WRITE_BYTES = 1 << 20, GROUPS_MAX = 4096, WORDS_MAX = 1 << 17 };
-
-struct chunk { /* a column of a row group, as the footer tells of it */
-    int64_t dictionary_at, data_at, compressed, uncompressed, nulls;
-    int64_t min, max;     /* COL_INT */
-    enum parquet_encoding encoding;
-    enum parquet_codec codec;
+struct page_place {
+    int64_t at;
+    int32_t bytes;
+    uint32_t first_row;
 };
 
-struct group {
-    uint32_t rows;
-    struct chunk chunks[COL_COUNT];
-    int64_t bloom_at, words_at, max_end_ns;
-    uint32_t bloom_bytes, words_bytes;
-};
-
-struct writer {
-    int fd;
-    const char *path;
+struct segment_writer {
+    int fd, level;
+    char *path;
     uint64_t at;        /* bytes given out so far */
     struct buf pending; /* not yet written */
     ZSTD_CCtx *zstd;
     struct buf page, packed, head;
-    uint32_t *codes;    /* ROWGROUP_ROWS */
+    uint32_t *codes;    /* PAGE_ROWS_MAX */
     int64_t *ints;
-    struct group *groups;
-    uint32_t group_count;
+    int64_t *starts;    /* of the row group, ROWGROUP_ROWS: to find its latest end */
+    struct page_place *pages; /* of the column, PAGES_MAX */
+    uint32_t page_count;
+    struct written_group *groups;
+    uint32_t group_count, group_capacity;
+    struct arena arena; /* of the column */
+    struct word_set words;
+    struct buf extras;  /* page indexes and filters, until their place comes */
+    struct buf traces;  /* filter of trace ids */
     bool failed;
-    struct error *err;
+    struct error err;
 };
+
+static void fail(struct segment_writer *w, int code, const char *what) {
+    if (!w->failed) error_set(&w->err, code, "%s: %s", w->path, what);
+    w->failed = true;
+}
+
+static void fail_io(struct segment_writer *w) {
+    fail(w, errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? VT_EFULL : VT_EIO, strerror(errno));
+}
 
 /* ---- bytes out ---- */
 
-static void flush(struct writer *w) {
+static void flush(struct segment_writer *w) {
     const char *at = w->pending.ptr;
     size_t left = w->pending.len;
-    if (w->pending.failed && !w->failed) w->failed = true, error_set(w->err, VT_ENOMEM, "no memory to write %s", w->path);
+    if (w->pending.failed) fail(w, VT_ENOMEM, "no memory to write it");
     while (left && !w->failed) {
         ssize_t n = write(w->fd, at, left);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
-            w->failed = true;
-            error_set(w->err, errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? VT_EFULL : VT_EIO, "%s: %s", w->path, strerror(errno));
+            if (!n) errno = ENOSPC;
+            fail_io(w);
             break;
         }
         at += n;
@@ -66,32 +71,26 @@ static void flush(struct writer *w) {
     buf_clear(&w->pending);
 }
 
-static void put(struct writer *w, const void *data, size_t len) {
+static void put(struct segment_writer *w, const void *data, size_t len) {
     buf_put(&w->pending, data, len);
     w->at += len;
     if (w->pending.len >= WRITE_BYTES) flush(w);
 }
 
-/* Compresses w->page (where that helps), writes header and body. */
-static void put_page(struct writer *w, struct chunk *chunk, enum parquet_page type, uint32_t values, enum parquet_encoding encoding) {
-    struct slice body = buf_slice(&w->page);
-    if (chunk->codec == CODEC_ZSTD) {
-        buf_clear(&w->packed);
-        size_t bound = ZSTD_compressBound(body.len);
-        if (!buf_reserve(&w->packed, bound)) {
-            w->page.failed = true;
-        } else {
-            size_t n = ZSTD_compressCCtx(w->zstd, w->packed.ptr, bound, body.ptr ? body.ptr : "", body.len, ZSTD_LEVEL);
-            if (ZSTD_isError(n)) w->page.failed = true;
-            else w->packed.len = n;
-        }
-    }
-    struct slice stored = chunk->codec == CODEC_ZSTD ? buf_slice(&w->packed) : body;
-    if (w->page.failed && !w->failed) w->failed = true, error_set(w->err, VT_ENOMEM, "no memory for a page of %s", w->path);
-    buf_clear(&w->head);
+static struct slice compress(struct segment_writer *w, struct slice body) {
+    size_t bound = ZSTD_compressBound(body.len);
+    buf_clear(&w->packed);
+    if (!buf_reserve(&w->packed, bound)) return fail(w, VT_ENOMEM, "no memory for a page"), body;
+    size_t n = ZSTD_compressCCtx(w->zstd, w->packed.ptr, bound, body.ptr ? body.ptr : "", body.len, w->level);
+    if (ZSTD_isError(n)) return fail(w, VT_ENOMEM, ZSTD_getErrorName(n)), body;
+    return slice_make(w->packed.ptr, n);
+}
+
+static void put_page_header(struct segment_writer *w, enum parquet_page type, uint32_t values, enum parquet_encoding encoding, size_t size, struct slice stored) {
     struct thrift_writer t = {.out = &w->head};
+    buf_clear(&w->head);
     thrift_i32(&t, 1, (int32_t)type);
-    thrift_i32(&t, 2, (int32_t)body.len);
+    thrift_i32(&t, 2, (int32_t)size);
     thrift_i32(&t, 3, (int32_t)stored.len);
     thrift_i32(&t, 4, (int32_t)libdeflate_crc32(0, stored.ptr ? stored.ptr : "", stored.len));
     thrift_struct(&t, type == PAGE_DATA ? 5 : 7);
@@ -103,8 +102,23 @@ static void put_page(struct writer *w, struct chunk *chunk, enum parquet_page ty
     }
     thrift_end(&t);
     thrift_end(&t);
-    if (type == PAGE_DATA && chunk->data_at < 0) chunk->data_at = (int64_t)w->at;
-    if (type == PAGE_DICTIONARY) chunk->dictionary_at = (int64_t)w->at;
+}
+
+/* Writes header and body of w->page, compressed where the column is. */
+static void put_page(struct segment_writer *w, struct written_chunk *chunk, enum parquet_page type, uint32_t first, uint32_t values,
+                     enum parquet_encoding encoding) {
+    struct slice body = buf_slice(&w->page);
+    if (w->page.failed || body.len > INT32_MAX) fail(w, VT_ENOMEM, "no memory for a page");
+    struct slice stored = chunk->codec == CODEC_ZSTD && !w->failed ? compress(w, body) : body;
+    put_page_header(w, type, values, encoding, body.len, stored);
+    if (type == PAGE_DICTIONARY) {
+        chunk->dictionary_at = (int64_t)w->at;
+    } else {
+        if (chunk->data_at < 0) chunk->data_at = (int64_t)w->at;
+        chunk->encoding = encoding;
+        if (w->page_count < PAGES_MAX) w->pages[w->page_count] = (struct page_place){(int64_t)w->at, (int32_t)(w->head.len + stored.len), first};
+        w->page_count++;
+    }
     put(w, w->head.ptr, w->head.len);
     put(w, stored.ptr, stored.len);
     chunk->uncompressed += (int64_t)(w->head.len + body.len);
@@ -114,64 +128,92 @@ static void put_page(struct writer *w, struct chunk *chunk, enum parquet_page ty
 
 /* ---- columns ---- */
 
-static bool is_known(const struct span *span, enum col col) {
-    const struct column *c = &span_columns[col];
-    switch (c->type) {
-    case COL_BYTES: return !id_is_zero((const uint8_t *)span + c->offset, c->width);
-    case COL_INT: return span_get_int(span, col) != SPAN_NO_INT;
-    case COL_DOUBLE: return !isnan(span_get_double(span, col));
-    case COL_DICT:
-    case COL_STRING: return span_get_text(span, col).len > 0;
+static bool is_known(const struct vec *vec, enum col col, uint32_t i) {
+    switch (vec->type) {
+    case COL_BYTES: return !id_is_zero(vec->bytes + (size_t)i * span_columns[col].width, span_columns[col].width);
+    case COL_INT: return vec->ints[i] != SPAN_NO_INT;
+    case COL_DOUBLE: return !isnan(vec->doubles[i]);
+    case COL_DICT: return vec->codes[i] != 0;
+    case COL_STRING: return vec->text[i].len > 0;
     }
     return false;
 }
 
-/* The definition levels of an optional column: 1 = there. Returns how many are. */
-static uint32_t put_levels(struct writer *w, struct chunk *chunk, enum col col, const struct span *const *rows, uint32_t count) {
-    uint32_t known = count, length;
-    if (!span_columns[col].optional) return known;
-    known = 0;
-    for (uint32_t i = 0; i < count; i++) known += w->codes[i] = is_known(rows[i], col);
+/* The definition levels of an optional column: 1 = there. */
+static void put_levels(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+    uint32_t known = 0, length;
+    if (!span_columns[col].optional) return;
+    for (uint32_t i = 0; i < count; i++) known += w->codes[i] = is_known(vec, col, first + i);
     size_t mark = w->page.len;
     buf_put(&w->page, "\0\0\0\0", 4);
     hybrid_encode(&w->page, w->codes, count, 1);
-    if (w->page.failed) return 0;
+    if (w->page.failed) return;
     length = (uint32_t)(w->page.len - mark - 4);
     memcpy(w->page.ptr + mark, &length, 4);
     chunk->nulls += count - known;
-    return known;
 }
 
-static void put_bytes_column(struct writer *w, struct chunk *chunk, enum col col, const struct span *const *rows, uint32_t count) {
-    const struct column *c = &span_columns[col];
-    put_levels(w, chunk, col, rows, count);
-    for (uint32_t i = 0; i < count; i++)
-        if (!c->optional || is_known(rows[i], col)) buf_put(&w->page, (const char *)rows[i] + c->offset, c->width);
-    put_page(w, chunk, PAGE_DATA, count, ENCODING_PLAIN);
+static void put_range(struct written_chunk *chunk, struct slice min, struct slice max) {
+    if (min.len > STAT_BYTES || max.len > STAT_BYTES) return;
+    memcpy(chunk->min, min.ptr, min.len);
+    memcpy(chunk->max, max.ptr, max.len);
+    chunk->min_len = (uint8_t)min.len;
+    chunk->max_len = (uint8_t)max.len;
+    chunk->has_range = true;
 }
 
-static void put_int_column(struct writer *w, struct chunk *chunk, enum col col, const struct span *const *rows, uint32_t count) {
+static void put_bytes(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+    size_t width = span_columns[col].width;
+    for (uint32_t i = first; i < first + count; i++)
+        if (!span_columns[col].optional || is_known(vec, col, i)) buf_put(&w->page, vec->bytes + i * width, width);
+    put_page(w, chunk, PAGE_DATA, first, count, ENCODING_PLAIN);
+}
+
+static void put_ints(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
     uint32_t known = 0;
-    put_levels(w, chunk, col, rows, count);
-    for (uint32_t i = 0; i < count; i++) {
-        int64_t value = span_get_int(rows[i], col);
-        if (value == SPAN_NO_INT) continue;
+    int64_t min = INT64_MAX, max = INT64_MIN, old;
+    for (uint32_t i = first; i < first + count; i++) {
+        int64_t value = vec->ints[i];
+        if (value == SPAN_NO_INT && span_columns[col].optional) continue;
         w->ints[known++] = value;
-        if (value < chunk->min) chunk->min = value;
-        if (value > chunk->max) chunk->max = value;
+        if (value < min) min = value;
+        if (value > max) max = value;
     }
-    chunk->encoding = ENCODING_DELTA;
+    if (chunk->has_range) {
+        memcpy(&old, chunk->min, 8);
+        if (old < min) min = old;
+        memcpy(&old, chunk->max, 8);
+        if (old > max) max = old;
+    }
+    if (min <= max) put_range(chunk, slice_make(&min, 8), slice_make(&max, 8));
     delta_encode(&w->page, w->ints, known);
-    put_page(w, chunk, PAGE_DATA, count, ENCODING_DELTA);
+    put_page(w, chunk, PAGE_DATA, first, count, ENCODING_DELTA);
 }
 
-static void put_double_column(struct writer *w, struct chunk *chunk, enum col col, const struct span *const *rows, uint32_t count) {
-    put_levels(w, chunk, col, rows, count);
-    for (uint32_t i = 0; i < count; i++) {
-        double value = span_get_double(rows[i], col);
-        if (!isnan(value)) buf_put(&w->page, &value, sizeof value);
+static void put_doubles(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+    double min = (double)INFINITY, max = -(double)INFINITY, old;
+    for (uint32_t i = first; i < first + count; i++) {
+        if (isnan(vec->doubles[i])) continue;
+        buf_put(&w->page, &vec->doubles[i], sizeof(double));
+        min = fmin(min, vec->doubles[i]);
+        max = fmax(max, vec->doubles[i]);
     }
-    put_page(w, chunk, PAGE_DATA, count, ENCODING_PLAIN);
+    if (chunk->has_range) {
+        memcpy(&old, chunk->min, 8);
+        min = fmin(min, old);
+        memcpy(&old, chunk->max, 8);
+        max = fmax(max, old);
+    }
+    /* The format asks for -0 as the least zero and +0 as the greatest. */
+    if (min == 0) min = -0.0;
+    if (max == 0) max = 0.0;
+    if (min <= max) put_range(chunk, slice_make(&min, 8), slice_make(&max, 8));
+    put_page(w, chunk, PAGE_DATA, first, count, ENCODING_PLAIN);
+}
+
+static int text_order(struct slice a, struct slice b) {
+    int order = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
+    return order ? order : (a.len > b.len) - (a.len < b.len);
 }
 
 static void put_text(struct buf *page, struct slice text) {
@@ -180,310 +222,241 @@ static void put_text(struct buf *page, struct slice text) {
     buf_put_slice(page, text);
 }
 
-static void put_string_column(struct writer *w, struct chunk *chunk, enum col col, const struct span *const *rows, uint32_t count) {
-    for (uint32_t start = 0, end; start < count; start = end) {
-        size_t bytes = 0;
-        for (end = start; end < count && (end == start || bytes < PAGE_BYTES); end++) bytes += span_get_text(rows[end], col).len + 4;
-        put_levels(w, chunk, col, rows + start, end - start);
-        for (uint32_t i = start; i < end; i++)
-            if (span_get_text(rows[i], col).len) put_text(&w->page, span_get_text(rows[i], col));
-        put_page(w, chunk, PAGE_DATA, end - start, ENCODING_PLAIN);
-    }
+static void put_strings(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+    for (uint32_t i = first; i < first + count; i++)
+        if (vec->text[i].len) put_text(&w->page, vec->text[i]);
+    put_page(w, chunk, PAGE_DATA, first, count, ENCODING_PLAIN);
 }
 
-/* Distinct texts of a column, in order of first sight, by open addressing. */
-struct dictionary {
-    struct slice *texts;
-    uint32_t *slots; /* index + 1 */
-    uint32_t count, slot_count;
-};
-
-static uint32_t dictionary_code(struct dictionary *d, struct slice text) {
-    uint32_t at = (uint32_t)XXH3_64bits(text.ptr, text.len) & (d->slot_count - 1);
-    for (; d->slots[at]; at = (at + 1) & (d->slot_count - 1))
-        if (slice_eq(d->texts[d->slots[at] - 1], text)) return d->slots[at] - 1;
-    d->texts[d->count] = text;
-    d->slots[at] = ++d->count;
-    return d->count - 1;
+static void put_codes(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+    uint32_t known = 0;
+    unsigned width = chunk->distinct > 1 ? 32 - (unsigned)__builtin_clz(chunk->distinct - 1) : 1;
+    for (uint32_t i = first; i < first + count; i++)
+        if (vec->codes[i]) w->codes[known++] = vec->codes[i] - 1;
+    buf_putc(&w->page, (char)width);
+    hybrid_encode(&w->page, w->codes, known, width);
+    put_page(w, chunk, PAGE_DATA, first, count, ENCODING_RLE_DICTIONARY);
 }
 
-static void put_dict_column(struct writer *w, struct chunk *chunk, enum col col, const struct span *const *rows, uint32_t count) {
-    struct dictionary d = {.slot_count = 4 * ROWGROUP_ROWS};
-    d.texts = malloc(count * sizeof *d.texts);
-    d.slots = calloc(d.slot_count, sizeof *d.slots);
-    uint32_t *codes = malloc(count * sizeof *codes), known = 0;
-    if (d.texts && d.slots && codes) {
-        for (uint32_t i = 0; i < count; i++) {
-            struct slice text = span_get_text(rows[i], col);
-            if (text.len) codes[known++] = dictionary_code(&d, text);
+/* Numbers the texts that are used from 1, in order of first sight, and writes them; what no row uses is not written. */
+static bool put_dictionary(struct segment_writer *w, struct written_chunk *chunk, const struct vec *vec, struct vec *renumbered) {
+    uint32_t *map = arena_calloc(&w->arena, vec->dict_count + 1, sizeof *map), *codes = arena_alloc(&w->arena, vec->count * sizeof *codes);
+    uint32_t distinct = 0;
+    struct slice min = {NULL, 0}, max = {NULL, 0};
+    if (!map || !codes) return fail(w, VT_ENOMEM, "no memory for a dictionary"), false;
+    for (uint32_t i = 0; i < vec->count; i++) {
+        uint32_t code = vec->codes[i];
+        if (code && !map[code]) {
+            struct slice text = vec->dict[code];
+            map[code] = ++distinct;
+            put_text(&w->page, text);
+            if (distinct == 1) min = max = text;
+            if (text_order(text, min) < 0) min = text;
+            if (text_order(text, max) > 0) max = text;
         }
-        for (uint32_t i = 0; i < d.count; i++) put_text(&w->page, d.texts[i]);
-        put_page(w, chunk, PAGE_DICTIONARY, d.count, ENCODING_PLAIN);
-        put_levels(w, chunk, col, rows, count);
-        unsigned width = d.count > 1 ? 32 - (unsigned)__builtin_clz(d.count - 1) : 1;
-        buf_putc(&w->page, (char)width);
-        hybrid_encode(&w->page, codes, known, width);
-        chunk->encoding = ENCODING_RLE_DICTIONARY;
-        put_page(w, chunk, PAGE_DATA, count, ENCODING_RLE_DICTIONARY);
-    } else {
-        w->failed = true;
-        error_set(w->err, VT_ENOMEM, "no memory for the dictionary of %s", span_columns[col].name);
+        codes[i] = map[code];
     }
-    free(d.texts);
-    free(d.slots);
-    free(codes);
+    /* Codes of a few short texts are read as they lie: every aggregate by model or kind reads them. */
+    if (distinct <= PLAIN_DICTIONARY_MAX && w->page.len <= PLAIN_DICTIONARY_BYTES) chunk->codec = CODEC_NONE;
+    put_page(w, chunk, PAGE_DICTIONARY, 0, distinct, ENCODING_PLAIN);
+    chunk->distinct = distinct;
+    if (distinct) put_range(chunk, min, max);
+    *renumbered = *vec;
+    renumbered->codes = codes;
+    return true;
 }
 
-static void put_column(struct writer *w, struct chunk *chunk, enum col col, const struct span *const *rows, uint32_t count) {
-    *chunk = (struct chunk){.dictionary_at = -1, .data_at = -1, .min = INT64_MAX, .max = INT64_MIN, .encoding = ENCODING_PLAIN, .codec = CODEC_ZSTD};
+/* How many rows from `first` make a page. */
+static uint32_t page_rows(const struct vec *vec, enum col col, uint32_t first) {
+    uint32_t left = vec->count - first, rows = 0;
+    if (vec->type == COL_BYTES && !span_columns[col].optional) return left; /* one page: read where it lies */
+    if (left > PAGE_ROWS_MAX) left = PAGE_ROWS_MAX;
+    if (vec->type != COL_STRING) return left;
+    for (size_t bytes = 0; rows < left && (!rows || bytes + vec->text[first + rows].len <= PAGE_TEXT_BYTES); rows++) bytes += vec->text[first + rows].len + 4;
+    return rows;
+}
+
+typedef void put_values(struct segment_writer *, struct written_chunk *, enum col, const struct vec *, uint32_t, uint32_t);
+static put_values *const put_by_type[] = {
+    [COL_BYTES] = put_bytes, [COL_INT] = put_ints, [COL_DOUBLE] = put_doubles, [COL_DICT] = put_codes, [COL_STRING] = put_strings};
+
+static void put_column(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec) {
+    *chunk = (struct written_chunk){.dictionary_at = -1, .data_at = -1, .codec = CODEC_ZSTD};
+    struct vec own = *vec;
+    w->page_count = 0;
     /* Random ids do not compress, and packed numbers hardly: as they are they need no copy on the way back. */
-    if (span_columns[col].type == COL_BYTES || span_columns[col].type == COL_INT) chunk->codec = CODEC_NONE;
-    switch (span_columns[col].type) {
-    case COL_BYTES: put_bytes_column(w, chunk, col, rows, count); break;
-    case COL_INT: put_int_column(w, chunk, col, rows, count); break;
-    case COL_DOUBLE: put_double_column(w, chunk, col, rows, count); break;
-    case COL_DICT: put_dict_column(w, chunk, col, rows, count); break;
-    case COL_STRING: put_string_column(w, chunk, col, rows, count); break;
+    if (vec->type == COL_BYTES || vec->type == COL_INT) chunk->codec = CODEC_NONE;
+    if (vec->type == COL_DICT && !put_dictionary(w, chunk, vec, &own)) return;
+    for (uint32_t first = 0, rows; first < own.count && !w->failed; first += rows) {
+        rows = page_rows(&own, col, first);
+        put_levels(w, chunk, col, &own, first, rows);
+        put_by_type[own.type](w, chunk, col, &own, first, rows);
     }
 }
 
-/* ---- filters ---- */
-
-static void put_bloom_head(struct writer *w, uint32_t bytes) {
-    buf_clear(&w->head);
-    struct thrift_writer t = {.out = &w->head};
-    thrift_i32(&t, 1, (int32_t)bytes);
-    for (int16_t id = 2; id <= 4; id++) { /* split block, XXH64, not compressed */
-        thrift_struct(&t, id);
-        thrift_struct(&t, 1);
-        thrift_end(&t);
-        thrift_end(&t);
-    }
-    thrift_end(&t);
-    put(w, w->head.ptr, w->head.len);
-}
-
-static void put_trace_filter(struct writer *w, struct group *group, const struct span *const *rows, uint32_t count) {
-    uint32_t distinct = 0, bytes;
-    for (uint32_t i = 0; i < count; i++) distinct += i == 0 || memcmp(rows[i]->trace_id, rows[i - 1]->trace_id, TRACE_ID_SIZE) != 0;
-    bytes = bloom_bytes_for(distinct);
-    uint8_t *bits = calloc(1, bytes);
-    if (!bits) return; /* a filter only saves time */
-    for (uint32_t i = 0; i < count; i++) bloom_add(bits, bytes, XXH64(rows[i]->trace_id, TRACE_ID_SIZE, 0));
-    group->bloom_at = (int64_t)w->at;
-    put_bloom_head(w, bytes);
-    put(w, bits, bytes);
-    group->bloom_bytes = (uint32_t)(w->at - (uint64_t)group->bloom_at);
-    free(bits);
-}
-
-static void add_word(uint64_t *hashes, uint32_t *count, const char *word, size_t len) {
-    uint64_t hash = XXH64(word, len, 0);
-    uint32_t at = (uint32_t)hash & (2 * WORDS_MAX - 1);
-    if (*count >= WORDS_MAX) return;
-    while (hashes[at] && hashes[at] != hash) at = (at + 1) & (2 * WORDS_MAX - 1);
-    *count += hashes[at] != hash;
-    hashes[at] = hash;
-}
-
-/* A word behind a backslash may be one of plain text (C:\new) or follow an escape of JSON (first\nsecond): both are noted. */
-static void collect_words(uint64_t *hashes, uint32_t *count, struct slice text) {
-    char word[WORD_MAX];
-    const char *start = text.ptr;
-    size_t len;
-    while ((len = word_next(&text, word))) {
-        add_word(hashes, count, word, len);
-        bool whole = len < WORD_MAX && text.ptr - len > start;
-        if (!whole || len < 2 || text.ptr[-(ptrdiff_t)len - 1] != '\\') continue;
-        add_word(hashes, count, word + 1, len - 1);
-        if (word[0] == 'u' && len > 5) add_word(hashes, count, word + 5, len - 5); /* \u001b */
-    }
-}
-
-/* Too many words make a filter that says yes to all: then there is none. */
-static void put_word_filter(struct writer *w, struct group *group, const struct span *const *rows, uint32_t count) {
-    uint64_t *hashes = calloc(2 * WORDS_MAX, sizeof *hashes);
-    uint32_t words = 0;
-    for (uint32_t i = 0; hashes && i < count; i++) {
-        collect_words(hashes, &words, span_get_text(rows[i], COL_PROMPT));
-        collect_words(hashes, &words, span_get_text(rows[i], COL_COMPLETION));
-    }
-    uint32_t bytes = bloom_bytes_for(words);
-    uint8_t *bits = hashes && words < WORDS_MAX ? calloc(1, bytes) : NULL;
-    for (uint32_t i = 0; bits && i < 2 * WORDS_MAX; i++)
-        if (hashes[i]) bloom_add(bits, bytes, hashes[i]);
-    if (bits) {
-        group->words_at = (int64_t)w->at;
-        group->words_bytes = bytes;
-        put(w, bits, bytes);
-    }
-    free(bits);
-    free(hashes);
-}
-
-/* ---- footer ---- */
-
-static void put_schema(struct thrift_writer *t) {
-    static const enum parquet_type types[] = {[COL_BYTES] = PARQUET_FIXED, [COL_INT] = PARQUET_INT64, [COL_DOUBLE] = PARQUET_DOUBLE,
-                                              [COL_DICT] = PARQUET_BYTE_ARRAY, [COL_STRING] = PARQUET_BYTE_ARRAY};
-    thrift_list(t, 2, THRIFT_STRUCT, COL_COUNT + 1);
-    thrift_item_struct(t);
-    thrift_binary(t, 4, SLICE("span"));
-    thrift_i32(t, 5, COL_COUNT);
-    thrift_end(t);
-    for (int i = 0; i < COL_COUNT; i++) {
-        const struct column *c = &span_columns[i];
-        bool text = c->type == COL_DICT || c->type == COL_STRING;
-        thrift_item_struct(t);
-        thrift_i32(t, 1, (int32_t)types[c->type]);
-        if (c->type == COL_BYTES) thrift_i32(t, 2, c->width);
-        thrift_i32(t, 3, c->optional);
-        thrift_binary(t, 4, slice_of(c->name));
-        if (text) thrift_i32(t, 6, 0); /* converted type UTF8 */
-        if (text || i == COL_START_NS) {
-            thrift_struct(t, 10);
-            thrift_struct(t, text ? 1 : 8); /* STRING, TIMESTAMP */
-            if (!text) {
-                thrift_bool(t, 1, true); /* in UTC */
-                thrift_struct(t, 2);
-                thrift_struct(t, 3); /* NANOS */
-                thrift_end(t);
-                thrift_end(t);
-            }
-            thrift_end(t);
-            thrift_end(t);
-        }
-        thrift_end(t);
-    }
-}
-
-static void put_chunk(struct thrift_writer *t, const struct group *group, enum col col) {
-    static const enum parquet_type types[] = {PARQUET_FIXED, PARQUET_INT64, PARQUET_DOUBLE, PARQUET_BYTE_ARRAY, PARQUET_BYTE_ARRAY};
-    const struct chunk *chunk = &group->chunks[col];
-    thrift_item_struct(t);
-    thrift_i64(t, 2, chunk->dictionary_at >= 0 ? chunk->dictionary_at : chunk->data_at);
-    thrift_struct(t, 3);
-    thrift_i32(t, 1, (int32_t)types[span_columns[col].type]);
-    thrift_list(t, 2, THRIFT_I32, 3);
-    thrift_item_i32(t, ENCODING_PLAIN);
-    thrift_item_i32(t, ENCODING_RLE);
-    thrift_item_i32(t, (int32_t)chunk->encoding);
-    thrift_list(t, 3, THRIFT_BINARY, 1);
-    thrift_item_binary(t, slice_of(span_columns[col].name));
-    thrift_i32(t, 4, (int32_t)chunk->codec);
-    thrift_i64(t, 5, group->rows);
-    thrift_i64(t, 6, chunk->uncompressed);
-    thrift_i64(t, 7, chunk->compressed);
-    thrift_i64(t, 9, chunk->data_at);
-    if (chunk->dictionary_at >= 0) thrift_i64(t, 11, chunk->dictionary_at);
-    thrift_struct(t, 12);
-    thrift_i64(t, 3, chunk->nulls);
-    if (chunk->min <= chunk->max) {
-        thrift_binary(t, 5, slice_make(&chunk->max, 8));
-        thrift_binary(t, 6, slice_make(&chunk->min, 8));
-    }
-    thrift_end(t);
-    if (col == COL_TRACE_ID && group->bloom_bytes) {
-        thrift_i64(t, 14, group->bloom_at);
-        thrift_i32(t, 15, (int32_t)group->bloom_bytes);
-    }
-    thrift_end(t);
-    thrift_end(t);
-}
-
-static void put_key_value(struct thrift_writer *t, const char *key, struct slice value) {
-    thrift_item_struct(t);
-    thrift_binary(t, 1, slice_of(key));
-    thrift_binary(t, 2, value);
-    thrift_end(t);
-}
-
-static void put_footer(struct writer *w, uint64_t rows) {
-    struct buf groups = {0};
-    char version[16];
-    buf_clear(&w->page);
-    struct thrift_writer t = {.out = &w->page};
-    thrift_i32(&t, 1, 2);
-    put_schema(&t);
-    thrift_i64(&t, 3, (int64_t)rows);
-    thrift_list(&t, 4, THRIFT_STRUCT, w->group_count);
-    for (uint32_t g = 0; g < w->group_count; g++) {
-        int64_t bytes = 0;
+/* Parquet's OffsetIndex: where each page lies and at which row it begins. Its place is told from the start of the extras. */
+static void put_offset_index(struct segment_writer *w, struct written_chunk *chunk) {
+    if (w->page_count > PAGES_MAX) return; /* an index only saves time */
+    struct thrift_writer t = {.out = &w->extras};
+    chunk->index_at = (int64_t)w->extras.len;
+    thrift_list(&t, 1, THRIFT_STRUCT, w->page_count);
+    for (uint32_t i = 0; i < w->page_count; i++) {
         thrift_item_struct(&t);
-        thrift_list(&t, 1, THRIFT_STRUCT, COL_COUNT);
-        for (int c = 0; c < COL_COUNT; c++) put_chunk(&t, &w->groups[g], (enum col)c), bytes += w->groups[g].chunks[c].uncompressed;
-        thrift_i64(&t, 2, bytes);
-        thrift_i64(&t, 3, w->groups[g].rows);
+        thrift_i64(&t, 1, w->pages[i].at);
+        thrift_i32(&t, 2, w->pages[i].bytes);
+        thrift_i64(&t, 3, w->pages[i].first_row);
         thrift_end(&t);
-        /* What Parquet has no place for: word filters and when the last span of a row group ended. */
-        buf_printf(&groups, "%lld:%u:%lld,", (long long)w->groups[g].words_at, w->groups[g].words_bytes, (long long)w->groups[g].max_end_ns);
     }
-    snprintf(version, sizeof version, "%d", SEGMENT_SCHEMA);
-    thrift_list(&t, 5, THRIFT_STRUCT, 2);
-    put_key_value(&t, "vitrine.schema", slice_of(version));
-    put_key_value(&t, "vitrine.groups", buf_slice(&groups));
-    thrift_binary(&t, 6, SLICE("vitrine " VITRINE_VERSION));
     thrift_end(&t);
-    uint32_t length = (uint32_t)w->page.len;
-    if (w->page.failed || groups.failed) w->failed = true, error_set(w->err, VT_ENOMEM, "no memory for the footer of %s", w->path);
-    put(w, w->page.ptr, w->page.len);
-    put(w, &length, sizeof length);
-    put(w, "PAR1", 4);
-    buf_free(&groups);
+    chunk->index_bytes = (int32_t)(w->extras.len - (size_t)chunk->index_at);
+}
+
+/* What else is made of a column while it is at hand. */
+static void look_at(struct segment_writer *w, struct written_group *group, enum col col, const struct vec *vec) {
+    switch (col) {
+    case COL_TRACE_ID: put_trace_filter(&w->traces, vec->bytes, vec->count); break;
+    case COL_START_NS: memcpy(w->starts, vec->ints, vec->count * sizeof *w->starts); break;
+    case COL_DURATION_NS:
+        for (uint32_t i = 0; i < vec->count; i++) {
+            int64_t end;
+            if (__builtin_add_overflow(w->starts[i], vec->ints[i], &end)) end = INT64_MAX;
+            if (end > group->max_end_ns) group->max_end_ns = end;
+        }
+        break;
+    case COL_PROMPT:
+    case COL_COMPLETION:
+        for (uint32_t i = 0; i < vec->count; i++) word_set_add(&w->words, vec->text[i]);
+        break;
+    default: break;
+    }
+}
+
+/* Behind the columns: page indexes, trace filter, word bits, under one checksum. */
+static void put_extras(struct segment_writer *w, struct written_group *group) {
+    struct buf *extras = &w->extras;
+    int64_t base = (int64_t)w->at;
+    for (int c = 0; c < COL_COUNT; c++) group->chunks[c].index_at += base;
+    group->bloom_at = base + (int64_t)extras->len;
+    group->bloom_bytes = (uint32_t)w->traces.len;
+    buf_put_slice(extras, buf_slice(&w->traces));
+    group->words_at = base + (int64_t)extras->len;
+    put_word_bits(extras, &w->words);
+    group->words_bytes = (uint32_t)(base + (int64_t)extras->len - group->words_at);
+    if (extras->failed || w->traces.failed) return fail(w, VT_ENOMEM, "no memory for filters");
+    group->extras_at = base;
+    group->extras_bytes = (uint32_t)extras->len;
+    group->extras_crc = libdeflate_crc32(0, extras->ptr, extras->len);
+    put(w, extras->ptr, extras->len);
+    buf_clear(extras);
+    buf_clear(&w->traces);
+    word_set_free(&w->words);
 }
 
 /* ---- the file ---- */
 
-static uint32_t group_end(const struct span *const *rows, uint32_t start, uint32_t count) {
-    size_t bytes = 0;
-    uint32_t end = start;
-    while (end < count && end - start < ROWGROUP_ROWS && (end == start || bytes < ROWGROUP_TEXT_BYTES)) {
-        for (int t = 0; t < COL_TEXT_COUNT; t++) bytes += rows[end]->text[t].len;
-        end++;
+int segment_writer_open(struct segment_writer **out, const char *path, int level, struct error *err) {
+    struct segment_writer *w = calloc(1, sizeof *w);
+    *out = NULL;
+    if (!w) return error_set(err, VT_ENOMEM, "no memory to write %s", path);
+    w->level = level;
+    w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (w->fd < 0) {
+        free(w);
+        return error_set(err, errno == ENOSPC || errno == EDQUOT ? VT_EFULL : VT_EIO, "%s: %s", path, strerror(errno));
     }
-    return end;
+    w->path = strdup(path);
+    w->zstd = ZSTD_createCCtx();
+    w->codes = malloc(PAGE_ROWS_MAX * sizeof *w->codes);
+    w->ints = malloc(PAGE_ROWS_MAX * sizeof *w->ints);
+    w->starts = malloc(ROWGROUP_ROWS * sizeof *w->starts);
+    w->pages = malloc(PAGES_MAX * sizeof *w->pages);
+    if (!w->path || !w->zstd || !w->codes || !w->ints || !w->starts || !w->pages) {
+        segment_writer_abort(w);
+        unlink(path);
+        return error_set(err, VT_ENOMEM, "no memory to write %s", path);
+    }
+    put(w, "PAR1", 4);
+    *out = w;
+    return 0;
 }
 
-static void put_group(struct writer *w, const struct span *const *rows, uint32_t count) {
-    struct group *group = &w->groups[w->group_count++];
-    *group = (struct group){.rows = count, .max_end_ns = INT64_MIN};
-    for (uint32_t i = 0; i < count; i++)
-        if (rows[i]->start_ns + rows[i]->duration_ns > group->max_end_ns) group->max_end_ns = rows[i]->start_ns + rows[i]->duration_ns;
-    for (int c = 0; c < COL_COUNT && !w->failed; c++) put_column(w, &group->chunks[c], (enum col)c, rows, count);
-    put_trace_filter(w, group, rows, count);
-    put_word_filter(w, group, rows, count);
+static struct written_group *add_group(struct segment_writer *w) {
+    if (w->group_count == w->group_capacity) {
+        uint32_t capacity = w->group_capacity ? 2 * w->group_capacity : 1;
+        struct written_group *more = capacity <= GROUPS_MAX ? realloc(w->groups, capacity * sizeof *more) : NULL;
+        if (!more) return fail(w, VT_ENOMEM, "no memory for a row group"), NULL;
+        w->groups = more;
+        w->group_capacity = capacity;
+    }
+    return &w->groups[w->group_count++];
 }
 
-int segment_write(const char *path, const struct span *const *rows, uint32_t row_count, uint64_t *bytes, struct error *err) {
-    struct error local = {0};
-    struct writer w = {.path = path, .err = err ? err : &local, .zstd = ZSTD_createCCtx()};
-    w.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (w.fd < 0) {
-        ZSTD_freeCCtx(w.zstd);
-        return error_set(err, VT_EIO, "%s: %s", path, strerror(errno));
+int segment_writer_group(struct segment_writer *w, const struct row_source *source, uint32_t first, uint32_t count, struct error *err) {
+    struct written_group *group = add_group(w);
+    if (group) *group = (struct written_group){.rows = count, .max_end_ns = INT64_MIN};
+    for (int c = 0; c < COL_COUNT && !w->failed; c++) {
+        struct vec vec;
+        arena_reset(&w->arena);
+        if (source->read(source->ctx, (enum col)c, first, count, &w->arena, &vec, &w->err)) {
+            w->failed = true;
+            break;
+        }
+        put_column(w, &group->chunks[c], (enum col)c, &vec);
+        put_offset_index(w, &group->chunks[c]);
+        look_at(w, group, (enum col)c, &vec);
     }
-    w.codes = malloc(ROWGROUP_ROWS * sizeof *w.codes);
-    w.ints = malloc(ROWGROUP_ROWS * sizeof *w.ints);
-    w.groups = malloc(GROUPS_MAX * sizeof *w.groups);
-    if (!w.codes || !w.ints || !w.groups || !w.zstd) w.failed = true, error_set(w.err, VT_ENOMEM, "no memory to write %s", path);
-    put(&w, "PAR1", 4);
-    for (uint32_t start = 0, end; start < row_count && !w.failed && w.group_count < GROUPS_MAX; start = end) {
-        end = group_end(rows, start, row_count);
-        put_group(&w, rows + start, end - start);
-    }
-    if (!w.failed) put_footer(&w, row_count);
-    flush(&w);
-    if (!w.failed && fsync(w.fd)) w.failed = true, error_set(w.err, VT_EIO, "%s: %s", path, strerror(errno));
-    if (close(w.fd) && !w.failed) w.failed = true, error_set(w.err, VT_EIO, "%s: %s", path, strerror(errno));
-    *bytes = w.at;
-    buf_free(&w.pending);
-    buf_free(&w.page);
-    buf_free(&w.packed);
-    buf_free(&w.head);
-    free(w.codes);
-    free(w.ints);
-    free(w.groups);
-    ZSTD_freeCCtx(w.zstd);
-    if (w.failed) unlink(path);
-    return w.failed ? w.err->code : 0;
+    arena_free(&w->arena);
+    if (!w->failed) put_extras(w, group);
+    if (w->failed && err) *err = w->err;
+    return w->failed ? w->err.code : 0;
+}
+
+static void release(struct segment_writer *w) {
+    if (w->fd >= 0) close(w->fd);
+    buf_free(&w->pending);
+    buf_free(&w->page);
+    buf_free(&w->packed);
+    buf_free(&w->head);
+    buf_free(&w->extras);
+    buf_free(&w->traces);
+    word_set_free(&w->words);
+    arena_free(&w->arena);
+    free(w->path);
+    free(w->codes);
+    free(w->ints);
+    free(w->starts);
+    free(w->pages);
+    free(w->groups);
+    ZSTD_freeCCtx(w->zstd);
+    free(w);
+}
+
+void segment_writer_abort(struct segment_writer *w) {
+    if (!w) return;
+    if (w->path) unlink(w->path);
+    release(w);
+}
+
+int segment_writer_finish(struct segment_writer *w, const char *origin, uint64_t *bytes, struct error *err) {
+    struct buf footer = {0};
+    put_footer(&footer, w->groups, w->group_count, slice_of(origin));
+    if (footer.failed) fail(w, VT_ENOMEM, "no memory for the footer");
+    uint32_t length = (uint32_t)footer.len, crc = libdeflate_crc32(0, footer.ptr ? footer.ptr : "", footer.len);
+    put(w, SEAL_MAGIC, 4);
+    put(w, &crc, 4);
+    put(w, &length, 4);
+    put(w, footer.ptr, footer.len);
+    put(w, &length, 4);
+    put(w, "PAR1", 4);
+    buf_free(&footer);
+    flush(w);
+    if (!w->failed && fsync(w->fd)) fail_io(w);
+    if (close(w->fd)) fail_io(w);
+    w->fd = -1;
+    *bytes = w->at;
+    int code = w->failed ? w->err.code : 0;
+    if (code && err) *err = w->err;
+    if (code) segment_writer_abort(w);
+    else release(w);
+    return code;
 }

@@ -48,7 +48,9 @@ int rowgroup_read(const struct rowgroup *group, enum col col, struct arena *aren
 /* Texts of a COL_STRING column for some rows only (ascending): what a "newest 50" needs of prompts. */
 int rowgroup_read_rows(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count,
                        struct arena *arena, struct slice *out, struct error *err);
-/* One whole row as a span (all columns), texts in arena. */
+/* Whole rows (ascending) as spans, texts in arena: only the pages that hold them are read. */
+int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, struct arena *arena, struct span *out, struct error *err);
+/* One of them. */
 int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out, struct error *err);
 /* False only when it is certain. `word` is lower-cased as words.h says. */
 bool rowgroup_may_have_trace(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE]);

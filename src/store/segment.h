@@ -4,30 +4,61 @@
 
 #include "store/scan.h"
 
+/* ---- writing ---- */
+
+/* Where a writer gets its rows from, one column after the other. */
+struct row_source {
+    void *ctx;
+    /* Rows first … first+count-1 of a column; vectors in `arena`, which is emptied after each column. */
+    int (*read)(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out, struct error *err);
+};
+
+struct segment_writer;
+/* Creates the file. `level` is zstd's, for texts. */
+int segment_writer_open(struct segment_writer **writer, const char *path, int level, struct error *err);
+/* Adds a row group of at most ROWGROUP_ROWS rows, sorted as order.h says. */
+int segment_writer_group(struct segment_writer *writer, const struct row_source *source, uint32_t first, uint32_t count, struct error *err);
+/* Footer, sync, close; the writer is gone after, and on failure so is the file. `origin` says what it was made from, for a
+ * catalog that must be made anew: "wal 7", "segments 12 13". */
+int segment_writer_finish(struct segment_writer *writer, const char *origin, uint64_t *bytes, struct error *err);
+void segment_writer_abort(struct segment_writer *writer); /* removes the file; NULL is fine */
+
+/* ---- reading ---- */
+
 struct segment;
 
-/* Writes spans (sorted by the caller) as a Parquet file at `path`, synced. */
-int segment_write(const char *path, const struct span *const *rows, uint32_t row_count, uint64_t *bytes, struct error *err);
-/* Opens and checks the footer; one reference. VT_ECORRUPT when it is no segment of ours. */
+/* Opens and checks the footer; one reference. VT_ENOTFOUND: no such file. VT_ECORRUPT: broken, or no segment of ours.
+ * VT_EUNSUPPORTED: written by a newer version whose format this one does not know. */
 int segment_open(struct segment **segment, const char *path, uint64_t id, struct error *err);
 struct segment *segment_ref(struct segment *segment);
-void segment_unref(struct segment *segment); /* with the last the file is unmapped, and unlinked when it was dropped */
-void segment_drop(struct segment *segment);  /* unlink with the last reference */
+void segment_unref(struct segment *segment); /* with the last the file is unmapped */
+/* Removes the file's name at once; who holds a reference reads on. */
+void segment_drop(struct segment *segment);
+/* The store that lists it: who asks to set it aside. Set once, before it is shared. */
+void segment_set_owner(struct segment *segment, struct store *owner, const char *path);
+struct store *segment_owner(const struct segment *segment);
 
 const char *segment_path(const struct segment *segment);
+const char *segment_origin(const struct segment *segment); /* "" when it says none */
 uint64_t segment_id(const struct segment *segment);
 uint64_t segment_bytes(const struct segment *segment);
 uint64_t segment_rows(const struct segment *segment);
+uint64_t segment_text_bytes(const struct segment *segment); /* of the largest text column, inflated */
+int64_t segment_min_start_ns(const struct segment *segment);
+int64_t segment_max_start_ns(const struct segment *segment);
 uint32_t segment_rowgroups(const struct segment *segment);
 const struct rowgroup *segment_rowgroup(const struct segment *segment, uint32_t i);
+
 int segment_read(const struct segment *segment, uint32_t rowgroup, enum col col, struct arena *arena, struct vec *out, struct error *err);
-/* Texts of a COL_STRING column at some rows (ascending): pages without any of them are not inflated. */
-int segment_read_rows(const struct segment *segment, uint32_t rowgroup, enum col col, const uint32_t *rows, uint32_t row_count, struct arena *arena,
-                      struct slice *out, struct error *err);
-bool segment_may_have_trace(const struct segment *segment, uint32_t rowgroup, const uint8_t *trace_id);
-bool segment_may_have_word(const struct segment *segment, uint32_t rowgroup, struct slice word);
+/* The values of a column at some rows (ascending), each written as the field of struct span is, `stride` bytes apart. Only
+ * pages with such a row are read. */
+int segment_read_fields(const struct segment *segment, uint32_t rowgroup, enum col col, const uint32_t *rows, uint32_t row_count, struct arena *arena,
+                        void *out, size_t stride, struct error *err);
+/* A filter whose bytes are broken sets `*broken` (never NULL) and answers true. */
+bool segment_may_have_trace(const struct segment *segment, uint32_t rowgroup, const uint8_t *trace_id, bool *broken);
+bool segment_may_have_word(const struct segment *segment, uint32_t rowgroup, struct slice word, bool *broken);
 bool segment_may_have_value(const struct segment *segment, uint32_t rowgroup, enum col col, struct slice value);
-/* Verifies every page's checksum. */
+/* Verifies every page's and filter's checksum. */
 int segment_check(const struct segment *segment, struct error *err);
 
 #endif

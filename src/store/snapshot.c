@@ -1,14 +1,11 @@
 /* Snapshots: the segments and memtables of one moment, and reading their columns. */
 #include "store/store_internal.h"
 
-#include "store/scan.h"
+#include "store/columns.h"
 
 #include <stdlib.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-enum { SOURCES_OF_MEMORY = SEALING_MAX + 1 };
+enum { SOURCES_OF_MEMORY = SEALING_ROOM + 1 };
 
 /* A memtable as a row group. Its address is told from a segment's by rowgroup.segment being 0. */
 struct memory_source {
@@ -30,19 +27,11 @@ struct snapshot {
 static void add_memory(struct snapshot *snap, struct memtable *m) {
     uint32_t rows = memtable_rows(m), i = snap->memory_count;
     if (!rows) return;
+    struct memtable_range range = memtable_range(m); /* of these rows and perhaps some that came since */
     snap->memory[i] = (struct memory_source){memtable_ref(m), rows};
-    snap->memory_groups[i] = (struct rowgroup){.rows = rows, .min_start_ns = INT64_MAX, .max_start_ns = INT64_MIN, .max_end_ns = INT64_MIN,
-                                               .source = &snap->memory[i], .index = i};
+    snap->memory_groups[i] = (struct rowgroup){.rows = rows, .min_start_ns = range.min_start_ns, .max_start_ns = range.max_start_ns,
+                                               .max_end_ns = range.max_end_ns, .source = &snap->memory[i], .index = i};
     snap->memory_count++;
-}
-
-static void measure_memory(struct rowgroup *group, const struct memory_source *source) {
-    for (uint32_t i = 0; i < source->rows; i++) {
-        const struct span *span = memtable_row(source->memtable, i);
-        if (span->start_ns < group->min_start_ns) group->min_start_ns = span->start_ns;
-        if (span->start_ns > group->max_start_ns) group->max_start_ns = span->start_ns;
-        if (span->start_ns + span->duration_ns > group->max_end_ns) group->max_end_ns = span->start_ns + span->duration_ns;
-    }
 }
 
 static int newest_first(const void *a, const void *b) {
@@ -66,10 +55,7 @@ struct snapshot *store_snapshot(struct store *s) {
         snapshot_free(snap);
         return NULL;
     }
-    for (uint32_t i = 0; i < snap->memory_count; i++) {
-        measure_memory(&snap->memory_groups[i], &snap->memory[i]);
-        snap->groups[snap->group_count++] = &snap->memory_groups[i];
-    }
+    for (uint32_t i = 0; i < snap->memory_count; i++) snap->groups[snap->group_count++] = &snap->memory_groups[i];
     for (uint32_t i = 0; i < snap->segment_count; i++)
         for (uint32_t g = 0; g < segment_rowgroups(snap->segments[i]); g++)
             snap->groups[snap->group_count++] = segment_rowgroup(snap->segments[i], g);
@@ -89,101 +75,85 @@ void snapshot_free(struct snapshot *snap) {
 uint32_t snapshot_count(const struct snapshot *snap) { return snap->group_count; }
 const struct rowgroup *snapshot_rowgroup(const struct snapshot *snap, uint32_t i) { return snap->groups[i]; }
 
-/* ---- columns of a memtable ---- */
-
-static int memory_dict(const struct memory_source *m, enum col col, struct arena *arena, struct vec *out, struct error *err) {
-    uint32_t slots = 64;
-    while (slots < 2 * (m->rows + 1)) slots *= 2;
-    uint32_t *codes = arena_alloc(arena, m->rows * sizeof *codes), *table = arena_calloc(arena, slots, sizeof *table);
-    struct slice *dict = arena_alloc(arena, ((size_t)m->rows + 1) * sizeof *dict);
-    if (!codes || !table || !dict) return error_set(err, VT_ENOMEM, "no memory for column %s", span_columns[col].name);
-    uint32_t count = 1;
-    dict[0] = (struct slice){NULL, 0};
-    for (uint32_t i = 0; i < m->rows; i++) {
-        struct slice text = span_get_text(memtable_row(m->memtable, i), col);
-        if (!text.len) {
-            codes[i] = 0;
-            continue;
-        }
-        uint32_t at = (uint32_t)XXH3_64bits(text.ptr, text.len) & (slots - 1);
-        while (table[at] && !slice_eq(dict[table[at]], text)) at = (at + 1) & (slots - 1);
-        if (!table[at]) {
-            dict[count] = text;
-            table[at] = count++;
-        }
-        codes[i] = table[at];
-    }
-    out->codes = codes;
-    out->dict = dict;
-    out->dict_count = count;
-    return 0;
-}
+/* ---- columns ---- */
 
 static int memory_read(const struct memory_source *m, enum col col, struct arena *arena, struct vec *out, struct error *err) {
-    const struct column *c = &span_columns[col];
-    *out = (struct vec){.type = c->type, .count = m->rows};
-    if (c->type == COL_DICT) return memory_dict(m, col, arena, out, err);
-    size_t width = c->type == COL_BYTES ? c->width : c->type == COL_STRING ? sizeof(struct slice) : 8;
-    char *values = arena_alloc(arena, m->rows * width);
-    if (!values) return error_set(err, VT_ENOMEM, "no memory for column %s", c->name);
-    for (uint32_t i = 0; i < m->rows; i++) memcpy(values + i * width, (const char *)memtable_row(m->memtable, i) + c->offset, width);
-    switch (c->type) {
-    case COL_BYTES: out->bytes = (const uint8_t *)values; break;
-    case COL_INT: out->ints = (const int64_t *)(const void *)values; break;
-    case COL_DOUBLE: out->doubles = (const double *)(const void *)values; break;
-    default: out->text = (const struct slice *)(const void *)values; break;
-    }
-    return 0;
+    const struct span **rows = malloc(m->rows * sizeof *rows);
+    if (!rows) return error_set(err, VT_ENOMEM, "no memory for column %s", span_columns[col].name);
+    for (uint32_t i = 0; i < m->rows; i++) rows[i] = memtable_row(m->memtable, i);
+    int code = rows_column(rows, m->rows, col, arena, out, err);
+    free(rows);
+    return code;
+}
+
+/* A broken segment is set aside by whoever meets it. */
+static int met(const struct rowgroup *group, int code, const struct error *err) {
+    const struct segment *segment = group->source;
+    if (code == VT_ECORRUPT && segment_owner(segment)) set_segment_aside(segment_owner(segment), segment, err);
+    return code;
+}
+
+static int tell(struct error *err, const struct error *own, int code) {
+    if (code && err) *err = *own;
+    return code;
 }
 
 int rowgroup_read(const struct rowgroup *group, enum col col, struct arena *arena, struct vec *out, struct error *err) {
+    struct error own = {0};
     if (!group->segment) return memory_read(group->source, col, arena, out, err);
-    return segment_read(group->source, group->index, col, arena, out, err);
+    int code = segment_read(group->source, group->index, col, arena, out, &own);
+    return tell(err, &own, met(group, code, &own));
+}
+
+/* Fields of rows of a segment, `stride` bytes apart. */
+static int read_fields(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count, struct arena *arena, void *out, size_t stride,
+                       struct error *err) {
+    struct error own = {0};
+    int code = segment_read_fields(group->source, group->index, col, rows, row_count, arena, out, stride, &own);
+    return tell(err, &own, met(group, code, &own));
 }
 
 int rowgroup_read_rows(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count, struct arena *arena,
                        struct slice *out, struct error *err) {
     const struct memory_source *m = group->source;
-    struct vec vec;
-    int code = 0;
-    if (!group->segment) {
-        for (uint32_t i = 0; i < row_count; i++) out[i] = span_get_text(memtable_row(m->memtable, rows[i]), col);
-        return 0;
-    }
-    if (span_columns[col].type == COL_STRING) return segment_read_rows(group->source, group->index, col, rows, row_count, arena, out, err);
-    if ((code = rowgroup_read(group, col, arena, &vec, err))) return code;
-    for (uint32_t i = 0; i < row_count; i++) out[i] = vec.dict[vec.codes[rows[i]]];
+    if (group->segment) return read_fields(group, col, rows, row_count, arena, out, sizeof *out, err);
+    for (uint32_t i = 0; i < row_count; i++) out[i] = span_get_text(memtable_row(m->memtable, rows[i]), col);
     return 0;
+}
+
+int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, struct arena *arena, struct span *out, struct error *err) {
+    const struct memory_source *m = group->source;
+    int code = 0;
+    for (uint32_t i = 0; i < row_count && !group->segment; i++) out[i] = *memtable_row(m->memtable, rows[i]);
+    for (int c = 0; c < COL_COUNT && group->segment && row_count && !code; c++)
+        code = read_fields(group, (enum col)c, rows, row_count, arena, (char *)out + span_columns[c].offset, sizeof *out, err);
+    return code;
 }
 
 int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out, struct error *err) {
-    const struct memory_source *m = group->source;
-    if (!group->segment) {
-        *out = *memtable_row(m->memtable, row);
-        return 0;
-    }
-    for (int c = 0; c < COL_COUNT; c++) {
-        const struct column *column = &span_columns[c];
-        char *field = (char *)out + column->offset;
-        struct vec vec;
-        int code;
-        if (c >= COL_TEXT_FIRST) {
-            if ((code = rowgroup_read_rows(group, (enum col)c, &row, 1, arena, (struct slice *)(void *)field, err))) return code;
-            continue;
-        }
-        if ((code = rowgroup_read(group, (enum col)c, arena, &vec, err))) return code;
-        if (vec.type == COL_BYTES) memcpy(field, vec.bytes + (size_t)row * column->width, column->width);
-        else memcpy(field, vec.type == COL_INT ? (const void *)&vec.ints[row] : (const void *)&vec.doubles[row], 8);
-    }
-    return 0;
+    return rowgroup_read_spans(group, &row, 1, arena, out, err);
+}
+
+/* What a filter says, which is yes when its bytes are broken. */
+static bool filter_says(const struct rowgroup *group, bool may, bool broken) {
+    struct error err;
+    if (!broken) return may;
+    met(group, error_set(&err, VT_ECORRUPT, "row group %u: page index and filters do not match their checksum", group->index), &err);
+    return true;
 }
 
 bool rowgroup_may_have_trace(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE]) {
-    return !group->segment || segment_may_have_trace(group->source, group->index, trace_id);
+    bool broken = false;
+    if (!group->segment) return true;
+    bool may = segment_may_have_trace(group->source, group->index, trace_id, &broken);
+    return filter_says(group, may, broken);
 }
 
 bool rowgroup_may_have_word(const struct rowgroup *group, struct slice word) {
-    return !group->segment || segment_may_have_word(group->source, group->index, word);
+    bool broken = false;
+    if (!group->segment) return true;
+    bool may = segment_may_have_word(group->source, group->index, word, &broken);
+    return filter_says(group, may, broken);
 }
 
 bool rowgroup_may_have_value(const struct rowgroup *group, enum col col, struct slice value) {
@@ -215,6 +185,6 @@ void store_get_stats(struct store *s, struct store_stats *out) {
     pthread_mutex_lock(&s->lock);
     out->merges = s->merges;
     out->segments_set_aside = s->set_aside;
-    out->wal_bytes = s->wal.bytes;
+    out->wal_bytes = atomic_load(&s->wal_bytes);
     pthread_mutex_unlock(&s->lock);
 }

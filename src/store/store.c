@@ -1,4 +1,4 @@
-/* The write path: queue, writer thread, WAL, memtable, sealing. And the life of the whole. */
+/* The write path: queue, writer thread, WAL, memtable. And the life of the whole. */
 #include "store/store_internal.h"
 
 #include "base/log.h"
@@ -15,13 +15,14 @@
 
 enum {
     SEAL_ROWS = 65536,
-    SEAL_BYTES = 24 << 20,
+    SEAL_BYTES = 16 << 20,
     SEAL_AFTER_MS = 30000,
     QUEUE_BATCHES = 1024,
-    QUEUE_BYTES = 32 << 20,
+    QUEUE_BYTES = 16 << 20,
     GROUP_MAX = 256,            /* batches that one sync serves at most */
-    FREE_BYTES_MIN = 8 << 20,   /* less free space than this and new spans are refused */
-    DISK_PROBE_MS = 1000
+    FREE_PARTS = 8,             /* of a small disk, a part is kept free; of a large one, what a seal needs */
+    PROBE_MS = 1000,
+    FULL_MS = 3000              /* after a write found the disk full, so long nothing is tried */
 };
 
 struct pending {
@@ -65,6 +66,7 @@ int store_append(struct store *s, struct batch *batch, store_done *done, void *c
     pthread_mutex_lock(&s->queue_lock);
     if (s->stop) code = error_set(err, VT_ECANCELLED, "the store is closing");
     else if (atomic_load(&s->disk_full)) code = error_set(err, VT_EFULL, "the disk of %s is full", s->dir);
+    else if (atomic_load(&s->backlogged)) code = error_set(err, VT_EFULL, "segments cannot be written to %s; see the log", s->dir);
     else if (s->queued >= s->options.queue_batches || (s->queued && s->queued_bytes + p->payload.len > s->options.queue_bytes))
         code = error_set(err, VT_EFULL, "%u batches wait to be written", s->queued);
     if (!code) {
@@ -128,9 +130,13 @@ static struct pending *take_queue(struct store *s, struct pending **list) {
     return *list;
 }
 
+/* Sealing needs room for a segment before it can drop the WAL file, so that much is left free. */
 static bool disk_has_room(struct store *s) {
     struct statvfs fs;
-    return statvfs(s->dir, &fs) || (uint64_t)fs.f_bavail * fs.f_frsize > FREE_BYTES_MIN;
+    if (statvfs(s->dir, &fs)) return true;
+    uint64_t total = (uint64_t)fs.f_blocks * fs.f_frsize, keep = s->options.seal_bytes;
+    if (keep > total / FREE_PARTS) keep = total / FREE_PARTS;
+    return (uint64_t)fs.f_bavail * fs.f_frsize > keep;
 }
 
 static void note_disk(struct store *s, bool full) {
@@ -143,6 +149,7 @@ static int write_group(struct store *s, struct pending *list, struct error *err)
     struct slice payloads[GROUP_MAX];
     uint32_t count = 0;
     for (struct pending *p = list; p; p = p->next) payloads[count++] = buf_slice(&p->payload);
+    if (s->wal.fd < 0 || s->wal.broken) return error_set(err, atomic_load(&s->disk_full) ? VT_EFULL : VT_EIO, "no WAL file can be written in %s", s->wal_dir);
     int code = wal_append(&s->wal, payloads, count, err);
     if (!code && !s->options.async_durability && !(code = wal_sync(&s->wal, err))) s->fsyncs++;
     return code;
@@ -165,55 +172,86 @@ static void finish_group(struct store *s, struct pending *list, int code) {
     }
 }
 
-/* Gives the full memtable to the sealer and starts a new one. */
+/* A new memtable with a WAL file of its own; the old one goes to the sealer when there is something in it. */
 static void rotate(struct store *s) {
     struct error err = {0};
     struct wal wal;
-    struct memtable *fresh = memtable_new(s->wal.number + 1);
-    int code = fresh ? wal_create(&wal, s->wal_dir, s->wal.number + 1, &err) : error_set(&err, VT_ENOMEM, "no memory for a memtable");
+    int64_t now = time_monotonic_ns();
+    if (now < s->rotate_after_ns) return;
+    uint64_t number = memtable_wal(s->active) + 1;
+    struct memtable *fresh = memtable_new(number), *old;
+    int code = fresh ? wal_create(&wal, s->wal_dir, number, &err) : error_set(&err, VT_ENOMEM, "no memory for a memtable");
+    if (!code && wal_sync(&s->wal, &err)) log_error("%s", err.message); /* its spans are in memory and will be sealed */
     if (code) {
-        log_error("sealing waits: %s", err.message);
+        s->rotate_after_ns = now + (int64_t)PROBE_MS * NS_PER_MS;
+        if (!atomic_load(&s->disk_full)) log_error("sealing waits: %s", err.message);
+        if (code == VT_EFULL) note_disk(s, true);
         memtable_unref(fresh);
         return;
     }
-    if (wal_sync(&s->wal, &err)) log_error("%s", err.message);
     wal_close(&s->wal);
     s->wal = wal;
     pthread_mutex_lock(&s->lock);
-    s->sealing[s->sealing_count++] = s->active;
+    old = s->active;
     s->active = fresh;
-    s->active_since_ns = time_monotonic_ns();
+    s->active_since_ns = now;
+    if (memtable_rows(old)) s->sealing[s->sealing_count++] = old, old = NULL;
     pthread_cond_signal(&s->sealer_wake);
+    pthread_cond_broadcast(&s->sealed);
     pthread_mutex_unlock(&s->lock);
+    if (!old) return;
+    char path[512];
+    wal_path(s->wal_dir, memtable_wal(old), path, sizeof path);
+    unlink(path);
+    memtable_unref(old);
 }
 
-static bool seal_is_due(struct store *s) {
+static void rotate_if_due(struct store *s) {
     uint32_t rows = memtable_rows(s->active);
-    bool wanted, room;
+    bool wanted, room, unwritable = s->wal.fd < 0 || s->wal.broken;
     pthread_mutex_lock(&s->queue_lock);
     wanted = s->seal_wanted;
+    if (!rows) s->seal_wanted = false;
     pthread_mutex_unlock(&s->queue_lock);
     pthread_mutex_lock(&s->lock);
     room = s->sealing_count < SEALING_MAX;
+    if (!rows && wanted) pthread_cond_broadcast(&s->sealed);
     pthread_mutex_unlock(&s->lock);
-    if (!rows || !room) return false;
-    return wanted || rows >= s->options.seal_rows || memtable_bytes(s->active) >= s->options.seal_bytes ||
-           time_monotonic_ns() - s->active_since_ns > (int64_t)s->options.seal_after_ms * NS_PER_MS;
-}
-
-/* Only once all that was there is in the sealer's hands: store_seal waits for both. */
-static void wish_is_done(struct store *s) {
+    if (!rows) {
+        if (unwritable) rotate(s);
+        return;
+    }
+    if (!room) return;
+    if (!unwritable && !wanted && rows < s->options.seal_rows && memtable_bytes(s->active) < s->options.seal_bytes &&
+        time_monotonic_ns() - s->active_since_ns <= (int64_t)s->options.seal_after_ms * NS_PER_MS)
+        return;
+    rotate(s);
     pthread_mutex_lock(&s->queue_lock);
-    s->seal_wanted = false;
+    if (wanted && !memtable_rows(s->active)) s->seal_wanted = false;
     pthread_mutex_unlock(&s->queue_lock);
 }
 
-/* A sealer that cannot keep up holds the writer, and so the queue, and so the senders: memory stays bounded. */
+/* A sealer that cannot keep up holds the writer, and so the queue, and so the senders: memory stays bounded. One that fails does
+ * not hold it, but new spans are refused. */
 static void wait_for_sealer(struct store *s) {
+    bool over = memtable_bytes(s->active) >= 2 * s->options.seal_bytes || memtable_rows(s->active) >= 4 * s->options.seal_rows;
     pthread_mutex_lock(&s->lock);
-    while (s->sealing_count == SEALING_MAX && memtable_bytes(s->active) >= 2 * s->options.seal_bytes && !s->sealer_stuck)
-        pthread_cond_wait(&s->sealed, &s->lock);
+    while (s->sealing_count >= SEALING_MAX && over && !s->sealer_stuck) pthread_cond_wait(&s->sealed, &s->lock);
+    atomic_store(&s->backlogged, s->sealing_count >= SEALING_MAX && over);
     pthread_mutex_unlock(&s->lock);
+}
+
+static void write_list(struct store *s, struct pending *list) {
+    struct error err = {0};
+    int code = write_group(s, list, &err);
+    if (code && !atomic_load(&s->disk_full)) log_error("%s", err.message);
+    if (code == VT_EFULL) {
+        s->full_until_ns = time_monotonic_ns() + (int64_t)FULL_MS * NS_PER_MS;
+        note_disk(s, true);
+    }
+    atomic_store(&s->wal_bytes, s->wal.bytes);
+    finish_group(s, list, code);
+    if (!code && s->options.async_durability && wal_sync(&s->wal, &err)) log_error("%s", err.message);
 }
 
 static void *write_loop(void *ctx) {
@@ -221,21 +259,13 @@ static void *write_loop(void *ctx) {
     int64_t probed_ns = 0;
     struct pending *list;
     for (;;) {
-        bool any = take_queue(s, &list) != NULL;
-        if (any) {
-            struct error err = {0};
-            int code = write_group(s, list, &err);
-            if (code) log_error("%s", err.message);
-            note_disk(s, code == VT_EFULL || (atomic_load(&s->disk_full) && code));
-            finish_group(s, list, code);
+        if (take_queue(s, &list)) write_list(s, list);
+        int64_t now = time_monotonic_ns();
+        if (now - probed_ns > (int64_t)PROBE_MS * NS_PER_MS) {
+            probed_ns = now;
+            if (now >= s->full_until_ns) note_disk(s, !disk_has_room(s));
         }
-        if (time_monotonic_ns() - probed_ns > (int64_t)DISK_PROBE_MS * NS_PER_MS) {
-            probed_ns = time_monotonic_ns();
-            note_disk(s, !disk_has_room(s));
-        }
-        bool due = seal_is_due(s), empty = !memtable_rows(s->active);
-        if (due) rotate(s);
-        if (due || empty) wish_is_done(s);
+        rotate_if_due(s);
         wait_for_sealer(s);
         pthread_mutex_lock(&s->queue_lock);
         bool end = s->stop && !s->queue;
@@ -265,53 +295,11 @@ static int lock_dir(struct store *s, struct error *err) {
     return code;
 }
 
-static int add_payload(void *ctx, struct slice payload, struct error *err) { return memtable_add(ctx, payload, err); }
-
-/* Every WAL file that is left becomes a memtable; the last one goes on being written. */
-static int recover_wals(struct store *s, struct error *err) {
-    uint64_t *numbers;
-    int count = wal_list(s->wal_dir, &numbers, err), code = count < 0 ? count : 0;
-    uint64_t sealed = catalog_last_wal(s->catalog), next = sealed + 1;
-    for (int i = 0; i < count && !code; i++) {
-        struct wal wal;
-        if (numbers[i] >= next) next = numbers[i] + 1;
-        if (numbers[i] <= sealed) { /* its spans are in a segment: only the unlink was missed */
-            char path[600];
-            snprintf(path, sizeof path, "%s/%020llu.wal", s->wal_dir, (unsigned long long)numbers[i]);
-            if (!s->options.read_only) unlink(path);
-            continue;
-        }
-        struct memtable *m = memtable_new(numbers[i]);
-        if (!m) code = error_set(err, VT_ENOMEM, "no memory for a memtable");
-        if (!code) code = wal_recover(&wal, s->wal_dir, numbers[i], s->options.read_only, add_payload, m, err);
-        if (code) {
-            memtable_unref(m);
-            break;
-        }
-        wal_close(&wal);
-        if (!memtable_rows(m)) {
-            memtable_unref(m);
-            if (!s->options.read_only) unlink(wal.path);
-        } else if (s->sealing_count < SEALING_MAX) {
-            log_info("%u spans found in %s", memtable_rows(m), wal.path);
-            s->sealing[s->sealing_count++] = m;
-        } else {
-            struct error seal_err = {0};
-            if (s->options.read_only || seal_memtable(s, m, &seal_err)) code = error_set(err, VT_EIO, "too many WAL files: %s", seal_err.message);
-            memtable_unref(m);
-        }
-    }
-    free(numbers);
-    if (code) return code;
-    if (!(s->active = memtable_new(next))) return error_set(err, VT_ENOMEM, "no memory for a memtable");
-    s->active_since_ns = time_monotonic_ns();
-    return s->options.read_only ? 0 : wal_create(&s->wal, s->wal_dir, next, err);
-}
-
 static int start_threads(struct store *s, struct error *err) {
     s->writer_runs = pthread_create(&s->writer, NULL, write_loop, s) == 0;
     s->sealer_runs = s->writer_runs && pthread_create(&s->sealer, NULL, seal_loop, s) == 0;
-    return s->sealer_runs ? 0 : error_set(err, VT_ENOMEM, "no thread for the store");
+    s->keeper_runs = s->sealer_runs && pthread_create(&s->keeper, NULL, keep_loop, s) == 0;
+    return s->keeper_runs ? 0 : error_set(err, VT_ENOMEM, "no thread for the store");
 }
 
 int store_open(struct store **out, const struct store_options *options, struct error *err) {
@@ -331,15 +319,25 @@ int store_open(struct store **out, const struct store_options *options, struct e
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->queue_lock, NULL);
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->keeping, NULL);
+    pthread_mutex_init(&s->changing, NULL);
     pthread_cond_init(&s->queue_wake, &clock);
     pthread_cond_init(&s->sealer_wake, &clock);
-    pthread_cond_init(&s->sealed, NULL);
+    pthread_cond_init(&s->sealed, &clock);
+    pthread_cond_init(&s->keeper_wake, &clock);
     pthread_condattr_destroy(&clock);
     int code = s->options.read_only ? 0 : make_dir(s->dir, err);
     if (!code && !s->options.read_only && !(code = lock_dir(s, err)) && !(code = make_dir(s->wal_dir, err))) code = make_dir(s->spans_dir, err);
     if (!code) code = catalog_open(&s->catalog, s->catalog_path, s->options.read_only, err);
-    if (!code) code = load_segments(s, err);
-    if (!code) code = recover_wals(s, err);
+    if (!code) code = load_store(s, err);
+    if (!code && !s->options.read_only) {
+        struct error why = {0};
+        s->active_since_ns = time_monotonic_ns();
+        /* On a full disk the store opens for queries; the writer tries again. */
+        if (wal_create(&s->wal, s->wal_dir, memtable_wal(s->active), &why) == VT_EFULL) note_disk(s, true);
+        else if (why.code && err) *err = why;
+        code = why.code == VT_EFULL ? 0 : why.code;
+    }
     if (!code && !s->options.read_only) code = start_threads(s, err);
     if (code) {
         store_close(s);
@@ -351,6 +349,7 @@ int store_open(struct store **out, const struct store_options *options, struct e
 
 void store_close(struct store *s) {
     if (!s) return;
+    atomic_store(&s->closing, true);
     pthread_mutex_lock(&s->queue_lock);
     s->stop = true;
     pthread_cond_broadcast(&s->queue_wake);
@@ -359,11 +358,13 @@ void store_close(struct store *s) {
     pthread_mutex_lock(&s->lock);
     s->sealer_stop = true;
     pthread_cond_broadcast(&s->sealer_wake);
+    pthread_cond_broadcast(&s->keeper_wake);
+    pthread_cond_broadcast(&s->sealed);
     pthread_mutex_unlock(&s->lock);
     if (s->sealer_runs) pthread_join(s->sealer, NULL);
+    if (s->keeper_runs) pthread_join(s->keeper, NULL);
     wal_close(&s->wal);
-    for (uint32_t i = 0; i < s->segment_count; i++) segment_unref(s->segments[i]);
-    free(s->segments);
+    segments_unref(s->segments, s->segment_count);
     for (uint32_t i = 0; i < s->sealing_count; i++) memtable_unref(s->sealing[i]);
     memtable_unref(s->active);
     catalog_close(s->catalog);
@@ -371,6 +372,9 @@ void store_close(struct store *s) {
     pthread_cond_destroy(&s->queue_wake);
     pthread_cond_destroy(&s->sealer_wake);
     pthread_cond_destroy(&s->sealed);
+    pthread_cond_destroy(&s->keeper_wake);
+    pthread_mutex_destroy(&s->keeping);
+    pthread_mutex_destroy(&s->changing);
     pthread_mutex_destroy(&s->queue_lock);
     pthread_mutex_destroy(&s->lock);
     free(s);

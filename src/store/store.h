@@ -2,7 +2,7 @@
  *
  * Way in: store_append encodes on the caller's thread and puts the batch into a bounded queue; one writer thread appends it
  * to the WAL (group commit: one fdatasync serves all that wait), gives it to the memtable and reports `done`. One sealer
- * thread turns full memtables into Parquet segments and merges small ones.
+ * thread turns full memtables into Parquet segments; a keeper thread merges small ones and enforces retention.
  * Way out: store_snapshot pins a consistent set of segments and memtables; see scan.h. Any thread may call anything here. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -17,12 +17,12 @@ struct store_options {
     bool read_only;              /* for the CLI beside a running server: segments and WAL are read, nothing is written */
     bool async_durability;       /* report done before fdatasync (data of the last moments may be lost in a crash) */
     uint32_t seal_rows;          /* 0 = 65,536 */
-    uint64_t seal_bytes;         /* 0 = 24 MiB */
+    uint64_t seal_bytes;         /* 0 = 16 MiB */
     uint32_t seal_after_ms;      /* 0 = 30,000 */
-    int64_t retention_ns;        /* 0 = keep */
-    uint64_t retention_bytes;    /* 0 = keep */
+    int64_t retention_ns;        /* spans that began longer ago go; 0 = keep */
+    uint64_t retention_bytes;    /* of segments; the oldest days go; 0 = keep */
     uint32_t queue_batches;      /* 0 = 1,024 */
-    uint64_t queue_bytes;        /* 0 = 32 MiB */
+    uint64_t queue_bytes;        /* 0 = 16 MiB */
 };
 
 int store_open(struct store **store, const struct store_options *options, struct error *err);
@@ -45,6 +45,30 @@ void store_set_watch(struct store *store, store_watch *watch, void *ctx);
 /* Seals the memtable now and waits until its segment is in the catalog (tests, export, clean stops). */
 int store_seal(struct store *store, struct error *err);
 
+/* Before this no span may begin, by retention_ns; 0 = any time. store_append does not look: who decodes says so to the sender. */
+int64_t store_oldest_allowed_ns(const struct store *store);
+
+/* Names one of user, thread and trace. In a trace in which the user (thread) is named, spans that name none go too; spans that
+ * name another stay. */
+struct store_delete {
+    struct slice user_id, thread_id;
+    const uint8_t *trace_id; /* TRACE_ID_SIZE bytes; NULL = not by trace */
+    struct slice project;    /* only spans of this project; empty = all */
+};
+/* Takes such spans out of memory, WAL and segments. When it returns 0 they are gone from the disk; after a crash in its midst the
+ * next start ends it. Spans that arrive while it runs may stay. *deleted: how many spans. Waits; may take as long as writing the
+ * segments that hold them anew. VT_EFULL: there is no room for that. */
+int store_delete(struct store *store, const struct store_delete *what, uint64_t *deleted, struct error *err);
+
+/* Verifies checksums of all segments and WAL files and compares them with the catalog. `each` is told of every problem: `path` is
+ * below `dir`. Beside a running server too. 0 when it could look, however many problems there are. */
+typedef void store_problem(void *ctx, const char *path, const char *message);
+struct store_checked {
+    uint64_t segments, spans, bytes; /* that are right */
+    uint64_t wal_spans, problems;
+};
+int store_check(const char *dir, store_problem *each, void *ctx, struct store_checked *out, struct error *err);
+
 struct store_stats {
     uint64_t spans_total;         /* in all segments and memtables */
     uint64_t spans_appended;      /* acknowledged since start */
@@ -53,7 +77,8 @@ struct store_stats {
     uint64_t memtable_rows, memtable_bytes;
     uint64_t segments, segment_bytes, wal_bytes;
     uint64_t queue_batches, queue_bytes;
-    uint64_t merges, segments_set_aside;
+    uint64_t merges;              /* since start */
+    uint64_t segments_set_aside;  /* whose files lie there as *.corrupt */
     int64_t oldest_ns, newest_ns; /* of start times; SPAN_NO_INT when empty */
     bool disk_full;
 };

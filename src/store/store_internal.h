@@ -1,4 +1,5 @@
-/* What the files of src/store share. Each field says which thread or lock it belongs to. */
+/* What the files of src/store share. Each field says which thread or lock it belongs to. Locks are taken in this order:
+ * keeping, changing, lock; queue_lock is taken alone. */
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
 
@@ -11,7 +12,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { SEALING_MAX = 4 }; /* memtables that wait to become segments, the one in work included */
+enum {
+    SEALING_MAX = 2,       /* memtables that wait to become segments, the one in work included, before the writer waits */
+    SEALING_ROOM = 16,     /* of these a start may find more */
+    SEAL_LEVEL = 1,        /* zstd: while sealing, when senders wait */
+    MERGE_LEVEL = 3        /* and in the background */
+};
 
 struct pending;
 
@@ -28,32 +34,85 @@ struct store {
     bool stop, seal_wanted;
 
     struct wal wal;                     /* writer */
-    atomic_bool disk_full;
+    int64_t full_until_ns, rotate_after_ns; /* writer */
+    atomic_ullong wal_bytes;            /* of the file that is written */
+    atomic_bool disk_full, backlogged;  /* backlogged: sealing fails and memory is used up */
     atomic_ullong appended, batches, fsyncs;
     store_watch *watch;                 /* set before the first append */
     void *watch_ctx;
 
-    pthread_mutex_t lock; /* guards what follows down to merges */
-    pthread_cond_t sealer_wake, sealed;
+    pthread_mutex_t keeping;  /* held while segments are merged, deleted from or retired: one of these at a time */
+    pthread_mutex_t changing; /* held while catalog and list change together */
+
+    pthread_mutex_t lock; /* guards what follows down to seal_error */
+    pthread_cond_t sealer_wake, sealed, keeper_wake;
     struct memtable *active;            /* changed by the writer; its rows are read without the lock */
     int64_t active_since_ns;            /* writer */
-    struct memtable *sealing[SEALING_MAX]; /* oldest first */
+    struct memtable *sealing[SEALING_ROOM]; /* oldest first */
     uint32_t sealing_count;
     struct segment **segments;          /* any order */
     uint32_t segment_count, segment_capacity;
-    bool sealer_stop, sealer_stuck;
+    bool sealer_stop, sealer_stuck, merge_wanted;
     uint64_t merges, set_aside;
+    struct error seal_error;            /* why it is stuck */
 
+    int64_t merge_after_ns;             /* keeping */
+    atomic_bool closing;                /* long work stops soon */
     struct catalog *catalog;            /* own lock */
-    pthread_t writer, sealer;
-    bool writer_runs, sealer_runs;
+    pthread_t writer, sealer, keeper;
+    bool writer_runs, sealer_runs, keeper_runs;
 };
 
-/* seal.c. seal_memtable writes the segment(s), enters them in the catalog and the list, and removes the WAL file. */
-void *seal_loop(void *store);
-int seal_memtable(struct store *store, struct memtable *memtable, struct error *err);
-int load_segments(struct store *store, struct error *err);
-/* Takes a broken segment out of the list and its file aside (name.corrupt). */
+/* ---- segments.c: the list of segments, in step with the catalog and the files ---- */
+
+/* A segment that is written but not entered yet: its file ends in .tmp. */
+struct fresh {
+    struct catalog_entry entry;
+    struct segment *segment;
+};
+/* Names a new segment for the day of `start_ns` and opens a writer on it. */
+int fresh_begin(struct store *store, int64_t start_ns, int level, struct fresh *fresh, struct segment_writer **writer, struct error *err);
+/* Finishes the writer, syncs the directories and opens the segment. On failure nothing is left. */
+int fresh_finish(struct store *store, struct fresh *fresh, struct segment_writer *writer, const char *origin, struct error *err);
+void fresh_discard(struct fresh *fresh); /* removes the file */
+
+/* Enters what is fresh and takes out what is replaced, in catalog, list and directory, as one step for whoever looks. `memtable`:
+ * is sealed by it; may be NULL. VT_ECANCELLED when one to be replaced is not listed any more: then nothing is changed, and
+ * the fresh ones are still the caller's to discard. */
+int segments_replace(struct store *store, const struct fresh *fresh, uint32_t fresh_count, struct segment *const *old, uint32_t old_count,
+                     struct memtable *memtable, struct error *err);
+/* Takes a broken segment out of the list and its file aside (name.corrupt). Any thread. */
 void set_segment_aside(struct store *store, const struct segment *segment, const struct error *why);
+/* References on all listed segments; caller unrefs and frees. NULL when memory ran out. */
+struct segment **segments_list(struct store *store, uint32_t *count);
+void segments_unref(struct segment **segments, uint32_t count);
+
+/* ---- load.c: what a start finds ---- */
+int load_store(struct store *store, struct error *err);
+
+/* ---- seal.c ---- */
+void *seal_loop(void *store);
+/* Writes the segments of a memtable and enters them; the WAL files up to its number are gone after. */
+int seal_memtable(struct store *store, struct memtable *memtable, struct error *err);
+
+/* ---- keep.c, merge.c, retire.c, erase.c: the keeper thread ---- */
+void *keep_loop(void *store);
+/* One merge, if one is due; true when it did one. Holds `keeping`. */
+bool merge_once(struct store *store);
+/* Drops what is past retention. Holds `keeping`. */
+void retire_segments(struct store *store);
+/* Goes on with deletions that a stop or crash cut short. Holds `keeping`. */
+void resume_deletions(struct store *store);
+/* Rows of segments as one source, in the order of `order`: indices over all rows of all segments, one after the other. */
+struct merged_rows {
+    struct segment *const *segments;
+    uint32_t segment_count;
+    const uint32_t *order;
+    uint32_t rows;      /* of all segments, order may name fewer */
+    const atomic_bool *stop; /* may be NULL */
+};
+int merged_read(void *merged_rows, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out, struct error *err);
+/* How many rows make a row group, so that no text column passes ROWGROUP_TEXT_BYTES. */
+uint32_t rows_per_group(uint64_t rows, uint64_t text_bytes);
 
 #endif

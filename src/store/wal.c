@@ -23,10 +23,7 @@ struct header {
     uint64_t checksum;
 };
 
-static void name_file(struct wal *wal, const char *dir, uint64_t number) {
-    wal->number = number;
-    snprintf(wal->path, sizeof wal->path, "%s/%020llu.wal", dir, (unsigned long long)number);
-}
+void wal_path(const char *dir, uint64_t number, char *path, size_t size) { snprintf(path, size, "%s/%020llu.wal", dir, (unsigned long long)number); }
 
 static int sync_dir(const char *dir) {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -35,17 +32,20 @@ static int sync_dir(const char *dir) {
     return result;
 }
 
-static int io_error(const struct wal *wal, const char *what, struct error *err) {
-    int full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
-    return error_set(err, full ? VT_EFULL : VT_EIO, "%s of %s: %s", what, wal->path, strerror(errno));
+static int io_error(const char *path, const char *what, struct error *err) {
+    int code = errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? VT_EFULL : errno == ENOENT ? VT_ENOTFOUND : VT_EIO;
+    return error_set(err, code, "%s of %s: %s", what, path, strerror(errno));
 }
 
 int wal_create(struct wal *wal, const char *dir, uint64_t number, struct error *err) {
-    *wal = (struct wal){.fd = -1};
-    name_file(wal, dir, number);
+    *wal = (struct wal){.fd = -1, .number = number};
+    wal_path(dir, number, wal->path, sizeof wal->path);
     wal->fd = open(wal->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (wal->fd < 0 || sync_dir(dir)) return io_error(wal, "creation", err);
-    return 0;
+    if (wal->fd >= 0 && !sync_dir(dir)) return 0;
+    int code = io_error(wal->path, "creation", err);
+    if (wal->fd >= 0) unlink(wal->path);
+    wal_close(wal);
+    return code;
 }
 
 static ssize_t write_all(int fd, struct iovec *parts, int count) {
@@ -62,6 +62,15 @@ static ssize_t write_all(int fd, struct iovec *parts, int count) {
     return total;
 }
 
+static void cut_back(struct wal *wal, uint64_t bytes) {
+    if (ftruncate(wal->fd, (off_t)bytes) == 0 && lseek(wal->fd, (off_t)bytes, SEEK_SET) >= 0) {
+        wal->bytes = bytes;
+        return;
+    }
+    log_error("%s cannot be cut back to %llu bytes: %s", wal->path, (unsigned long long)bytes, strerror(errno));
+    wal->broken = true;
+}
+
 int wal_append(struct wal *wal, const struct slice *payloads, uint32_t count, struct error *err) {
     struct header headers[APPEND_MAX];
     struct iovec parts[2 * APPEND_MAX];
@@ -75,13 +84,11 @@ int wal_append(struct wal *wal, const struct slice *payloads, uint32_t count, st
         }
         ssize_t written = write_all(wal->fd, parts, (int)(2 * now));
         if (written < 0) {
-            int code = io_error(wal, "write", err);
-            if (ftruncate(wal->fd, (off_t)wal->bytes) || lseek(wal->fd, (off_t)wal->bytes, SEEK_SET) < 0)
-                log_error("%s cannot be cut back to %llu bytes: %s", wal->path, (unsigned long long)wal->bytes, strerror(errno));
+            int code = io_error(wal->path, "write", err);
+            cut_back(wal, wal->bytes);
             return code;
         }
         wal->bytes += (uint64_t)written;
-        wal->dirty = true;
         payloads += now;
         count -= now;
     }
@@ -89,9 +96,14 @@ int wal_append(struct wal *wal, const struct slice *payloads, uint32_t count, st
 }
 
 int wal_sync(struct wal *wal, struct error *err) {
-    if (!wal->dirty) return 0;
-    if (fdatasync(wal->fd)) return io_error(wal, "sync", err);
-    wal->dirty = false;
+    if (wal->fd < 0 || wal->synced == wal->bytes) return 0;
+    if (fdatasync(wal->fd)) {
+        int code = io_error(wal->path, "sync", err);
+        cut_back(wal, wal->synced);
+        wal->broken = true;
+        return code;
+    }
+    wal->synced = wal->bytes;
     return 0;
 }
 
@@ -100,49 +112,81 @@ void wal_close(struct wal *wal) {
     wal->fd = -1;
 }
 
-void wal_remove(struct wal *wal) {
-    wal_close(wal);
-    if (wal->path[0]) unlink(wal->path);
-}
+/* ---- finding again ---- */
 
-/* Bytes of whole records from the front of the file. */
-static size_t walk(const uint8_t *bytes, size_t size, int (*each)(void *, struct slice, struct error *), void *ctx, int *code, struct error *err) {
-    size_t at = 0;
+/* The whole record at `at`, or an empty slice without ptr. */
+static struct slice record_at(const uint8_t *bytes, size_t size, size_t at) {
     struct header header;
-    while (size - at >= sizeof header) {
-        memcpy(&header, bytes + at, sizeof header);
-        if (header.length != ~header.inverse || header.length > size - at - sizeof header) break;
-        struct slice payload = slice_make(bytes + at + sizeof header, header.length);
-        if (XXH3_64bits(payload.ptr, payload.len) != header.checksum) break;
-        if ((*code = each(ctx, payload, err))) return at;
-        at += sizeof header + header.length;
-    }
-    return at;
+    struct slice none = {NULL, 0};
+    if (size - at < sizeof header) return none;
+    memcpy(&header, bytes + at, sizeof header);
+    if (header.length != ~header.inverse || header.length > size - at - sizeof header) return none;
+    struct slice payload = slice_make(bytes + at + sizeof header, header.length);
+    return XXH3_64bits(payload.ptr, payload.len) == header.checksum ? payload : none;
 }
 
-int wal_recover(struct wal *wal, const char *dir, uint64_t number, bool read_only, int (*each)(void *, struct slice, struct error *), void *ctx,
+static void keep_damaged(const char *wal, const uint8_t *bytes, size_t size) {
+    char path[600];
+    snprintf(path, sizeof path, "%s.corrupt", wal);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, bytes, size) != (ssize_t)size) log_warn("%s cannot be written: %s", path, strerror(errno));
+    if (fd >= 0) close(fd);
+}
+
+static int walk(const char *path, const uint8_t *bytes, size_t size, bool read_only, int (*each)(void *, struct slice, struct error *), void *ctx,
+                struct wal_found *found, struct error *err) {
+    for (size_t at = 0; at < size;) {
+        size_t next = at;
+        struct slice payload = record_at(bytes, size, next);
+        while (!payload.ptr && ++next < size) payload = record_at(bytes, size, next);
+        if (!payload.ptr) { /* nothing whole follows: this is where the writing stopped */
+            found->torn_bytes = size - at;
+            return 0;
+        }
+        if (next > at) {
+            found->damaged_bytes += next - at;
+            log_error("%s: %zu bytes at offset %zu are damaged, whole batches follow; passed over%s", path, next - at, at,
+                      read_only ? "" : " and kept in a file beside it with .corrupt at its end");
+            if (!read_only) keep_damaged(path, bytes + at, next - at);
+        }
+        int code = each(ctx, payload, err);
+        if (code) return code;
+        at = next + sizeof(struct header) + payload.len;
+        found->records++;
+        found->bytes = at;
+    }
+    return 0;
+}
+
+static int cut_tail(const char *path, int fd, const struct wal_found *found, struct error *err) {
+    log_warn("%s: %llu bytes at the end are no whole batch (the process was stopped while it wrote them, they were never acknowledged); cut off", path,
+             (unsigned long long)found->torn_bytes);
+    return ftruncate(fd, (off_t)found->bytes) || fsync(fd) ? io_error(path, "cutting", err) : 0;
+}
+
+int wal_recover(const char *dir, uint64_t number, bool read_only, int (*each)(void *, struct slice, struct error *), void *ctx, struct wal_found *found,
                 struct error *err) {
     struct stat info;
+    char path[512];
     int code = 0;
-    *wal = (struct wal){.fd = -1};
-    name_file(wal, dir, number);
-    wal->fd = open(wal->path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
-    if (wal->fd < 0 || fstat(wal->fd, &info)) return io_error(wal, "opening", err);
+    *found = (struct wal_found){0};
+    wal_path(dir, number, path, sizeof path);
+    int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (fd < 0) return io_error(path, "opening", err);
+    if (fstat(fd, &info)) code = io_error(path, "opening", err);
     size_t size = (size_t)info.st_size;
-    if (!size) return 0;
-    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, wal->fd, 0);
-    if (bytes == MAP_FAILED) return io_error(wal, "reading", err);
-    size_t whole = walk(bytes, size, each, ctx, &code, err);
-    munmap(bytes, size);
-    if (code) return code;
-    wal->bytes = whole;
-    if (whole < size && !read_only) {
-        log_warn("%s: %zu bytes at the end are no whole batch (the process was stopped while it wrote them, they were never acknowledged); cut off",
-                 wal->path, size - whole);
-        if (ftruncate(wal->fd, (off_t)whole) || fsync(wal->fd)) return io_error(wal, "cutting", err);
+    if (!code && size) {
+        void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (bytes == MAP_FAILED) {
+            code = io_error(path, "reading", err);
+        } else {
+            code = walk(path, bytes, size, read_only, each, ctx, found, err);
+            munmap(bytes, size);
+        }
     }
-    if (lseek(wal->fd, (off_t)whole, SEEK_SET) < 0) return io_error(wal, "seeking", err);
-    return 0;
+    if (!code && found->torn_bytes && !read_only) code = cut_tail(path, fd, found, err);
+    close(fd);
+    return code;
 }
 
 static int by_number(const void *a, const void *b) {

@@ -1,0 +1,43 @@
+/* The keeper: a thread of low priority that merges small segments, enforces retention and ends deletions that were cut short. */
+#include "store/store_internal.h"
+
+#include "base/log.h"
+#include "base/timestamp.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { NICENESS = 10, LOOK_EVERY_S = 10 };
+
+static bool wait_for_work(struct store *s) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LOOK_EVERY_S;
+    pthread_mutex_lock(&s->lock);
+    int code = 0;
+    while (!s->sealer_stop && !s->merge_wanted && !code) code = pthread_cond_timedwait(&s->keeper_wake, &s->lock, &until);
+    s->merge_wanted = false;
+    bool stop = s->sealer_stop;
+    pthread_mutex_unlock(&s->lock);
+    return !stop;
+}
+
+void *keep_loop(void *ctx) {
+    struct store *s = ctx;
+    /* On Linux this is the thread's own: ingest and queries come first. */
+    setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
+    pthread_mutex_lock(&s->keeping);
+    resume_deletions(s);
+    pthread_mutex_unlock(&s->keeping);
+    do {
+        pthread_mutex_lock(&s->keeping);
+        retire_segments(s);
+        pthread_mutex_unlock(&s->keeping);
+        for (bool more = true; more && !atomic_load(&s->closing);) {
+            pthread_mutex_lock(&s->keeping);
+            more = merge_once(s);
+            pthread_mutex_unlock(&s->keeping);
+        }
+    } while (wait_for_work(s));
+    return NULL;
+}

@@ -1,0 +1,34 @@
+/* What a writer knows of its row groups, and the footer made of it. */
+#ifndef STORE_PARQUET_FOOTER_H
+#define STORE_PARQUET_FOOTER_H
+
+#include "span/span.h"
+#include "store/parquet.h"
+
+enum { STAT_BYTES = 64 }; /* longer texts are left out of statistics */
+
+struct written_chunk { /* a column of a row group */
+    int64_t dictionary_at, data_at; /* -1 = none */
+    int64_t compressed, uncompressed, nulls;
+    int64_t index_at; /* of its OffsetIndex */
+    int32_t index_bytes;
+    uint32_t distinct;              /* 0 = not known */
+    enum parquet_encoding encoding;
+    enum parquet_codec codec;
+    uint8_t min[STAT_BYTES], max[STAT_BYTES];
+    uint8_t min_len, max_len;
+    bool has_range;
+};
+
+struct written_group {
+    uint32_t rows;
+    struct written_chunk chunks[COL_COUNT];
+    int64_t bloom_at, words_at, max_end_ns;
+    uint32_t bloom_bytes, words_bytes;
+    int64_t extras_at; /* page indexes, trace filter, word bits: they lie together */
+    uint32_t extras_bytes, extras_crc;
+};
+
+void put_footer(struct buf *out, const struct written_group *groups, uint32_t group_count, struct slice origin);
+
+#endif
