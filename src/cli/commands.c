@@ -2,10 +2,14 @@
 #include "cli/commands.h"
 
 static const struct command *const running[] = {&command_serve, NULL};
+static const struct command *const looking[] = {
+    &command_overview, &command_traces, &command_trace,    &command_threads, &command_thread,
+    &command_users,    &command_query,  &command_services, &command_sql,     NULL};
 static const struct command *const meta[] = {&command_help, &command_completion, NULL};
 
 const struct command_section command_sections[] = {
     {"Run", running},
+    {"Look", looking},
     {"More", meta},
     {0},
 };

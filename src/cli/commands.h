@@ -1,9 +1,12 @@
-/* The commands, one file each; their rows stand in commands.c. */
+/* The commands, one file each (or a few that are alike); their rows stand in commands.c. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
 #include "cli/shared.h"
 
-extern const struct command command_serve, command_help, command_completion;
+extern const struct command command_serve;
+extern const struct command command_traces, command_trace, command_threads, command_thread, command_users;
+extern const struct command command_overview, command_query, command_sql, command_services;
+extern const struct command command_help, command_completion;
 
 #endif

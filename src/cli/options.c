@@ -178,23 +178,24 @@ static const struct option *option_lettered(const struct option_group *const *gr
 /* Which options were set already: a list in the arena, since there are few. */
 struct set_mark {
     const struct option *option;
+    enum option_origin origin;
     const struct set_mark *next;
 };
 
-static bool is_set(const struct option_parse *parse, const struct option *option) {
+static enum option_origin origin_of(const struct option_parse *parse, const struct option *option) {
     for (const struct set_mark *m = parse->marks; m; m = m->next)
-        if (m->option == option) return true;
-    return false;
+        if (m->option == option) return m->origin;
+    return ORIGIN_DEFAULT;
 }
 
-bool option_was_set(const struct option_parse *parse, const char *name) {
+enum option_origin option_origin(const struct option_parse *parse, const char *name) {
     const struct option *option = option_named(parse->groups, slice_of(name));
-    return option && is_set(parse, option);
+    return option ? origin_of(parse, option) : ORIGIN_DEFAULT;
 }
 
 /* `where` names the source of the value: "--limit", "VITRINE_LIMIT", "vitrine.yaml:3: limit". */
-static int set(struct option_parse *parse, const struct option *option, const char *text, const char *where,
-               struct error *err) {
+static int set(struct option_parse *parse, const struct option *option, enum option_origin origin, const char *text,
+               const char *where, struct error *err) {
     struct error problem = {0};
     if (option->kind->set((char *)parse->target + option->offset, text, option, parse->arena, &problem)) {
         if (option->flags & OPTION_SECRET) return error_set(err, problem.code, "%s: the value has no meaning", where);
@@ -202,7 +203,7 @@ static int set(struct option_parse *parse, const struct option *option, const ch
     }
     struct set_mark *mark = arena_alloc(parse->arena, sizeof *mark);
     if (!mark) return error_set(err, VT_ENOMEM, "no memory");
-    *mark = (struct set_mark){option, parse->marks};
+    *mark = (struct set_mark){option, origin, parse->marks};
     parse->marks = mark;
     return 0;
 }
@@ -237,7 +238,7 @@ static int take_option(struct option_parse *parse, const char *word, const char 
     snprintf(where, sizeof where, "--%s", option->name);
     if (!option->kind->value) {
         if (equals) return error_set(err, VT_EINVAL, "%s takes no value", where);
-        return set(parse, option, negated ? "false" : "true", where, err);
+        return set(parse, option, ORIGIN_WORDS, negated ? "false" : "true", where, err);
     }
     const char *value = equals ? equals + 1 : next;
     if (!value) {
@@ -245,7 +246,7 @@ static int take_option(struct option_parse *parse, const char *word, const char 
         return error_hint(err, "%s", option->help);
     }
     *used = equals ? 1 : 2;
-    return set(parse, option, value, where, err);
+    return set(parse, option, ORIGIN_WORDS, value, where, err);
 }
 
 int options_from_words(struct option_parse *parse, int argc, char *const *argv, struct error *err) {
@@ -274,12 +275,12 @@ static int from_environment(struct option_parse *parse, const struct option *opt
     char name[80];
     const char *value = getenv(option_environment(option, name, sizeof name));
     if (!value) return 0;
-    if (!option->kind->many) return set(parse, option, value, name, err);
+    if (!option->kind->many) return set(parse, option, ORIGIN_ENVIRONMENT, value, name, err);
     /* Several values are separated by blanks, so that upstream URLs and lists with commas both fit. */
     for (int code; *(value += strspn(value, " ")); value += strcspn(value, " ")) {
         struct slice one = arena_copy(parse->arena, slice_make(value, strcspn(value, " ")));
         if (!one.ptr) return error_set(err, VT_ENOMEM, "no memory");
-        if ((code = set(parse, option, one.ptr, name, err))) return code;
+        if ((code = set(parse, option, ORIGIN_ENVIRONMENT, one.ptr, name, err))) return code;
     }
     return 0;
 }
@@ -291,7 +292,7 @@ static int from_config(struct option_parse *parse, const struct option *option, 
         if (strcmp(config->entries[i].key, option->name) != 0) continue;
         char where[400];
         snprintf(where, sizeof where, "%s:%u: %s", config->path, config->entries[i].line, option->name);
-        code = set(parse, option, config->entries[i].value, where, err);
+        code = set(parse, option, ORIGIN_FILE, config->entries[i].value, where, err);
     }
     return code;
 }
@@ -300,9 +301,9 @@ int options_from_surroundings(struct option_parse *parse, const struct config *c
     for (const struct option_group *const *g = parse->groups; *g; g++)
         for (const struct option *o = (*g)->options; o->name; o++) {
             int code = 0;
-            if (!(o->flags & OPTION_CONFIG) || is_set(parse, o)) continue;
+            if (!(o->flags & OPTION_CONFIG) || origin_of(parse, o)) continue;
             if ((code = from_environment(parse, o, err))) return code;
-            if (config && !is_set(parse, o) && (code = from_config(parse, o, config, err))) return code;
+            if (config && !origin_of(parse, o) && (code = from_config(parse, o, config, err))) return code;
         }
     return 0;
 }

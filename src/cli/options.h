@@ -90,8 +90,12 @@ int options_from_words(struct option_parse *parse, int argc, char *const *argv, 
 /* Fills what the command line did not set from the environment, then from the configuration file (may be NULL). Must
  * follow options_from_words. */
 int options_from_surroundings(struct option_parse *parse, const struct config *config, struct error *err);
-/* True when flag, environment or file set it (after the two functions above). */
-bool option_was_set(const struct option_parse *parse, const char *name);
+/* Where its value came from (after the two functions above). */
+enum option_origin { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_ENVIRONMENT, ORIGIN_WORDS };
+enum option_origin option_origin(const struct option_parse *parse, const char *name);
+static inline bool option_was_set(const struct option_parse *parse, const char *name) {
+    return option_origin(parse, name) != ORIGIN_DEFAULT;
+}
 
 const struct option *option_named(const struct option_group *const *groups, struct slice name);
 /* "VITRINE_LISTEN" into out. */

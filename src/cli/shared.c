@@ -1,6 +1,8 @@
 /* Options that several commands share. */
 #include "cli/shared.h"
 
+#include "cli/client.h"
+
 #define AT(member) offsetof(struct shared_args, member)
 
 #define URL_OPTIONS                                                                                                    \
@@ -90,4 +92,11 @@ void shared_defaults(void *args) {
     struct shared_args *shared = args;
     shared->timeout_ms = 60000;
     shared->limit = 50;
+}
+
+void shared_query(struct cli *cli, struct buf *query, struct slice filter) {
+    const struct shared_args *args = cli->args;
+    query_add(query, "q", filter);
+    query_add(query, "from", slice_of(args->from));
+    query_add(query, "to", slice_of(args->to));
 }

@@ -26,5 +26,7 @@ extern const struct option_group group_output; /* --json --utc */
 extern const struct option_group group_table;  /* --json --csv --utc */
 
 void shared_defaults(void *args); /* for struct command.defaults */
+/* Adds from and to, and the filter that the words make, to a query string. */
+void shared_query(struct cli *cli, struct buf *query, struct slice filter);
 
 #endif

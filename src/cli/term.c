@@ -39,7 +39,7 @@ void term_open(struct term *term, int fd) {
     *term = (struct term){.fd = fd, .tty = isatty(fd) == 1};
     term->colour =
         !set_and_not_empty("NO_COLOR") && ((term->tty && kind && !dumb) || (forced && *forced && *forced != '0'));
-    term->unicode = !(ascii && *ascii && *ascii != '0') && !(term->tty && dumb) && speaks_utf8();
+    term->ascii = term->tty && (dumb || (ascii && *ascii && *ascii != '0') || !speaks_utf8());
     term_measure(term);
 }
 
@@ -56,9 +56,41 @@ void term_measure(struct term *term) {
     term->width = !width ? WIDTH_UNKNOWN : width < WIDTH_LEAST ? WIDTH_LEAST : width > WIDTH_MOST ? WIDTH_MOST : width;
 }
 
+/* What a terminal without UTF-8 gets of our signs; of anything else a question mark a column. */
+static void spell_in_ascii(struct buf *text) {
+    static const char *const signs[][2] = {
+        {"\xc2\xb7", "-"},     {"\xe2\x80\x94", "-"}, {"\xe2\x80\xa6", "~"}, {"\xe2\x86\x92", ">"},
+        {"\xe2\x94\x80", "-"}, {"\xe2\x94\x82", "|"}, {"\xe2\x94\x94", "`"}, {"\xe2\x94\x9c", "|"},
+        {"\xe2\x96\xb6", ">"}, {"\xe2\x94\x81", "="}, {"\xe2\x95\xb8", "="}, {"\xe2\x95\xba", "="},
+        {"\xe2\x96\x81", "_"}, {"\xe2\x96\x82", "."}, {"\xe2\x96\x83", "."}, {"\xe2\x96\x84", "-"},
+        {"\xe2\x96\x85", "-"}, {"\xe2\x96\x86", "="}, {"\xe2\x96\x87", "="}, {"\xe2\x96\x88", "#"},
+        {"\xe2\x96\x8f", " "}, {"\xe2\x96\x8e", " "}, {"\xe2\x96\x8d", " "}, {"\xe2\x96\x8c", "#"},
+        {"\xe2\x96\x8b", "#"}, {"\xe2\x96\x8a", "#"}, {"\xe2\x96\x89", "#"}, {"\xe2\x97\x8f", "*"},
+        {"\xe2\x97\x86", "+"}, {"\xe2\x9c\x97", "x"}, {"\xe2\x9c\x93", "+"}, {"\xe2\x98\x85", "*"},
+        {"\xe2\x8b\xaf", "."}, {"\xe2\x86\xaa", ">"}, {"\xc2\xb5", "u"}};
+    struct buf out = {0};
+    for (struct slice rest = buf_slice(text); rest.len;) {
+        size_t plain = 0;
+        while (plain < rest.len && (unsigned char)rest.ptr[plain] < 0x80) plain++;
+        buf_put(&out, rest.ptr, plain);
+        rest = slice_from(rest, plain);
+        if (!rest.len) break;
+        struct slice one = text_fit(rest, 1);
+        if (!one.len) one = text_fit(rest, 2);
+        const char *sign = text_width(one) == 2 ? "??" : "?";
+        for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+            if (slice_is(one, signs[i][0])) sign = signs[i][1];
+        buf_puts(&out, sign);
+        rest = slice_from(rest, one.len ? one.len : 1);
+    }
+    buf_free(text);
+    *text = out;
+}
+
 int term_flush(struct term *term, struct error *err) {
     size_t at = 0;
     int code = 0;
+    if (term->ascii) spell_in_ascii(&term->buf);
     if (term->buf.failed) code = error_set(err, VT_ENOMEM, "no memory for the output");
     while (at < term->buf.len && !code) {
         ssize_t n = write(term->fd, term->buf.ptr + at, term->buf.len - at);
@@ -133,7 +165,7 @@ void term_paragraph(struct term *term, enum style style, struct slice text, size
             term_spaces(term, indent);
         buf_puts(&term->buf, term_on(term, style));
         buf_put_slice(&term->buf, line);
-        if (last) term_puts(term, term->unicode ? "\xe2\x80\xa6" : "~");
+        if (last) term_puts(term, "\xe2\x80\xa6");
         buf_puts(&term->buf, term_off(term, style));
         term_puts(term, "\n");
         if (last) break;

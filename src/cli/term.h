@@ -22,9 +22,10 @@ enum style {
 
 struct term {
     int fd;
-    bool tty;       /* a terminal that can be steered */
-    bool colour;    /* NO_COLOR and TERM=dumb respected; CLICOLOR_FORCE=1 colours also into a pipe */
-    bool unicode;   /* box drawing and bars; false with TERM=dumb, VITRINE_ASCII=1 or a locale that is not UTF-8 */
+    bool tty;    /* a terminal that can be steered */
+    bool colour; /* NO_COLOR and TERM=dumb respected; CLICOLOR_FORCE=1 colours also into a pipe */
+    bool ascii; /* a terminal with TERM=dumb, VITRINE_ASCII=1 or a locale that is not UTF-8: term_flush spells our signs
+                   in ASCII */
     unsigned width; /* columns; 0 = no bound, since it is no terminal */
     struct buf buf;
 };

@@ -87,7 +87,7 @@ struct slice text_fit(struct slice text, size_t width) {
     return slice_make(text.ptr, taken);
 }
 
-void text_put_cut(struct buf *out, struct slice text, size_t width, bool unicode) {
+void text_put_cut(struct buf *out, struct slice text, size_t width) {
     if (text.len <= width || text_width(text) <= width) {
         buf_put_slice(out, text);
         return;
@@ -96,7 +96,7 @@ void text_put_cut(struct buf *out, struct slice text, size_t width, bool unicode
     struct slice head = text_fit(text, width - 1);
     while (head.len && head.ptr[head.len - 1] == ' ') head.len--;
     buf_put_slice(out, head);
-    buf_puts(out, unicode ? "\xe2\x80\xa6" : "~");
+    buf_puts(out, "\xe2\x80\xa6");
 }
 
 struct slice text_wrap(struct slice text, size_t width, struct slice *rest) {

@@ -14,8 +14,8 @@ void text_clean(struct buf *out, struct slice text, bool lines);
 size_t text_width(struct slice text);
 /* The longest beginning that takes at most `width` columns; no cluster is cut. */
 struct slice text_fit(struct slice text, size_t width);
-/* Appends clean `text`, cut to `width` columns with "…" (or "~" when not unicode) at its end when it is longer. */
-void text_put_cut(struct buf *out, struct slice text, size_t width, bool unicode);
+/* Appends clean `text`, cut to `width` columns with "…" at its end when it is longer. */
+void text_put_cut(struct buf *out, struct slice text, size_t width);
 /* The first line of at most `width` columns, broken at a blank where there is one; *rest is what follows. */
 struct slice text_wrap(struct slice text, size_t width, struct slice *rest);
 
