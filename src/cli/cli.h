@@ -59,5 +59,7 @@ struct slice cli_words(struct cli *cli, size_t from);
 /* $VITRINE_DATA is an option's business; this is what stands behind it: $XDG_DATA_HOME/vitrine or
  * ~/.local/share/vitrine. */
 const char *default_data_dir(struct arena *arena);
+/* Behind --config and $VITRINE_CONFIG: $XDG_CONFIG_HOME/vitrine/config.yaml or ~/.config/vitrine/config.yaml. */
+const char *default_config_file(struct arena *arena);
 
 #endif

@@ -134,7 +134,7 @@ static void put_metric(struct cli *cli, const struct doc *answer, const struct m
                                                     : SPARK_MOST;
     size_t count = m->trend && room ? read_trend(doc_get(answer, "trend"), m->trend, values, room) : 0;
     if (count > 1) {
-        put_spark(&text, values, count);
+        say_spark(&text, values, count);
         term_puts(out, "  ");
         term_style(out, m->better < 0 ? STYLE_WARN : STYLE_ACCENT, buf_cstr(&text));
     }
@@ -156,9 +156,9 @@ static int put_people(struct cli *cli, const struct doc *answer, struct error *e
     struct shape_context shape;
     struct buf text = {0};
     show_context(cli, &shape);
-    put_time(&text, (int64_t)(doc_number(answer, "from_ms") * 1e6), &shape);
+    say_time(&text, (int64_t)(doc_number(answer, "from_ms") * 1e6), &shape);
     buf_puts(&text, " to ");
-    put_time(&text, (int64_t)(doc_number(answer, "to_ms") * 1e6), &shape);
+    say_time(&text, (int64_t)(doc_number(answer, "to_ms") * 1e6), &shape);
     term_style(out, STYLE_DIM, buf_cstr(&text));
     if (doc_get(answer, "previous")) term_style(out, STYLE_DIM, ", beside the time before");
     term_puts(out, "\n");

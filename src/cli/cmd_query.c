@@ -161,7 +161,7 @@ static void put_trend(const struct view *v, const struct doc *series, struct buf
         known[(size_t)at]++;
     }
     for (size_t i = 0; i < count; i++) values[i] = known[i] > 0 ? sums[i] / known[i] : (double)NAN;
-    put_spark(out, values, count);
+    say_spark(out, values, count);
 }
 
 static double largest(const struct view *v, bool every_point) {
@@ -194,7 +194,7 @@ static void put_graph(struct view *v, struct table *table, const struct doc *ser
     if (v->trend)
         put_trend(v, series, &text);
     else
-        put_bar(&text, most > 0 && doc_at(point, 1) ? doc_at(point, 1)->number / most : 0, BAR_WIDTH);
+        say_bar(&text, most > 0 && doc_at(point, 1) ? doc_at(point, 1)->number / most : 0, BAR_WIDTH);
     struct slice graph = slice_from(buf_slice(&text), strlen(term_on(out, STYLE_ACCENT)));
     size_t width = text_width(graph);
     buf_puts(&text, term_off(out, STYLE_ACCENT));
@@ -217,14 +217,14 @@ static int put_table(struct view *v, bool every_point, struct error *err) {
         if (!selected++) heads[count++] = (struct table_column){"", false, 0, SELECT_MOST};
     }
     struct table *table = table_new(v->cli->arena, heads, count);
-    if (!table) return error_set(err, VT_ENOMEM, "no memory for the table");
+    if (!table) return error_set(err, VT_EIO, "the answer has no columns, or too many");
     double most = largest(v, every_point);
     for (const struct doc *series = doc_first(doc_get(v->answer, "series")); series; series = series->next)
         for (const struct doc *point = doc_first(doc_get(series, "points")); point;
              point = every_point ? point->next : NULL) {
             if (every_point) {
                 struct buf text = {0};
-                put_time(&text, time_of(doc_at(point, 0)), &v->shape);
+                say_time(&text, time_of(doc_at(point, 0)), &v->shape);
                 table_put(table, STYLE_DIM, buf_slice(&text));
                 buf_free(&text);
             }

@@ -59,21 +59,21 @@ static void put_callees(const struct map *m, struct slice *way, size_t depth, st
         term_style(out, STYLE_DIM,
                    last ? "\xe2\x94\x94\xe2\x94\x80\xe2\x96\xb6 " : "\xe2\x94\x9c\xe2\x94\x80\xe2\x96\xb6 ");
         term_text(out, STYLE_BOLD, to);
-        put_bar(&text, doc_number(call, "count") / m->most, BAR_WIDTH);
+        say_bar(&text, doc_number(call, "count") / m->most, BAR_WIDTH);
         term_puts(out, "  ");
         term_style(out, STYLE_CALL, buf_cstr(&text));
         buf_clear(&text);
-        put_count(&text, doc_number(call, "count"));
+        say_count(&text, doc_number(call, "count"));
         buf_puts(&text, doc_number(call, "count") == 1 ? " call" : " calls");
         if (!isnan(doc_number(call, "p95_ms"))) {
             buf_puts(&text, ", p95 ");
-            put_ms(&text, doc_number(call, "p95_ms"));
+            say_ms(&text, doc_number(call, "p95_ms"));
         }
         term_printf(out, " %s", buf_cstr(&text));
         buf_clear(&text);
         if (errors > 0) {
             buf_puts(&text, ", ");
-            put_count(&text, errors);
+            say_count(&text, errors);
             buf_puts(&text, errors == 1 ? " error" : " errors");
             term_style(out, STYLE_BAD, buf_cstr(&text));
         }

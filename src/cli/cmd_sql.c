@@ -119,9 +119,9 @@ static int run(struct cli *cli) {
         term_printf(&cli->err, "Only the first %u rows; --limit asks for more.\n", args->shared.limit);
     else if (cli->out.tty && !args->shared.json && !args->shared.csv) {
         struct buf line = {0};
-        put_count(&line, rows ? rows->count : 0);
+        say_count(&line, rows ? rows->count : 0);
         buf_puts(&line, rows && rows->count == 1 ? " row \xc2\xb7 " : " rows \xc2\xb7 ");
-        put_ms(&line, doc_number(answer, "elapsed_ms"));
+        say_ms(&line, doc_number(answer, "elapsed_ms"));
         term_stylef(&cli->out, STYLE_DIM, "\n%s\n", buf_cstr(&line));
         buf_free(&line);
     }

@@ -134,10 +134,10 @@ static void put_facts(struct term *out, const struct doc *of, const char *turns)
     double errors = doc_number(of, "errors"), fallbacks = doc_number(of, "fallbacks"),
            tokens = doc_number(of, "tokens.total");
     if (turns && !isnan(doc_number(of, turns))) {
-        put_count(&text, doc_number(of, turns));
+        say_count(&text, doc_number(of, turns));
         buf_puts(&text, doc_number(of, turns) == 1 ? " turn" : " turns");
     }
-    if (!isnan(doc_number(of, "duration_ms"))) put_ms(&text, doc_number(of, "duration_ms"));
+    if (!isnan(doc_number(of, "duration_ms"))) say_ms(&text, doc_number(of, "duration_ms"));
     const struct doc *models = doc_get(of, "models");
     for (const struct doc *model = doc_first(models); model; model = model->next) {
         buf_puts(&text, model == models->first ? " \xc2\xb7 " : ", ");
@@ -145,12 +145,12 @@ static void put_facts(struct term *out, const struct doc *of, const char *turns)
     }
     if (!isnan(tokens)) {
         buf_puts(&text, " \xc2\xb7 ");
-        put_count(&text, tokens);
+        say_count(&text, tokens);
         buf_puts(&text, " tokens");
     }
     if (!isnan(doc_number(of, "cost_usd"))) {
         buf_puts(&text, " \xc2\xb7 ");
-        put_usd(&text, doc_number(of, "cost_usd"));
+        say_usd(&text, doc_number(of, "cost_usd"));
     }
     term_style(out, STYLE_DIM, buf_cstr(&text));
     if (errors > 0) term_stylef(out, STYLE_BAD, " \xc2\xb7 %.0f %s", errors, errors == 1 ? "error" : "errors");
@@ -172,7 +172,7 @@ static void put_calls(struct term *out, const struct doc *turn, bool whole) {
         buf_put_slice(&text, doc_text(call, "operation"));
         if (model.len) buf_printf(&text, " %.*s", (int)model.len, model.ptr);
         buf_puts(&text, "  ");
-        put_ms(&text, doc_number(call, "duration_ms"));
+        say_ms(&text, doc_number(call, "duration_ms"));
         if (error.len) buf_printf(&text, "  %.*s", (int)error.len, error.ptr);
         term_text(out, bad ? STYLE_BAD : STYLE_DIM, buf_slice(&text));
         term_puts(out, "\n");
@@ -186,7 +186,7 @@ static void put_turn(struct cli *cli, const struct doc *turn, const struct shape
     struct buf time = {0};
     struct slice input = doc_text(turn, "input"), output = doc_text(turn, "output"), error = doc_text(turn, "error");
     size_t lines = args->whole ? 0 : 12;
-    put_time(&time, time_of(doc_get(turn, "start")), shape);
+    say_time(&time, time_of(doc_get(turn, "start")), shape);
     term_puts(out, "\n");
     size_t width = text_width(buf_slice(&time));
     term_style(out, STYLE_DIM, buf_cstr(&time));

@@ -27,7 +27,7 @@ static void put_three(struct buf *out, double value) {
     buf_puts(out, text);
 }
 
-void put_ms(struct buf *out, double ms) {
+void say_ms(struct buf *out, double ms) {
     if (isnan(ms)) return;
     if (ms < 1 && ms > 0) {
         put_three(out, ms * 1000);
@@ -46,7 +46,7 @@ void put_ms(struct buf *out, double ms) {
         buf_printf(out, "%d d %02d h", (int)(ms / 86400e3), (int)fmod(ms / 3600e3, 24));
 }
 
-void put_count(struct buf *out, double count) {
+void say_count(struct buf *out, double count) {
     char digits[48];
     if (isnan(count)) return;
     if (count != floor(count) || fabs(count) > 1e15) {
@@ -60,19 +60,21 @@ void put_count(struct buf *out, double count) {
     }
 }
 
-void put_short(struct buf *out, double number) {
+void say_short(struct buf *out, double number) {
     static const char *const units[] = {"", "k", "M", "G", "T"};
     size_t unit = 0;
     if (isnan(number)) return;
-    while (fabs(number) >= 10000 && unit < 4) number /= 1000, unit++;
+    if (fabs(number) >= 10000) do
+            number /= 1000, unit++;
+        while (fabs(number) >= 1000 && unit < 4);
     if (unit == 0)
-        put_count(out, number);
+        say_count(out, number);
     else
         put_three(out, number);
     buf_puts(out, units[unit]);
 }
 
-void put_usd(struct buf *out, double usd) {
+void say_usd(struct buf *out, double usd) {
     if (isnan(usd)) return;
     double size = fabs(usd);
     buf_puts(out, usd < 0 ? "-$" : "$");
@@ -87,10 +89,10 @@ void put_usd(struct buf *out, double usd) {
     else if (size < 1000)
         buf_printf(out, "%.2f", size);
     else
-        put_count(out, round(size));
+        say_count(out, round(size));
 }
 
-void put_percent(struct buf *out, double share) {
+void say_percent(struct buf *out, double share) {
     if (isnan(share)) return;
     double percent = share * 100;
     if (percent != 0 && percent < 0.1)
@@ -99,7 +101,7 @@ void put_percent(struct buf *out, double share) {
         buf_printf(out, percent >= 10 || percent == 0 ? "%.0f %%" : "%.1f %%", percent);
 }
 
-void put_bytes(struct buf *out, double bytes) {
+void say_bytes(struct buf *out, double bytes) {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     size_t unit = 0;
     if (isnan(bytes)) return;
@@ -116,7 +118,7 @@ static void broken_down(int64_t ns, bool utc, struct tm *tm) {
         localtime_r(&seconds, tm);
 }
 
-void put_time(struct buf *out, int64_t ns, const struct shape_context *context) {
+void say_time(struct buf *out, int64_t ns, const struct shape_context *context) {
     struct tm tm, today;
     char text[48];
     broken_down(ns, context->utc, &tm);
@@ -167,15 +169,15 @@ enum style shape_put(struct buf *out, enum shape shape, const struct doc *value,
         buf_put(out, value->text.ptr, context->terminal && value->text.len > 8 ? 8 : value->text.len);
         return STYLE_ACCENT;
     case SHAPE_TIME:
-        if (time_of(value)) put_time(out, time_of(value), context);
+        if (time_of(value)) say_time(out, time_of(value), context);
         return STYLE_DIM;
-    case SHAPE_MS: put_ms(out, n); return STYLE_PLAIN;
-    case SHAPE_COUNT: put_count(out, n); return STYLE_PLAIN;
-    case SHAPE_BAD: put_count(out, n); return n > 0 ? STYLE_BAD : STYLE_DIM;
-    case SHAPE_USD: put_usd(out, n); return STYLE_PLAIN;
-    case SHAPE_PERCENT: put_percent(out, n); return STYLE_PLAIN;
-    case SHAPE_BADSHARE: put_percent(out, n); return n > 0 ? STYLE_BAD : STYLE_DIM;
-    case SHAPE_BYTES: put_bytes(out, n); return STYLE_PLAIN;
+    case SHAPE_MS: say_ms(out, n); return STYLE_PLAIN;
+    case SHAPE_COUNT: say_count(out, n); return STYLE_PLAIN;
+    case SHAPE_BAD: say_count(out, n); return n > 0 ? STYLE_BAD : STYLE_DIM;
+    case SHAPE_USD: say_usd(out, n); return STYLE_PLAIN;
+    case SHAPE_PERCENT: say_percent(out, n); return STYLE_PLAIN;
+    case SHAPE_BADSHARE: say_percent(out, n); return n > 0 ? STYLE_BAD : STYLE_DIM;
+    case SHAPE_BYTES: say_bytes(out, n); return STYLE_PLAIN;
     case SHAPE_STATUS: buf_put_slice(out, value->text); return status_style(value->text);
     case SHAPE_NAMES: put_names(out, value); return STYLE_PLAIN;
     case SHAPE_FLAG:
@@ -212,4 +214,42 @@ void shape_put_csv(struct buf *out, const struct doc *value) {
     if (plain) put_names(&names, value);
     csv_put(out, plain ? buf_slice(&names) : value->text);
     buf_free(&names);
+}
+
+/* ---- bars ---- */
+
+void say_bar(struct buf *out, double share, size_t width) {
+    static const char *const eighths[] = {"",
+                                          "\xe2\x96\x8f",
+                                          "\xe2\x96\x8e",
+                                          "\xe2\x96\x8d",
+                                          "\xe2\x96\x8c",
+                                          "\xe2\x96\x8b",
+                                          "\xe2\x96\x8a",
+                                          "\xe2\x96\x89"};
+    if (isnan(share) || share < 0) share = 0;
+    if (share > 1) share = 1;
+    size_t parts = (size_t)llround(share * (double)width * 8);
+    if (share > 0 && !parts) parts = 1;
+    for (size_t i = 0; i < parts / 8; i++) buf_puts(out, "\xe2\x96\x88");
+    size_t used = parts / 8;
+    if (parts % 8) buf_puts(out, eighths[parts % 8]), used++;
+    for (; used < width; used++) buf_putc(out, ' ');
+}
+
+void say_spark(struct buf *out, const double *values, size_t count) {
+    static const char *const blocks[] = {"\xe2\x96\x81", "\xe2\x96\x82", "\xe2\x96\x83", "\xe2\x96\x84",
+                                         "\xe2\x96\x85", "\xe2\x96\x86", "\xe2\x96\x87", "\xe2\x96\x88"};
+    double most = 0;
+    for (size_t i = 0; i < count; i++)
+        if (values[i] > most) most = values[i];
+    for (size_t i = 0; i < count; i++) {
+        if (isnan(values[i])) {
+            buf_putc(out, ' ');
+            continue;
+        }
+        size_t level = most > 0 && values[i] > 0 ? (size_t)(values[i] / most * 7.999) : 0;
+        if (values[i] > 0 && !level) level = 1;
+        buf_puts(out, blocks[level > 7 ? 7 : level]);
+    }
 }

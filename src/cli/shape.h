@@ -37,13 +37,17 @@ void shape_put_csv(struct buf *out, const struct doc *value);
 void csv_put(struct buf *out, struct slice text);
 
 /* The same for values that are no part of an answer. */
-void put_ms(struct buf *out, double ms);
-void put_count(struct buf *out, double count);
-void put_short(struct buf *out, double number); /* "1.2k", "3.4M" */
-void put_usd(struct buf *out, double usd);
-void put_percent(struct buf *out, double share);
-void put_bytes(struct buf *out, double bytes);
-void put_time(struct buf *out, int64_t ns, const struct shape_context *context);
+void say_ms(struct buf *out, double ms);
+void say_count(struct buf *out, double count);
+void say_short(struct buf *out, double number); /* "1.2k", "3.4M" */
+void say_usd(struct buf *out, double usd);
+void say_percent(struct buf *out, double share);
+void say_bytes(struct buf *out, double bytes);
+void say_time(struct buf *out, int64_t ns, const struct shape_context *context);
+/* A bar of `width` cells filled to `share` (0 … 1), in eighths of a cell. */
+void say_bar(struct buf *out, double share, size_t width);
+/* One character for each value, scaled to the largest; NaN is a gap. */
+void say_spark(struct buf *out, const double *values, size_t count);
 /* 0 when it is none. */
 int64_t time_of(const struct doc *value);
 

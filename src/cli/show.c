@@ -154,17 +154,17 @@ static void say_summary(struct cli *cli, const struct listing *listing, const st
     struct buf text = {0};
     double scanned = doc_number(answer, "scanned"), elapsed = doc_number(answer, "elapsed_ms");
     if (!out->tty) return;
-    put_count(&text, (double)rows);
+    say_count(&text, (double)rows);
     buf_printf(&text, " %s", listing->noun);
     if (more) buf_puts(&text, ", and there are more: --limit");
     if (!isnan(scanned)) {
         buf_puts(&text, " \xc2\xb7 ");
-        put_count(&text, scanned);
+        say_count(&text, scanned);
         buf_puts(&text, scanned == 1 ? " span looked at" : " spans looked at");
     }
     if (!isnan(elapsed)) {
         buf_puts(&text, " \xc2\xb7 ");
-        put_ms(&text, elapsed);
+        say_ms(&text, elapsed);
     }
     term_puts(out, "\n");
     term_style(out, STYLE_DIM, buf_cstr(&text));
@@ -258,42 +258,4 @@ int show_listing(struct cli *cli, const struct listing *listing, const char *pat
     buf_free(&pages.json);
     buf_free(query);
     return status;
-}
-
-/* ---- bars ---- */
-
-void put_bar(struct buf *out, double share, size_t width) {
-    static const char *const eighths[] = {"",
-                                          "\xe2\x96\x8f",
-                                          "\xe2\x96\x8e",
-                                          "\xe2\x96\x8d",
-                                          "\xe2\x96\x8c",
-                                          "\xe2\x96\x8b",
-                                          "\xe2\x96\x8a",
-                                          "\xe2\x96\x89"};
-    if (isnan(share) || share < 0) share = 0;
-    if (share > 1) share = 1;
-    size_t parts = (size_t)llround(share * (double)width * 8);
-    if (share > 0 && !parts) parts = 1;
-    for (size_t i = 0; i < parts / 8; i++) buf_puts(out, "\xe2\x96\x88");
-    size_t used = parts / 8;
-    if (parts % 8) buf_puts(out, eighths[parts % 8]), used++;
-    for (; used < width; used++) buf_putc(out, ' ');
-}
-
-void put_spark(struct buf *out, const double *values, size_t count) {
-    static const char *const blocks[] = {"\xe2\x96\x81", "\xe2\x96\x82", "\xe2\x96\x83", "\xe2\x96\x84",
-                                         "\xe2\x96\x85", "\xe2\x96\x86", "\xe2\x96\x87", "\xe2\x96\x88"};
-    double most = 0;
-    for (size_t i = 0; i < count; i++)
-        if (values[i] > most) most = values[i];
-    for (size_t i = 0; i < count; i++) {
-        if (isnan(values[i])) {
-            buf_putc(out, ' ');
-            continue;
-        }
-        size_t level = most > 0 && values[i] > 0 ? (size_t)(values[i] / most * 7.999) : 0;
-        if (values[i] > 0 && !level) level = 1;
-        buf_puts(out, blocks[level > 7 ? 7 : level]);
-    }
 }

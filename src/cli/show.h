@@ -36,9 +36,4 @@ int show_listing(struct cli *cli, const struct listing *listing, const char *pat
 int show_ask(struct cli *cli, const struct source_request *request, const char *filter, struct slice *json,
              const struct doc **doc);
 
-/* A bar of `width` cells filled to `share` (0 … 1), in eighths of a cell. */
-void put_bar(struct buf *out, double share, size_t width);
-/* One character for each value, scaled to the largest; NaN is a gap. */
-void put_spark(struct buf *out, const double *values, size_t count);
-
 #endif

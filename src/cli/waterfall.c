@@ -59,9 +59,9 @@ static size_t depth_of(const struct doc *span) {
 static void tokens_text(const struct doc *span, struct buf *out) {
     double input = doc_number(span, "tokens.input"), output = doc_number(span, "tokens.output");
     if (isnan(input) && isnan(output)) return;
-    put_short(out, input);
+    say_short(out, input);
     buf_puts(out, "\xe2\x86\x92");
-    put_short(out, output);
+    say_short(out, output);
 }
 
 static int64_t start_of(const struct doc *span) {
@@ -99,11 +99,11 @@ static void lay_out(struct view *v) {
             text_clean(&text, doc_text(span, "model"), false);
         }
         grow(&label, 2 + 3 * depth_of(span) + width_of(&text));
-        put_ms(&text, doc_number(span, "duration_ms"));
+        say_ms(&text, doc_number(span, "duration_ms"));
         grow(&at->duration, width_of(&text));
         tokens_text(span, &text);
         grow(&at->tokens, width_of(&text));
-        put_usd(&text, doc_number(span, "cost_usd"));
+        say_usd(&text, doc_number(span, "cost_usd"));
         grow(&at->cost, width_of(&text));
     }
     buf_free(&text);
@@ -204,11 +204,11 @@ static void put_span_line(struct view *v, const struct doc *span, size_t depth) 
     term_puts(out, "  ");
     term_style(out, failed(span) ? STYLE_BAD : kind_style(span), buf_cstr(&text));
     buf_clear(&text);
-    put_ms(&text, doc_number(span, "duration_ms"));
+    say_ms(&text, doc_number(span, "duration_ms"));
     right_cell(out, STYLE_PLAIN, &text, v->at.duration);
     tokens_text(span, &text);
     right_cell(out, STYLE_PLAIN, &text, v->at.tokens);
-    put_usd(&text, doc_number(span, "cost_usd"));
+    say_usd(&text, doc_number(span, "cost_usd"));
     right_cell(out, STYLE_PLAIN, &text, v->at.cost);
     while (out->buf.len && out->buf.ptr[out->buf.len - 1] == ' ') out->buf.len--;
     term_puts(out, "\n");
@@ -254,7 +254,7 @@ static void put_events(struct view *v, const struct doc *span, const char *prefi
         buf_put_slice(&text, name);
         if (!isnan(at)) {
             buf_puts(&text, " +");
-            put_ms(&text, fmax(0, at - floor((double)start_of(span) / 1e6)));
+            say_ms(&text, fmax(0, at - floor((double)start_of(span) / 1e6)));
         }
         for (const struct doc *a = doc_first(attributes); a; a = a->next) {
             said = a->text;
@@ -352,9 +352,9 @@ static void put_head(struct term *out, const struct doc *trace, const struct sha
              : slice_is(status, "OK")  ? STYLE_GOOD
                                        : STYLE_DIM,
              "", status);
-    put_number(out, &begun, put_ms, doc_number(trace, "duration_ms"), "", "");
+    put_number(out, &begun, say_ms, doc_number(trace, "duration_ms"), "", "");
     put_fact(out, &begun, STYLE_PLAIN, "", doc_text(trace, "service"));
-    if (time_of(doc_get(trace, "start"))) put_time(&text, time_of(doc_get(trace, "start")), shape);
+    if (time_of(doc_get(trace, "start"))) say_time(&text, time_of(doc_get(trace, "start")), shape);
     put_fact(out, &begun, STYLE_DIM, "", buf_slice(&text));
     term_puts(out, "\n");
     begun = false;
@@ -364,20 +364,20 @@ static void put_head(struct term *out, const struct doc *trace, const struct sha
     put_fact(out, &begun, STYLE_PLAIN, "turn", doc_text(trace, "turn_id"));
     term_puts(out, "\n");
     begun = false;
-    put_number(out, &begun, put_count, doc_number(trace, "span_count"), "span", "spans");
-    put_number(out, &begun, put_count, doc_number(trace, "llm_calls"), "LLM call", "LLM calls");
+    put_number(out, &begun, say_count, doc_number(trace, "span_count"), "span", "spans");
+    put_number(out, &begun, say_count, doc_number(trace, "llm_calls"), "LLM call", "LLM calls");
     double input = doc_number(trace, "tokens.input"), output = doc_number(trace, "tokens.output");
-    put_number(out, &begun, put_count, doc_number(trace, "tokens.total"), "token", "tokens");
+    put_number(out, &begun, say_count, doc_number(trace, "tokens.total"), "token", "tokens");
     if (!isnan(input) && !isnan(output)) {
         buf_clear(&text);
         buf_puts(&text, " (");
-        put_count(&text, input);
+        say_count(&text, input);
         buf_puts(&text, " in, ");
-        put_count(&text, output);
+        say_count(&text, output);
         buf_puts(&text, " out)");
         term_style(out, STYLE_DIM, buf_cstr(&text));
     }
-    put_number(out, &begun, put_usd, doc_number(trace, "cost_usd"), "", "");
+    put_number(out, &begun, say_usd, doc_number(trace, "cost_usd"), "", "");
     buf_clear(&text);
     for (const struct doc *model = doc_first(doc_get(trace, "models")); model; model = model->next) {
         if (text.len) buf_puts(&text, ", ");
@@ -394,7 +394,7 @@ static void put_head(struct term *out, const struct doc *trace, const struct sha
 /* "0 ───── 13 ms" over the bars. */
 static void put_scale(struct view *v) {
     struct buf text = {0};
-    put_ms(&text, (double)(v->end_ns - v->start_ns) / 1e6);
+    say_ms(&text, (double)(v->end_ns - v->start_ns) / 1e6);
     size_t width = text_width(buf_slice(&text)) + 4;
     if (width < v->at.bar) {
         term_spaces(v->term, v->at.label + 2);
