@@ -10,60 +10,22 @@ void pb_reader_init(struct pb_reader *r, struct slice bytes) {
     r->err.code = 0;
 }
 
-static bool fail(struct pb_reader *r, const char *what) {
-    if (!r->failed) error_set(&r->err, VT_EINVAL, "byte %zu: %s", (size_t)(r->at - r->start), what);
-    r->failed = true;
-    return false;
-}
-
-static inline bool get_varint(struct pb_reader *r, uint64_t *value) {
-    if (r->at < r->end && *r->at < 0x80) {
-        *value = *r->at++;
-        return true;
-    }
-    uint64_t result = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        if (r->at == r->end) return fail(r, "a varint is cut off");
-        uint8_t byte = *r->at++;
-        result |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *value = result;
-            return true;
-        }
-    }
-    return fail(r, "a varint is longer than 10 bytes");
-}
+const char *const pb_mistakes[] = {"",
+                                   "a varint is cut off",
+                                   "a varint is longer than 10 bytes",
+                                   "a field number is out of range",
+                                   "a 64-bit field is cut off",
+                                   "a 32-bit field is cut off",
+                                   "a field is longer than what is left of its message",
+                                   "a field has a wire type that is not taken (groups are not)"};
 
 bool pb_next(struct pb_reader *r, struct pb_field *field) {
-    uint64_t tag, len;
-    if (r->failed || r->at == r->end || !get_varint(r, &tag)) return false;
-    if (tag >> 3 == 0 || tag >> 3 > 0x1fffffff) return fail(r, "a field number is out of range");
-    field->number = (uint32_t)(tag >> 3);
-    field->wire = (enum pb_wire)(tag & 7);
-    size_t left = (size_t)(r->end - r->at);
-    switch (tag & 7) {
-    case PB_VARINT: return get_varint(r, &field->integer);
-    case PB_FIXED64:
-        if (left < 8) return fail(r, "a 64-bit field is cut off");
-        memcpy(&field->integer, r->at, 8);
-        r->at += 8;
-        return true;
-    case PB_FIXED32: {
-        uint32_t word;
-        if (left < 4) return fail(r, "a 32-bit field is cut off");
-        memcpy(&word, r->at, 4);
-        field->integer = word;
-        r->at += 4;
-        return true;
-    }
-    case PB_BYTES:
-        if (!get_varint(r, &len)) return false;
-        if (len > (size_t)(r->end - r->at)) return fail(r, "a field is longer than what is left of its message");
-        field->bytes = slice_make(r->at, len);
-        r->at += len;
-        return true;
-    default: return fail(r, "a field has a wire type that is not taken (groups are not)");
-    }
+    if (r->failed) return false;
+    int code = pb_step(&r->at, r->end, field);
+    if (code >= 0) return code > 0;
+    error_set(&r->err, VT_EINVAL, "byte %zu: %s", (size_t)(r->at - r->start), pb_mistakes[-code]);
+    r->failed = true;
+    return false;
 }
 
 void pb_put_varint(struct buf *out, uint64_t value) {

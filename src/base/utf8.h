@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* What stands for bytes that are no UTF-8: U+FFFD. */
 #define UTF8_REPLACEMENT "\xef\xbf\xbd"
@@ -19,6 +20,28 @@ static inline size_t utf8_length(const uint8_t *p, size_t left) {
     bool overlong = (c == 0xe0 && p[1] < 0xa0) || (c == 0xf0 && p[1] < 0x90);
     bool beyond = (c == 0xed && p[1] > 0x9f) || (c == 0xf4 && p[1] > 0x8f);
     return overlong || beyond ? 0 : len;
+}
+
+/* One past the last byte of the longest well-formed piece at the text's beginning: len when all of it is UTF-8. */
+static inline size_t utf8_valid_length(const char *text, size_t len) {
+    size_t at = 0;
+    while (at < len) {
+        /* Plain ASCII, 32 bytes at a time. */
+        while (len - at >= 32) {
+            uint64_t w[4];
+            memcpy(w, text + at, sizeof w);
+            if ((w[0] | w[1] | w[2] | w[3]) & UINT64_C(0x8080808080808080)) break;
+            at += 32;
+        }
+        while (at < len && (unsigned char)text[at] < 0x80) at++;
+        /* Then what is not, up to the next long plain run. */
+        while (at < len && (unsigned char)text[at] >= 0x80) {
+            size_t n = utf8_length((const uint8_t *)text + at, len - at);
+            if (!n) return at;
+            at += n;
+        }
+    }
+    return len;
 }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "base/timestamp.h"
+#include "base/utf8.h"
 #include "span/dialect.h"
 #include "span/messages.h"
 #include "span/usage.h"
@@ -586,35 +587,76 @@ static void read_resource(struct reading *in) {
     *span_text(in->span, COL_PROJECT) = cache->project;
 }
 
+/* ---- UTF-8 ---- */
+
+/* Protobuf and JSON as it stands may hold bytes that are no UTF-8; what is stored must not. False when memory ran out. */
+static bool repair_text(struct batch *batch, struct slice *text) {
+    size_t good = utf8_valid_length(text->ptr, text->len);
+    if (__builtin_expect(good == text->len, 1)) return true;
+    struct buf *out = &batch->scratch;
+    struct slice rest = *text;
+    buf_clear(out);
+    while (rest.len) {
+        good = utf8_valid_length(rest.ptr, rest.len);
+        buf_put(out, rest.ptr, good);
+        rest = slice_from(rest, good);
+        if (!rest.len) break;
+        buf_puts(out, UTF8_REPLACEMENT);
+        rest = slice_from(rest, 1);
+    }
+    *text = out->failed ? (struct slice){NULL, 0} : arena_copy(&batch->arena, buf_slice(out));
+    bool done = !out->failed && text->ptr;
+    buf_clear(out);
+    return done;
+}
+
+static bool repair_texts(struct batch *batch, struct span *span) {
+    for (int t = 0; t < COL_TEXT_COUNT; t++)
+        if (span->text[t].len && !repair_text(batch, &span->text[t])) return false;
+    return true;
+}
+
 /* ---- the whole ---- */
 
-static const char *span_label(const struct raw_span *raw, char *out, size_t size) {
+/* What a check needs of a span, raw or canonical. */
+struct essence {
+    const uint8_t *trace_id, *span_id;
+    int64_t start_ns, end_ns;
+    struct slice name, source_id;
+};
+
+static const char *span_label(const struct essence *span, char *out, size_t size) {
     char id[2 * SPAN_ID_SIZE];
-    hex_encode(raw->span_id, SPAN_ID_SIZE, id);
-    struct slice shown = raw->source_span_id.len ? raw->source_span_id : slice_make(id, sizeof id);
-    snprintf(out, size, "span %.*s (\"%.*s\")", (int)(shown.len > 40 ? 40 : shown.len), shown.ptr, (int)(raw->name.len > 80 ? 80 : raw->name.len),
-             raw->name.ptr ? raw->name.ptr : "");
+    hex_encode(span->span_id, SPAN_ID_SIZE, id);
+    struct slice shown = span->source_id.len ? span->source_id : slice_make(id, sizeof id);
+    snprintf(out, size, "span %.*s (\"%.*s\")", (int)(shown.len > 40 ? 40 : shown.len), shown.ptr, (int)(span->name.len > 80 ? 80 : span->name.len),
+             span->name.ptr ? span->name.ptr : "");
     return out;
 }
 
 /* 0, or VT_EINVAL with the reason in the batch. */
-static int check(struct batch *batch, const struct raw_span *raw, uint32_t position) {
-    char label[160];
-    if (id_is_zero(raw->trace_id, TRACE_ID_SIZE))
-        return batch_reject(batch, position, "%s: trace_id is missing or all zeros; expected 32 hex digits", span_label(raw, label, sizeof label)), VT_EINVAL;
-    if (id_is_zero(raw->span_id, SPAN_ID_SIZE))
-        return batch_reject(batch, position, "%s: span_id is missing or all zeros; expected 16 hex digits", span_label(raw, label, sizeof label)), VT_EINVAL;
-    if (raw->start_ns <= 0)
-        return batch_reject(batch, position, "%s: start time is %lld; expected nanoseconds since 1970, greater than 0", span_label(raw, label, sizeof label),
-                            (long long)raw->start_ns), VT_EINVAL;
+static int check(struct batch *batch, const struct essence *span, uint32_t position) {
+    char label[160], time[TIME_TEXT_MAX], oldest[TIME_TEXT_MAX];
+    if (id_is_zero(span->trace_id, TRACE_ID_SIZE))
+        return batch_reject(batch, position, "%s: trace_id is missing or all zeros; expected 32 hex digits", span_label(span, label, sizeof label)), VT_EINVAL;
+    if (id_is_zero(span->span_id, SPAN_ID_SIZE))
+        return batch_reject(batch, position, "%s: span_id is missing or all zeros; expected 16 hex digits", span_label(span, label, sizeof label)), VT_EINVAL;
+    if (span->start_ns <= 0)
+        return batch_reject(batch, position, "%s: start time is %lld; expected nanoseconds since 1970, greater than 0", span_label(span, label, sizeof label),
+                            (long long)span->start_ns), VT_EINVAL;
+    if (span->start_ns < batch->oldest_ns) {
+        int len = (int)time_format(span->start_ns, 3, time), oldest_len = (int)time_format(batch->oldest_ns, 3, oldest);
+        batch_reject(batch, position, "%s: it started at %.*s, but by --retention nothing before %.*s is kept", span_label(span, label, sizeof label), len, time,
+                     oldest_len, oldest);
+        return VT_EINVAL;
+    }
     if (!batch->now_ns) batch->now_ns = time_now_ns();
     int64_t latest = batch->now_ns + FUTURE_MAX_NS;
-    if (raw->start_ns <= latest && raw->end_ns <= latest) return 0;
-    char time[TIME_TEXT_MAX];
-    bool start = raw->start_ns > latest;
-    size_t len = time_format(start ? raw->start_ns : raw->end_ns, 3, time);
+    if (span->start_ns <= latest && span->end_ns <= latest) return 0;
+    bool start = span->start_ns > latest;
+    size_t len = time_format(start ? span->start_ns : span->end_ns, 3, time);
     batch_reject(batch, position, "%s: %s time %.*s lies more than a day in the future; check the sender's clock and unit (nanoseconds)",
-                 span_label(raw, label, sizeof label), start ? "start" : "end", (int)len, time);
+                 span_label(span, label, sizeof label), start ? "start" : "end", (int)len, time);
     return VT_EINVAL;
 }
 
@@ -648,7 +690,8 @@ static void estimate_usage(const struct reading *in) {
 }
 
 int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position) {
-    if (check(batch, raw, position) != 0) return VT_EINVAL;
+    struct essence essence = {raw->trace_id, raw->span_id, raw->start_ns, raw->end_ns, raw->name, raw->source_span_id};
+    if (check(batch, &essence, position) != 0) return VT_EINVAL;
     struct span *span = batch_add(batch);
     if (!span) return VT_ELIMIT;
     struct reading in = {.batch = batch, .raw = raw, .span = span, .kind = -1};
@@ -658,7 +701,7 @@ int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position
     memcpy(span->parent_span_id, raw->parent_span_id, SPAN_ID_SIZE);
     span->start_ns = raw->start_ns;
     /* An end of 0 is a span that was never ended; one before the start is a clock that was set back. */
-    int64_t duration = raw->end_ns ? raw->end_ns - raw->start_ns : 0;
+    int64_t duration = raw->end_ns > 0 ? raw->end_ns - raw->start_ns : 0;
     span->duration_ns = duration > 0 ? duration : 0;
     span->status = raw->status;
     if (raw->join_by_parent) span->flags |= SPAN_JOIN_BY_PARENT;
@@ -679,8 +722,25 @@ int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position
     *span_text(span, COL_ATTRIBUTES) = write_attributes(&in, duration < 0 ? -duration : 0);
     *span_text(span, COL_EVENTS) = write_events(&in);
     estimate_usage(&in);
+    if (!repair_texts(batch, span)) goto no_memory;
     return 0;
 no_memory:
     batch_drop_last(batch);
     return VT_ENOMEM;
+}
+
+int normalise_canonical(struct batch *batch, const struct span *span, uint32_t position) {
+    int64_t end_ns;
+    if (span->duration_ns < 0 || __builtin_add_overflow(span->start_ns, span->duration_ns, &end_ns)) end_ns = INT64_MAX;
+    struct essence essence = {span->trace_id, span->span_id, span->start_ns, end_ns, span_get_text(span, COL_OPERATION), {NULL, 0}};
+    if (check(batch, &essence, position) != 0) return VT_EINVAL;
+    struct span *kept = batch_add(batch);
+    if (!kept) return VT_ELIMIT;
+    *kept = *span;
+    for (int t = 0; t < COL_TEXT_COUNT; t++) {
+        if (span->text[t].len) kept->text[t] = arena_copy(&batch->arena, span->text[t]);
+        if (span->text[t].len && !kept->text[t].ptr) return batch_drop_last(batch), VT_ENOMEM;
+    }
+    if (!repair_texts(batch, kept)) return batch_drop_last(batch), VT_ENOMEM;
+    return 0;
 }

@@ -12,6 +12,10 @@
  * Only VT_ENOMEM and VT_ELIMIT mean that going on is of no use. Any thread (batch belongs to the caller). */
 int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position);
 
+/* The same for a span that has its canonical form already (an export that comes back): only checked, masked, priced, and its texts
+ * copied. */
+int normalise_canonical(struct batch *batch, const struct span *span, uint32_t position);
+
 /* After all spans of a request were added: gives spans with SPAN_JOIN_BY_PARENT the trace of their topmost known ancestor
  * (see docs/format.md, "Trace ids of log lines"), inherits user, thread and turn downward within a trace. Cycles, missing
  * parents and duplicates are taken as they are. */

@@ -3,6 +3,8 @@
 
 #include "base/timestamp.h"
 
+#include <stdio.h>
+
 static void put_id(struct json_writer *w, const char *key, const uint8_t *id, size_t size) {
     char hex[2 * TRACE_ID_SIZE];
     if (id_is_zero(id, size)) return;
@@ -48,10 +50,6 @@ static void put_tokens(struct json_writer *w, const struct span *span) {
         json_put_key(w, parts[i].key);
         json_put_int(w, parts[i].value);
     }
-    if (open && span->flags & SPAN_USAGE_ESTIMATED) {
-        json_put_key(w, "estimated");
-        json_put_bool(w, true);
-    }
     if (open) json_close(w, '}');
 }
 
@@ -59,6 +57,22 @@ static void put_number(struct json_writer *w, const char *key, double value) {
     if (isnan(value)) return;
     json_put_key(w, key);
     json_put_double(w, value);
+}
+
+static void put_flag(struct json_writer *w, const char *key, const struct span *span, enum span_flag flag) {
+    if (!(span->flags & flag)) return;
+    json_put_key(w, key);
+    json_put_bool(w, true);
+}
+
+/* Start has microseconds; what lies below them is told apart, as text, since it is beyond a double's digits. */
+static void put_start(struct json_writer *w, const struct span *span) {
+    char start[TIME_TEXT_MAX];
+    json_put_key(w, "start");
+    json_put_string(w, slice_make(start, time_format(span->start_ns, 6, start)));
+    if (span->start_ns % NS_PER_US == 0) return;
+    json_put_key(w, "start_ns");
+    json_put_string(w, slice_make(start, (size_t)snprintf(start, sizeof start, "%lld", (long long)span->start_ns)));
 }
 
 /* Members of JSON that we wrote ourselves at ingest. */
@@ -91,7 +105,6 @@ static void put_content(struct json_writer *w, const struct span *span, enum col
 }
 
 void span_put_json_members(struct json_writer *w, const struct span *span) {
-    char start[TIME_TEXT_MAX];
     put_id(w, "trace_id", span->trace_id, TRACE_ID_SIZE);
     put_id(w, "span_id", span->span_id, SPAN_ID_SIZE);
     put_id(w, "parent_span_id", span->parent_span_id, SPAN_ID_SIZE);
@@ -100,8 +113,7 @@ void span_put_json_members(struct json_writer *w, const struct span *span) {
     json_put_cstr(w, span_kind_names[span->kind >= 0 && span->kind < KIND_COUNT ? span->kind : KIND_OTHER]);
     put_text(w, span, COL_SERVICE);
     put_text(w, span, COL_PROJECT);
-    json_put_key(w, "start");
-    json_put_string(w, slice_make(start, time_format(span->start_ns, 6, start)));
+    put_start(w, span);
     put_ms(w, "duration_ms", span->duration_ns);
     json_put_key(w, "status");
     json_put_cstr(w, span_status_names[span->status >= 0 && span->status < STATUS_COUNT ? span->status : STATUS_UNSET]);
@@ -110,9 +122,13 @@ void span_put_json_members(struct json_writer *w, const struct span *span) {
     put_text(w, span, COL_MODEL);
     put_tokens(w, span);
     put_number(w, "cost_usd", span->cost_usd);
+    put_flag(w, "cost_reported", span, SPAN_COST_REPORTED);
+    put_flag(w, "usage_restated", span, SPAN_USAGE_RESTATED);
+    put_flag(w, "estimated", span, SPAN_USAGE_ESTIMATED);
     put_number(w, "temperature", span->temperature);
     put_ms(w, "ttft_ms", span->ttft_ns);
     put_text(w, span, COL_FINISH_REASON);
+    if (span->sample_rate < 1) put_number(w, "sample_rate", span->sample_rate);
     put_text(w, span, COL_USER_ID);
     put_text(w, span, COL_THREAD_ID);
     put_text(w, span, COL_TURN_ID);

@@ -1,0 +1,332 @@
+/* Trace lines found in logs of any make: JSON lines, arrays, console text. Objects are read where they lie; only what stands behind
+ * a prefix on each line, or is coloured, is put together anew first.
+ *
+ * All is read once: where an object turns out to be none, the search goes on at the line of the mistake, since whatever began
+ * before it would have met the same. */
+#include "ingest/ingest.h"
+
+#include "ingest/log_line.h"
+
+#include <ctype.h>
+
+enum { INNER_DEPTH_MAX = 2, PREFIX_MAX = 512, STAND_MAX = 16 << 20, FOREIGN_LINES_MAX = 64 };
+
+struct log {
+    struct log_line line;
+    struct slice body;
+    size_t at;            /* what is looked at next */
+    size_t start, stop;   /* the line that `at` stands in: its first byte, and its line break or the body's end */
+    uint32_t number;      /* of the line that `at` stands in */
+    size_t counted;       /* up to where `number` is counted */
+    uint32_t ignored;
+    bool more;
+    unsigned depth;       /* of texts within texts */
+    struct buf plain;     /* lines without prefix and colours */
+    int code;             /* what ends all */
+};
+
+static int search(struct log *log);
+
+/* ---- places ---- */
+
+static void count_to(struct log *log, size_t place) {
+    const char *p = log->body.ptr + log->counted, *end = log->body.ptr + place;
+    while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) log->number++, p++;
+    if (place > log->counted) log->counted = place;
+}
+
+/* One past the line's last byte, its line break not counted. */
+static size_t line_end(struct slice body, size_t at) {
+    const char *stop = memchr(body.ptr + at, '\n', body.len - at);
+    return stop ? (size_t)(stop - body.ptr) : body.len;
+}
+
+static size_t line_start(struct slice body, size_t at) {
+    while (at && body.ptr[at - 1] != '\n') at--;
+    return at;
+}
+
+/* Looks for the line of `at` anew when it was left; each byte is looked at once, however long the lines are. */
+static void find_line(struct log *log) {
+    if (log->at <= log->stop && log->at >= log->start && log->stop) return;
+    log->start = line_start(log->body, log->at);
+    log->stop = line_end(log->body, log->at);
+}
+
+static size_t next_line(struct slice body, size_t at) {
+    size_t end = line_end(body, at);
+    return end < body.len ? end + 1 : end;
+}
+
+static bool is_blank(struct slice text) {
+    for (size_t i = 0; i < text.len; i++)
+        if (!memchr(" \t\r\n,[]", text.ptr[i], 7)) return false;
+    return true;
+}
+
+/* ---- lines with prefix and colours ---- */
+
+static const char trace_mark[] = "TRACE:";
+static const char magnifier[] = "\xf0\x9f\x94\x8d";
+
+/* What stands before the object on its line and will stand on its other lines too: up to the printer's own mark. */
+static struct slice shared_prefix(struct slice before) {
+    const char *mark = memmem(before.ptr, before.len, magnifier, sizeof magnifier - 1);
+    if (!mark) mark = memmem(before.ptr, before.len, trace_mark, sizeof trace_mark - 1);
+    if (mark) before.len = (size_t)(mark - before.ptr);
+    return before;
+}
+
+/* The length of a colour code (ESC [ … letter) at the text's beginning, or 0. */
+static size_t colour_length(struct slice text) {
+    if (text.len < 3 || text.ptr[0] != '\x1b' || text.ptr[1] != '[') return 0;
+    for (size_t i = 2; i < text.len && i < 32; i++)
+        if (text.ptr[i] >= '@' && text.ptr[i] <= '~') return i + 1;
+    return 0;
+}
+
+static void put_plain(struct buf *out, struct slice line) {
+    while (line.len) {
+        const char *escape = memchr(line.ptr, '\x1b', line.len);
+        size_t len = escape ? (size_t)(escape - line.ptr) : line.len;
+        buf_put(out, line.ptr, len);
+        line = slice_from(line, len);
+        size_t skip = colour_length(line);
+        if (line.len && !skip) buf_putc(out, *line.ptr), skip = 1;
+        line = slice_from(line, skip);
+    }
+}
+
+static size_t digits_from(struct slice text, size_t at) {
+    while (at < text.len && isdigit((unsigned char)text.ptr[at])) at++;
+    return at;
+}
+
+/* How much of the line has the prefix's form, digits standing for other digits of any number (times, counters), or 0. */
+static size_t match_prefix(struct slice prefix, struct slice line) {
+    size_t p = 0, l = 0;
+    while (p < prefix.len) {
+        if (l < line.len && isdigit((unsigned char)prefix.ptr[p]) && isdigit((unsigned char)line.ptr[l])) {
+            p = digits_from(prefix, p);
+            l = digits_from(line, l);
+            /* A fraction whose zeros were left out. */
+            if (p < prefix.len && prefix.ptr[p] == '.' && (l >= line.len || line.ptr[l] != '.')) p = digits_from(prefix, p + 1);
+            else if (l < line.len && line.ptr[l] == '.' && (p >= prefix.len || prefix.ptr[p] != '.')) l = digits_from(line, l + 1);
+        } else if (l < line.len && prefix.ptr[p] == line.ptr[l]) {
+            p++, l++;
+        } else if (is_blank(slice_from(prefix, p)) && l == line.len) {
+            break; /* an empty line behind its prefix, trimmed */
+        } else {
+            return 0;
+        }
+    }
+    return l;
+}
+
+/* Adds to the depth of brackets what the line opens and closes. False when a text is not closed on it. */
+static bool count_brackets(struct slice line, int *depth, size_t *closed_at) {
+    bool text = false;
+    for (size_t i = 0; i < line.len; i++) {
+        char c = line.ptr[i];
+        if (text) {
+            if (c == '\\') i++;
+            else if (c == '"') text = false;
+        } else if (c == '"') {
+            text = true;
+        } else if (c == '{' || c == '[') {
+            ++*depth;
+        } else if ((c == '}' || c == ']') && --*depth == 0) {
+            *closed_at = i + 1;
+            return true;
+        }
+    }
+    return !text;
+}
+
+enum stand { STAND_NONE, STAND_WHOLE, STAND_CUT_OFF };
+
+/* Puts the object whose first line has `first` behind the prefix together in log->plain. *end: where the body goes on after it.
+ * Lines without the prefix are somebody else's and are left out. */
+static enum stand stand_alone(struct log *log, struct slice prefix, size_t first, size_t *end) {
+    struct slice body = log->body;
+    int depth = 0;
+    unsigned foreign = 0;
+    size_t at = first, closed = 0;
+    buf_clear(&log->plain);
+    for (; at < body.len && log->plain.len < STAND_MAX; at = next_line(body, at)) {
+        size_t stop = line_end(body, at), mark = log->plain.len, skip = 0;
+        struct slice raw = slice_make(body.ptr + at, stop - at);
+        /* Without colours the prefix can be told at once, and lines of others need not be copied. */
+        bool plain = !memchr(raw.ptr, '\x1b', raw.len), ours = at == first || !prefix.len || !plain || match_prefix(prefix, raw);
+        if (ours) put_plain(&log->plain, raw);
+        if (log->plain.failed) return STAND_NONE;
+        struct slice line = slice_from(buf_slice(&log->plain), mark);
+        if (ours && at != first && prefix.len) ours = (skip = match_prefix(prefix, line)) > 0;
+        if (!ours) {
+            log->plain.len = mark;
+            if (++foreign > FOREIGN_LINES_MAX) return STAND_NONE;
+            continue;
+        }
+        /* The next one begins: this one was cut off. */
+        if (at != first && memmem(line.ptr, line.len, trace_mark, sizeof trace_mark - 1) && shared_prefix(line).len <= skip) return STAND_NONE;
+        line = slice_from(line, skip);
+        bool whole = count_brackets(line, &depth, &closed);
+        if (closed) line.len = closed;
+        if (line.len) memmove(log->plain.ptr + mark, line.ptr, line.len);
+        log->plain.len = mark + line.len;
+        if (closed) {
+            *end = stop;
+            return STAND_WHOLE;
+        }
+        if (stop == body.len) break;
+        if (!whole || depth > JSON_DEPTH_MAX) return STAND_NONE;
+        buf_putc(&log->plain, '\n');
+    }
+    *end = body.len;
+    return STAND_CUT_OFF;
+}
+
+/* ---- one object ---- */
+
+/* A text within: a log shipper's "message", read as a log of its own. */
+static int search_inner(struct log *log) {
+    struct log inner = {.number = log->number, .depth = log->depth + 1};
+    if (inner.depth > INNER_DEPTH_MAX) return 0;
+    inner.line = (struct log_line){.batch = log->line.batch, .resource = log->line.resource, .source = log->line.source, .position = log->line.position,
+                                   .printed_ns = log->line.inner_ns ? log->line.inner_ns : log->line.printed_ns};
+    inner.body = log->line.inner; /* lies in the outer build's arena, which is not used meanwhile */
+    int code = search(&inner);
+    if (code) log->line.err = inner.line.err;
+    log_line_free(&inner.line);
+    buf_free(&inner.plain);
+    return code;
+}
+
+/* What became of an object that was read whole. */
+static int object_done(struct log *log, int kind) {
+    if (kind == LINE_OTHER) log->ignored++;
+    if (kind != LINE_WRAPPED) return kind < 0 ? kind : 0;
+    const struct batch *batch = log->line.batch;
+    const uint32_t before = batch->count + batch->rejected;
+    int code = search_inner(log);
+    if (batch->count + batch->rejected == before) log->ignored++;
+    return code;
+}
+
+/* False when it was none of ours. */
+static bool reject_cut(struct log *log, size_t start, bool cut) {
+    struct slice seen = slice_make(log->body.ptr + start, log->body.len - start < 4096 ? log->body.len - start : 4096);
+    bool ours = log->line.tried_trace || memmem(seen.ptr, seen.len, "\"trace\"", 7) || memmem(seen.ptr, seen.len, "\"traceId\"", 9) ||
+                memmem(seen.ptr, seen.len, "\"trace_id\"", 10);
+    if (!ours) log->ignored++;
+    else if (cut) batch_reject(log->line.batch, log->line.position, "the object is cut off at the end: half a line, or a file that ends early");
+    else batch_reject(log->line.batch, log->line.position, "the object is no JSON: %s", log->line.err.message);
+    return ours;
+}
+
+enum step { STEP_ON, STEP_WAIT };
+
+/* The object at `open`, with what stands before it from `start` on. Moves log->at on; STEP_WAIT: it is cut off and more may come. */
+static enum step take_object(struct log *log, size_t start, size_t open) {
+    struct slice body = log->body;
+    count_to(log, open);
+    if (!log->depth) log->line.position = log->number;
+    int kind = log_line_read(&log->line, slice_from(body, open));
+    if (kind != LINE_BROKEN) {
+        if ((log->code = object_done(log, kind))) return STEP_ON;
+        log->at = open + log->line.length;
+        return STEP_ON;
+    }
+    size_t mistake = open + log->line.length, end;
+    struct slice before = slice_make(body.ptr + start, open - start);
+    struct slice prefix = shared_prefix(before);
+    bool coloured = memchr(body.ptr + start, '\x1b', (mistake < body.len ? mistake + 1 : mistake) - start) != NULL;
+    if (!log->line.cut_off && prefix.len < PREFIX_MAX && (coloured || !is_blank(prefix))) {
+        struct buf clean = {0};
+        put_plain(&clean, prefix);
+        enum stand stand = clean.failed ? STAND_NONE : stand_alone(log, is_blank(buf_slice(&clean)) ? (struct slice){NULL, 0} : buf_slice(&clean), open, &end);
+        buf_free(&clean);
+        if (stand == STAND_CUT_OFF && log->more) return STEP_WAIT;
+        if (stand == STAND_WHOLE && (kind = log_line_read(&log->line, buf_slice(&log->plain))) != LINE_BROKEN) {
+            if ((log->code = object_done(log, kind))) return STEP_ON;
+            log->at = end;
+            return STEP_ON;
+        }
+    }
+    /* The mistake in the last line, and that line has no end yet: what is missing may still come. */
+    bool last = line_end(body, mistake) == body.len && (body.len == 0 || body.ptr[body.len - 1] != '\n');
+    if (log->more && (log->line.cut_off || last)) return STEP_WAIT;
+    bool ours = reject_cut(log, open, log->line.cut_off);
+    size_t resume = line_start(body, mistake);
+    log->at = resume > open ? resume : ours ? next_line(body, open) : open + 1;
+    if (log->line.cut_off) log->at = body.len;
+    return STEP_ON;
+}
+
+/* "name": before a bracket: it opens a member of an object whose beginning was lost. */
+static bool is_member(struct slice body, size_t from, size_t open) {
+    while (open > from && (body.ptr[open - 1] == ' ' || body.ptr[open - 1] == '\t')) open--;
+    if (open == from || body.ptr[--open] != ':') return false;
+    while (open > from && (body.ptr[open - 1] == ' ' || body.ptr[open - 1] == '\t')) open--;
+    return open > from && body.ptr[open - 1] == '"';
+}
+
+/* Where an object may begin on the line: a bracket that a member's name or the line's end follows. */
+static size_t find_open(struct slice body, size_t at, size_t stop) {
+    while (at < stop) {
+        const char *open = memchr(body.ptr + at, '{', stop - at);
+        if (!open) break;
+        size_t next = (size_t)(open - body.ptr) + 1;
+        if (is_member(body, at, next - 1)) {
+            at = next;
+            continue;
+        }
+        for (size_t skip; next < stop && (body.ptr[next] == ' ' || body.ptr[next] == '\t' || body.ptr[next] == '\r' || body.ptr[next] == '\x1b');)
+            next += (skip = colour_length(slice_make(body.ptr + next, stop - next))) ? skip : 1;
+        if (next == stop || body.ptr[next] == '"') return (size_t)(open - body.ptr);
+        at = (size_t)(open - body.ptr) + 1;
+    }
+    return stop;
+}
+
+static int search(struct log *log) {
+    struct slice body = log->body;
+    while (log->at < body.len && !log->code) {
+        find_line(log);
+        size_t from = log->at, open = find_open(body, from, log->stop);
+        if (open == log->stop) {
+            struct slice rest = slice_make(body.ptr + from, log->stop - from);
+            bool blank = is_blank(rest);
+            if (log->stop == body.len && log->more && !blank) break; /* half a line */
+            if (!blank && from == log->start) log->ignored++;
+            log->at = log->stop < body.len ? log->stop + 1 : log->stop;
+        } else {
+            /* What stands before it on its line is a prefix, unless it is another object. */
+            size_t start = from == log->start ? from : open;
+            if (take_object(log, start, open) != STEP_WAIT) continue;
+            log->at = start;
+            break;
+        }
+    }
+    return log->code;
+}
+
+int log_decode(struct batch *batch, struct slice body, struct log_decode *options, struct error *err) {
+    struct log log = {.body = body, .number = options->first_line ? options->first_line : 1, .more = options->more};
+    log.line = (struct log_line){.batch = batch, .source = SOURCE_LOG, .resource.project = options->project};
+    if (!body.ptr) log.body.ptr = "";
+    if (slice_starts(body, SLICE("\xef\xbb\xbf"))) log.at = 3;
+    const uint32_t first = log.number;
+    int code = search(&log);
+    count_to(&log, log.at);
+    options->used = log.at;
+    options->lines = log.number - first;
+    options->ignored = log.ignored;
+    if (code) {
+        error_set(err, code, "%s", log.line.err.message);
+        if (code == VT_ELIMIT) error_hint(err, "send the log in smaller pieces");
+    }
+    log_line_free(&log.line);
+    buf_free(&log.plain);
+    return code;
+}

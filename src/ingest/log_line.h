@@ -1,0 +1,38 @@
+/* Inside ingest: one JSON object of a log. Used by the log reader and by the Convex stream, whose messages hold such objects. */
+#ifndef INGEST_LOG_LINE_H
+#define INGEST_LOG_LINE_H
+
+#include "ingest/raw_build.h"
+#include "span/batch.h"
+
+enum line_kind {
+    LINE_OTHER,   /* an object that is no trace */
+    LINE_TRACE,   /* a trace line: it is in the batch, or its refusal is */
+    LINE_WRAPPED, /* a log shipper's object around a text that may hold trace lines: `inner` */
+    LINE_BROKEN,  /* no JSON from `failed_at` on */
+};
+
+struct log_line {
+    struct batch *batch;
+    struct raw_build build;
+    struct raw_resource resource; /* the project, and what is known of where the line came from */
+    enum raw_source source;
+    uint32_t position;  /* of the line, for rejections */
+    int64_t printed_ns; /* when the line was printed, if something outside of it says so: the span's end where it says no time; 0 = not known */
+
+    /* out, of the last line */
+    size_t length;          /* bytes of the object; LINE_BROKEN: as far as it could be read */
+    bool cut_off;           /* LINE_BROKEN: the text ended within the object */
+    bool tried_trace;       /* LINE_BROKEN: what could be read of it looks like a trace line */
+    bool took;              /* LINE_TRACE: a span went into the batch */
+    struct slice inner;     /* LINE_WRAPPED; lies in the text or in build.arena */
+    int64_t inner_ns;       /* when the shipper says that the line was printed; 0 = not said */
+    struct error err;       /* LINE_BROKEN: why; also the code that ends all */
+};
+
+/* Reads the object that `text` begins with; what follows it is not looked at. Returns enum line_kind, or VT_ENOMEM or VT_ELIMIT
+ * (the batch is full) with the reason in line->err. Texts of the span under way lie in build.arena until the next call. */
+int log_line_read(struct log_line *line, struct slice text);
+void log_line_free(struct log_line *line);
+
+#endif
