@@ -62,16 +62,15 @@ struct agg_key {
 
 struct agg_point {
     int64_t start_ns;
-    uint32_t state; /* for agg_value */
+    uint32_t state; /* aggregate.c's */
 };
 
 struct agg_group {
     struct agg_key keys[GROUP_BY_MAX];
     uint32_t first_point, point_count; /* in agg_result.points, by time */
-    uint32_t state;                    /* of the whole group, for agg_value */
 };
 
-struct agg_states; /* aggregate_state.h */
+struct agg_cell; /* agg_internal.h */
 
 /* Lives in the ask's arena. Groups stand in no order. */
 struct agg_result {
@@ -80,25 +79,26 @@ struct agg_result {
     uint32_t group_count;
     struct agg_point *points;
     uint32_t point_count;
-    struct agg_states *states;
+    struct agg_cell *cells;
+    const uint32_t *slots; /* which of a point's cells a column reads */
+    uint32_t slot_count;
+    struct arena *arena;
 };
 
 /* VT_ELIMIT when the groups pass AGG_GROUPS_MAX or the request's memory. `spec` and what it points to must outlive the result. */
 int aggregate(struct ask *ask, const struct agg_spec *spec, struct agg_result **result, struct error *err);
 
-/* NaN = not known. `seconds` is what AGG_RATE divides by (0: gives NaN). */
-double agg_value(const struct agg_result *result, uint32_t state, uint32_t column, double seconds);
-static inline double agg_total(const struct agg_result *result, uint32_t group, uint32_t column) {
-    double seconds = (double)(result->spec->to_ns - result->spec->from_ns) * 1e-9;
-    return agg_value(result, result->groups[group].state, column, seconds);
-}
-/* Bars of an AGG_HISTOGRAM, ascending, at most 64: low ≤ value < high. Returns how many were written. */
-struct agg_bar {
-    double low, high, count;
-};
-uint32_t agg_histogram(const struct agg_result *result, uint32_t state, uint32_t column, struct agg_bar bars[64]);
-/* The value as JSON: null, a number (counts without a point), or a list of [low, high, count]. */
-void agg_put_value(const struct agg_result *result, uint32_t state, uint32_t column, double seconds, struct json_writer *w);
+/* Several at once over one scan: all have the filter and the range of the first. */
+int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results, struct error *err);
+
+/* A point's value; NaN = not known (histograms: use agg_put_value). */
+double agg_value(const struct agg_result *result, const struct agg_point *point, uint32_t column);
+/* A whole group's value, its points taken together. */
+double agg_total(const struct agg_result *result, uint32_t group, uint32_t column);
+/* A point's value as JSON: null, a number (whole ones without a point), or a list of [low, high, count]. */
+void agg_put_value(const struct agg_result *result, const struct agg_point *point, uint32_t column, struct json_writer *w);
+/* The value that a parsed column of that name would have: null or a number. */
+void agg_put_number(double value, struct json_writer *w);
 /* A group's keys as an object: {"model":"gpt-4o"}. */
 void agg_put_keys(const struct agg_result *result, uint32_t group, struct json_writer *w);
 

@@ -171,7 +171,7 @@ int api_call(struct engine *engine, const struct api_request *request, struct bu
     if (!code && out->failed) code = error_set(err, VT_ELIMIT, "the answer is too long");
     weave_view_free(ask.view);
     snapshot_free(ask.snapshot);
-    arena_free(&ask.arena);
+    ask_free_arenas(&ask);
     if (code) out->len = before, out->failed = false;
     return code;
 }

@@ -114,6 +114,25 @@ void *ask_alloc(struct ask *ask, size_t count, size_t size, struct error *err) {
     return memory;
 }
 
+struct ask_arena {
+    struct ask_arena *next;
+    struct arena arena;
+};
+
+struct arena *ask_new_arena(struct ask *ask, struct error *err) {
+    struct ask_arena *more = ask_alloc(ask, 1, sizeof *more, err);
+    if (!more) return NULL;
+    arena_init(&more->arena, ask->engine->options.memory_bytes);
+    more->next = ask->more_arenas;
+    ask->more_arenas = more;
+    return &more->arena;
+}
+
+void ask_free_arenas(struct ask *ask) {
+    for (struct ask_arena *more = ask->more_arenas; more; more = more->next) arena_free(&more->arena);
+    arena_free(&ask->arena);
+}
+
 void ask_put_tail(struct ask *ask, struct json_writer *w) {
     json_put_key(w, "scanned");
     json_put_int(w, (int64_t)atomic_load(&ask->scanned));

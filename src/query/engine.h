@@ -51,7 +51,10 @@ struct ask {
     struct slice cursor;           /* TAKES_CURSOR, decoded; empty = first page */
     struct slice id;               /* what stood in place of the pattern's {…}, decoded */
     atomic_ullong scanned;         /* spans looked at */
+    struct ask_arena *more_arenas; /* ask_new_arena's */
 };
+
+void ask_free_arenas(struct ask *ask);
 
 /* What a route reads from the query before its handler runs. */
 enum { TAKES_RANGE = 1, TAKES_FILTER = 2, TAKES_LIMIT = 4, TAKES_CURSOR = 8 };
@@ -75,6 +78,8 @@ int ask_parse_filter(struct ask *ask, const char *name, struct slice text, struc
 struct slice percent_decode(struct arena *arena, struct slice text, bool plus);
 /* Memory from the ask's arena, zeroed; NULL with VT_ELIMIT in err: the request holds too much. */
 void *ask_alloc(struct ask *ask, size_t count, size_t size, struct error *err);
+/* One more arena with the same limit, freed with the request; may then be used by another thread. NULL with VT_ENOMEM. */
+struct arena *ask_new_arena(struct ask *ask, struct error *err);
 /* "scanned" and "elapsed_ms". */
 void ask_put_tail(struct ask *ask, struct json_writer *w);
 

@@ -141,7 +141,7 @@ uint64_t field_columns(const struct field *field) {
     switch (field->source) {
     case FIELD_COLUMN: return cols | one << field->col;
     case FIELD_TOKENS_TOTAL: return cols | one << COL_TOKENS_INPUT | one << COL_TOKENS_OUTPUT;
-    case FIELD_FALLBACK: return one << COL_TRACE_ID | one << COL_KIND | one << COL_STATUS | one << COL_START_NS | one << COL_DURATION_NS;
+    case FIELD_FALLBACK:
     case FIELD_FLAG: return one << COL_FLAGS;
     case FIELD_ROOT: return one << COL_PARENT_SPAN_ID;
     case FIELD_ATTR: return one << COL_ATTRIBUTES | one << COL_RESOURCE;

@@ -28,7 +28,7 @@ bool term_real_in_range(const struct term *term, double value) {
     return above && below;
 }
 
-static double attr_number(const struct attr_value *value) {
+double attr_number(const struct attr_value *value) {
     char copy[64], *end;
     if (value->type == ATTR_NUMBER) return value->number;
     if (value->type != ATTR_TEXT || !value->text.len || value->text.len >= sizeof copy) return (double)NAN;

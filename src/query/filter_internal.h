@@ -53,6 +53,8 @@ struct filter {
 bool wildcard_matches(struct slice pattern, struct slice text);
 bool term_text_matches(const struct term *term, struct slice text);
 bool term_attr_matches(const struct term *term, const struct attr_value *value);
+/* A number, or a text that is one; else NaN. */
+double attr_number(const struct attr_value *value);
 bool term_real_in_range(const struct term *term, double value);
 /* input + output, where one may be unknown. */
 static inline int64_t tokens_total(int64_t input, int64_t output) {

@@ -1,0 +1,102 @@
+/* What the files of the aggregator share. A scan's threads each have an agg_worker; a block's rows are first given a dense local
+ * group number (agg_keys.c), then each column folds them into the cells of its groups (agg_fold.c); at the end the workers are
+ * merged (aggregate.c). */
+#ifndef QUERY_AGG_INTERNAL_H
+#define QUERY_AGG_INTERNAL_H
+
+#include "query/aggregate.h"
+#include "query/blocks.h"
+#include "query/distinct.h"
+#include "query/sketch.h"
+
+/* One column of one point. */
+struct agg_cell {
+    double a; /* count, errors, sum, least, greatest */
+    double b; /* weight of what a was made of */
+    union {
+        struct sketch *sketch;
+        struct distinct *distinct;
+    };
+};
+
+/* What is folded; columns that differ only in what they read of it share one. */
+enum slot_kind { SLOT_COUNT, SLOT_ERRORS, SLOT_SUM, SLOT_MIN, SLOT_MAX, SLOT_SKETCH, SLOT_DISTINCT };
+struct agg_slot {
+    enum slot_kind kind;
+    const struct agg_column *column;
+};
+
+struct agg_plan {
+    const struct agg_spec *spec;
+    struct agg_slot slots[AGG_COLUMNS_MAX];
+    uint32_t slot_of[AGG_COLUMNS_MAX]; /* by column */
+    uint32_t slot_count;
+};
+
+/* A table of texts or tuples to numbers 0, 1, …: the caller keeps what they stand for. */
+struct number_table {
+    uint32_t *slots; /* number + 1, 0 = free */
+    uint64_t *hashes; /* by number */
+    uint32_t count, capacity; /* capacity of slots; hashes has half of it */
+};
+/* Looks for the next number with this hash behind *at (start with SIZE_MAX); false = none. */
+bool table_next(const struct number_table *table, uint64_t hash, size_t *at, uint32_t *number);
+/* Adds the hash as number table->count. False when memory ran out. */
+bool table_add(struct number_table *table, uint64_t hash, struct arena *arena);
+
+struct key_list {
+    struct number_table table;
+    struct agg_key *keys; /* by number; texts in the worker's arena */
+    uint32_t capacity;
+};
+/* The number of a key; UINT32_MAX when memory ran out. `copy`: its text goes to the arena when it is new. */
+uint32_t key_number(struct key_list *list, const struct agg_key *key, bool copy, struct arena *arena);
+
+struct agg_tuple {
+    uint32_t keys[GROUP_BY_MAX];
+};
+struct agg_place { /* a point */
+    uint32_t group;
+    int64_t bucket; /* start / interval, rounded down; 0 without an interval */
+};
+
+struct agg_worker {
+    struct agg_plan *plan;
+    struct arena *arena;
+    struct key_list keys[GROUP_BY_MAX];
+    struct number_table group_table, point_table;
+    struct agg_tuple *groups;
+    struct agg_place *points;
+    struct agg_cell **cells; /* by point: slot_count of them */
+    uint32_t group_capacity, point_capacity;
+};
+/* The point of a tuple and bucket, made when it is new; UINT32_MAX when memory ran out. */
+uint32_t worker_point(struct agg_worker *worker, const struct agg_tuple *tuple, int64_t bucket);
+bool cell_merge(const struct agg_slot *slot, struct agg_cell *into, const struct agg_cell *from, struct arena *arena);
+
+/* A block's rows in local groups. */
+struct block_groups {
+    uint32_t *of_row;          /* local group of each selected row, by row number */
+    uint32_t count;
+    struct agg_cell **cells;   /* of each local group */
+};
+int agg_group_rows(struct agg_worker *worker, struct block *block, struct block_groups *groups, struct error *err);
+int agg_fold(struct agg_worker *worker, struct block *block, const struct block_groups *groups, struct error *err);
+
+/* agg_values.c. Values of a field at the block's rows, by row number, in the unit in which they are shown; NaN = not known or not
+ * counted (restated usage). Only places of `rows` are filled for attributes. */
+int block_numbers(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count, const double **values,
+                  struct error *err);
+/* Any field's values as codes: codes by row number, what each stands for in keys. */
+struct block_codes {
+    const uint32_t *codes;
+    const struct slice *dict; /* a column's own dictionary; else NULL */
+    struct agg_key *keys;     /* else */
+    uint32_t count;
+};
+int block_field_codes(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count, struct block_codes *codes,
+                      struct error *err);
+struct agg_key codes_key(const struct block_codes *codes, uint32_t code);
+uint64_t key_hash(const struct agg_key *key);
+
+#endif

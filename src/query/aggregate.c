@@ -1,0 +1,174 @@
+/* The aggregation: plan, scan, merge. */
+#include "query/agg_internal.h"
+
+#include <stdlib.h>
+
+/* ---- plan ---- */
+
+static enum slot_kind kind_of(enum agg_op op) {
+    static const enum slot_kind kinds[] = {
+        [AGG_COUNT] = SLOT_COUNT, [AGG_RATE] = SLOT_COUNT, [AGG_ERRORS] = SLOT_ERRORS, [AGG_ERROR_RATE] = SLOT_ERRORS, [AGG_SUM] = SLOT_SUM, [AGG_AVG] = SLOT_SUM,
+        [AGG_MIN] = SLOT_MIN, [AGG_MAX] = SLOT_MAX, [AGG_PERCENTILE] = SLOT_SKETCH, [AGG_HISTOGRAM] = SLOT_SKETCH, [AGG_DISTINCT] = SLOT_DISTINCT};
+    return kinds[op];
+}
+
+static bool slot_serves(const struct agg_slot *slot, const struct agg_column *column) {
+    const struct field *a = &slot->column->field, *b = &column->field;
+    if (slot->kind != kind_of(column->op) || slot->column->where != column->where) return false;
+    return slot->kind < SLOT_SUM || (a->source == b->source && a->col == b->col && slice_eq(a->key, b->key));
+}
+
+static int make_plan(const struct agg_spec *spec, struct agg_plan *plan, struct error *err) {
+    if (spec->column_count > AGG_COLUMNS_MAX) return error_set(err, VT_ELIMIT, "there are %u aggregates, at most %d are taken", spec->column_count, AGG_COLUMNS_MAX);
+    if (spec->group_by_count > GROUP_BY_MAX) return error_set(err, VT_ELIMIT, "group_by: there are %u fields, at most %d are taken", spec->group_by_count, GROUP_BY_MAX);
+    plan->spec = spec;
+    for (uint32_t c = 0; c < spec->column_count; c++) {
+        uint32_t s = 0;
+        while (s < plan->slot_count && !slot_serves(&plan->slots[s], &spec->columns[c])) s++;
+        if (s == plan->slot_count) plan->slots[plan->slot_count++] = (struct agg_slot){kind_of(spec->columns[c].op), &spec->columns[c]};
+        plan->slot_of[c] = s;
+    }
+    return 0;
+}
+
+/* ---- scan ---- */
+
+struct aggregation {
+    struct agg_plan plan;
+    struct agg_worker workers[WORKERS_MAX];
+};
+
+struct aggregations {
+    struct aggregation *all;
+    uint32_t count;
+};
+
+static int aggregate_block(void *ctx, struct block *block, struct error *err) {
+    const struct aggregations *as = ctx;
+    int code = 0;
+    for (uint32_t i = 0; i < as->count && !code; i++) {
+        struct agg_worker *worker = &as->all[i].workers[block->worker];
+        struct block_groups groups;
+        code = agg_group_rows(worker, block, &groups, err);
+        if (!code) code = agg_fold(worker, block, &groups, err);
+    }
+    return code;
+}
+
+/* ---- merge ---- */
+
+static bool sketch_take(struct sketch **into, struct sketch *from, struct arena *arena) {
+    if (!from) return true;
+    if (*into) return sketch_merge(*into, from, arena);
+    *into = from;
+    return true;
+}
+
+bool cell_merge(const struct agg_slot *slot, struct agg_cell *into, const struct agg_cell *from, struct arena *arena) {
+    switch (slot->kind) {
+    case SLOT_SKETCH: return sketch_take(&into->sketch, from->sketch, arena);
+    case SLOT_DISTINCT:
+        if (!from->distinct) return true;
+        if (into->distinct) return distinct_merge(into->distinct, from->distinct, arena);
+        into->distinct = from->distinct;
+        return true;
+    case SLOT_MIN:
+        if (from->a < into->a) into->a = from->a;
+        break;
+    case SLOT_MAX:
+        if (from->a > into->a) into->a = from->a;
+        break;
+    default: into->a += from->a;
+    }
+    into->b += from->b;
+    return true;
+}
+
+static bool merge_worker(struct agg_worker *into, const struct agg_worker *from) {
+    const struct agg_plan *plan = into->plan;
+    for (uint32_t p = 0; p < from->point_table.count; p++) {
+        const struct agg_tuple *old = &from->groups[from->points[p].group];
+        struct agg_tuple tuple;
+        for (uint32_t f = 0; f < plan->spec->group_by_count; f++) {
+            tuple.keys[f] = key_number(&into->keys[f], &from->keys[f].keys[old->keys[f]], false, into->arena);
+            if (tuple.keys[f] == UINT32_MAX) return false;
+        }
+        uint32_t point = worker_point(into, &tuple, from->points[p].bucket);
+        if (point == UINT32_MAX) return false;
+        for (uint32_t s = 0; s < plan->slot_count; s++)
+            if (!cell_merge(&plan->slots[s], &into->cells[point][s], &from->cells[p][s], into->arena)) return false;
+    }
+    return true;
+}
+
+/* ---- result ---- */
+
+static _Thread_local const struct agg_place *sort_places;
+
+static int by_group_and_time(const void *a, const void *b) {
+    const struct agg_place *x = &sort_places[*(const uint32_t *)a], *y = &sort_places[*(const uint32_t *)b];
+    if (x->group != y->group) return x->group < y->group ? -1 : 1;
+    return x->bucket < y->bucket ? -1 : x->bucket > y->bucket;
+}
+
+static int make_result(struct ask *ask, struct agg_worker *worker, struct agg_result **out, struct error *err) {
+    const struct agg_spec *spec = worker->plan->spec;
+    uint32_t points = worker->point_table.count, groups = worker->group_table.count, slots = worker->plan->slot_count;
+    struct agg_result *result = ask_alloc(ask, 1, sizeof *result, err);
+    uint32_t *order = ask_alloc(ask, points, sizeof *order, err), *slot_of = ask_alloc(ask, AGG_COLUMNS_MAX, sizeof *slot_of, err);
+    if (!result || !order || !slot_of) return err->code;
+    *result = (struct agg_result){.spec = spec, .group_count = groups, .point_count = points, .slots = slot_of, .slot_count = slots, .arena = worker->arena};
+    result->groups = ask_alloc(ask, groups, sizeof *result->groups, err);
+    result->points = ask_alloc(ask, points, sizeof *result->points, err);
+    result->cells = ask_alloc(ask, (size_t)points * slots, sizeof *result->cells, err);
+    if (!result->groups || !result->points || !result->cells) return err->code;
+    memcpy(slot_of, worker->plan->slot_of, sizeof worker->plan->slot_of);
+    for (uint32_t p = 0; p < points; p++) order[p] = p;
+    sort_places = worker->points;
+    if (points) qsort(order, points, sizeof *order, by_group_and_time);
+    for (uint32_t g = 0; g < groups; g++)
+        for (uint32_t f = 0; f < spec->group_by_count; f++) result->groups[g].keys[f] = worker->keys[f].keys[worker->groups[g].keys[f]];
+    for (uint32_t p = 0; p < points; p++) {
+        const struct agg_place *place = &worker->points[order[p]];
+        struct agg_group *group = &result->groups[place->group];
+        if (!group->point_count++) group->first_point = p;
+        result->points[p] = (struct agg_point){spec->interval_ns ? place->bucket * spec->interval_ns : spec->from_ns, p};
+        memcpy(&result->cells[(size_t)p * slots], worker->cells[order[p]], slots * sizeof *result->cells);
+    }
+    *out = result;
+    return 0;
+}
+
+static int prepare(struct ask *ask, const struct agg_spec *spec, struct aggregation *a, struct error *err) {
+    int code = make_plan(spec, &a->plan, err);
+    for (unsigned i = 0; !code && i < scan_workers(ask); i++) {
+        a->workers[i].plan = &a->plan;
+        if (!(a->workers[i].arena = ask_new_arena(ask, err))) code = err->code;
+    }
+    return code;
+}
+
+static int finish(struct ask *ask, struct aggregation *a, struct agg_result **out, struct error *err) {
+    static const struct agg_tuple none;
+    const struct agg_spec *spec = a->plan.spec;
+    for (unsigned i = 1; i < scan_workers(ask); i++)
+        if (!merge_worker(&a->workers[0], &a->workers[i])) return error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold");
+    /* Without group_by there is always one group, and without an interval its one point. */
+    if (!spec->group_by_count && !spec->interval_ns && worker_point(&a->workers[0], &none, 0) == UINT32_MAX)
+        return error_set(err, VT_ELIMIT, "the request needs more memory than one may hold");
+    return make_result(ask, &a->workers[0], out, err);
+}
+
+int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results, struct error *err) {
+    struct aggregations as = {.all = ask_alloc(ask, count, sizeof *as.all, err), .count = count};
+    struct scan scan = {.filter = specs->filter, .from_ns = specs->from_ns, .to_ns = specs->to_ns, .each = aggregate_block, .ctx = &as};
+    int code = as.all ? 0 : err->code;
+    for (uint32_t i = 0; i < count && !code; i++) code = prepare(ask, &specs[i], &as.all[i], err);
+    if (!code) code = scan_run(ask, &scan, err);
+    for (uint32_t i = 0; i < count && !code; i++) code = finish(ask, &as.all[i], &results[i], err);
+    return code;
+}
+
+int aggregate(struct ask *ask, const struct agg_spec *spec, struct agg_result **result, struct error *err) {
+    return aggregate_many(ask, spec, 1, result, err);
+}
