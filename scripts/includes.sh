@@ -2,10 +2,10 @@
 # One way of a span through the code: a folder of src/ includes only headers of folders before it (CONTRIBUTING.md, "The way of a span").
 set -eu
 cd "$(dirname -- "$0")/.."
-git ls-files 'src/*.c' 'src/*.h' | xargs grep -nE '^#include "(base|sdk|span|ingest|store|query|alert|metrics|proxy|serve|cli)/' | awk '
+git ls-files 'src/*.c' 'src/*.h' | xargs grep -nE '^#include "(base|sdk|span|ingest|store|query|alert|metrics|forward|proxy|serve|cli)/' | awk '
 BEGIN {
     rank["base"] = 1; rank["span"] = 2; rank["ingest"] = rank["store"] = 3; rank["query"] = 4
-    rank["alert"] = rank["metrics"] = rank["proxy"] = 5; rank["serve"] = 6; rank["cli"] = 7; rank["sdk"] = 8
+    rank["alert"] = rank["metrics"] = rank["forward"] = rank["proxy"] = 5; rank["serve"] = 6; rank["cli"] = 7; rank["sdk"] = 8
 }
 {
     split($0, at, "/"); from = at[2]

@@ -1,0 +1,289 @@
+/* One target: batches wait in memory for the packer, bodies on disk for the sender. */
+#include "forward/forward.h"
+
+#include "base/id.h"
+#include "base/log.h"
+#include "base/timestamp.h"
+#include "forward/spool.h"
+#include "forward/target.h"
+
+#include <curl/curl.h>
+#include <libdeflate.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    WAITING_SPANS_MAX = 200000, /* in memory, for the packer */
+    SEND_TIMEOUT_MS = 30000,
+    RETRY_FIRST_MS = 1000,
+    RETRY_MAX_MS = 60000,
+    GATHER_MS = 200,
+    GZIP_LEVEL = 4
+};
+static const uint64_t SPOOL_BYTES = UINT64_C(1) << 30;
+
+struct waiting {
+    struct waiting *next;
+    struct batch *batch;
+};
+
+struct forward {
+    struct target target;
+    pthread_mutex_t lock; /* guards what follows down to stop, and the spool */
+    pthread_cond_t wake;
+    struct waiting *first, **tail;
+    uint64_t waiting_spans;
+    struct forward_stats stats;
+    bool told_drop; /* that spans are being dropped was logged; again once it works */
+    bool stop;
+    struct spool spool;
+    pthread_t packer, sender;
+    bool packer_runs, sender_runs;
+};
+
+/* ---- in ---- */
+
+/* Under the lock. */
+static void note_drop(struct forward *f, uint64_t spans, const char *why) {
+    f->stats.spans_dropped += spans;
+    if (!f->told_drop) log_warn("forwarding to %s: spans are dropped: %s (told once)", f->stats.name, why);
+    f->told_drop = true;
+}
+
+void forward_put(struct forward *f, struct batch *batch) {
+    struct waiting *w = malloc(sizeof *w);
+    pthread_mutex_lock(&f->lock);
+    if (w && f->waiting_spans + batch->count <= WAITING_SPANS_MAX) {
+        *w = (struct waiting){NULL, batch_ref(batch)};
+        *f->tail = w;
+        f->tail = &w->next;
+        f->waiting_spans += batch->count;
+        w = NULL;
+        pthread_cond_broadcast(&f->wake);
+    } else {
+        note_drop(f, batch->count, "the disk does not keep up");
+    }
+    pthread_mutex_unlock(&f->lock);
+    free(w);
+}
+
+/* ---- from memory to disk ---- */
+
+static bool compress_body(struct libdeflate_compressor *gzip, struct slice body, struct buf *out) {
+    buf_clear(out);
+    size_t bound = libdeflate_gzip_compress_bound(gzip, body.len);
+    if (!buf_reserve(out, bound)) return false;
+    out->len = libdeflate_gzip_compress(gzip, body.ptr, body.len, out->ptr, bound);
+    return out->len > 0;
+}
+
+/* What the packer works with. Its thread. */
+struct packing {
+    struct libdeflate_compressor *gzip;
+    struct span *spans; /* of several batches, up to what one request takes; texts stay in the batches */
+    uint32_t count;
+    struct buf body, packed;
+};
+
+static void flush_spans(struct forward *f, struct packing *p) {
+    struct error err = {0};
+    if (!p->count) return;
+    buf_clear(&p->body);
+    f->target.encode(p->spans, p->count, &p->body);
+    bool ok = !p->body.failed && compress_body(p->gzip, buf_slice(&p->body), &p->packed);
+    pthread_mutex_lock(&f->lock);
+    uint64_t lost = f->spool.spans_dropped;
+    int code = ok ? spool_push(&f->spool, buf_slice(&p->packed), p->count, &err) : error_set(&err, VT_ENOMEM, "memory ran out");
+    if (code) note_drop(f, p->count, err.message);
+    else f->stats.spans_queued += p->count;
+    if (f->spool.spans_dropped > lost) note_drop(f, f->spool.spans_dropped - lost, "the queue on disk is at its limit, the oldest go");
+    pthread_cond_broadcast(&f->wake);
+    pthread_mutex_unlock(&f->lock);
+    p->count = 0;
+}
+
+static void pack(struct forward *f, struct packing *p, struct waiting *list) {
+    for (struct waiting *w = list; w; w = w->next)
+        for (uint32_t i = 0; i < w->batch->count; i++) {
+            p->spans[p->count++] = w->batch->spans[i];
+            if (p->count == f->target.spans_max) flush_spans(f, p);
+        }
+    flush_spans(f, p);
+    for (struct waiting *next; list; list = next) {
+        next = list->next;
+        batch_unref(list->batch);
+        free(list);
+    }
+}
+
+/* Waits, but not beyond the end, nor once so many spans are there. Under the lock. */
+static void pause_ms(struct forward *f, long ms, uint64_t enough_spans) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * NS_PER_MS;
+    if (until.tv_nsec >= NS_PER_S) until.tv_nsec -= NS_PER_S, until.tv_sec++;
+    while (!f->stop && f->waiting_spans < enough_spans && pthread_cond_timedwait(&f->wake, &f->lock, &until) == 0) continue;
+}
+
+static void *pack_loop(void *ctx) {
+    struct forward *f = ctx;
+    struct packing p = {.gzip = libdeflate_alloc_compressor(GZIP_LEVEL), .spans = malloc(f->target.spans_max * sizeof *p.spans)};
+    for (bool end = !p.gzip || !p.spans; !end;) {
+        pthread_mutex_lock(&f->lock);
+        while (!f->first && !f->stop) pthread_cond_wait(&f->wake, &f->lock);
+        pause_ms(f, GATHER_MS, f->target.spans_max); /* small batches share a request */
+        struct waiting *list = f->first;
+        f->first = NULL;
+        f->tail = &f->first;
+        f->waiting_spans = 0;
+        end = f->stop && !list;
+        pthread_mutex_unlock(&f->lock);
+        pack(f, &p, list);
+    }
+    buf_free(&p.body);
+    buf_free(&p.packed);
+    free(p.spans);
+    libdeflate_free_compressor(p.gzip);
+    return NULL;
+}
+
+/* ---- from disk to the target ---- */
+
+enum verdict { TAKEN, LATER, NEVER };
+
+static size_t ignore_answer(char *data, size_t size, size_t count, void *ctx) { return size * count; }
+
+static struct curl_slist *make_headers(const struct target *t) {
+    char type[128];
+    snprintf(type, sizeof type, "content-type: %s", t->content_type);
+    struct curl_slist *headers = curl_slist_append(curl_slist_append(NULL, type), "content-encoding: gzip");
+    for (unsigned i = 0; i < t->header_count; i++) headers = curl_slist_append(headers, t->headers[i]);
+    return headers;
+}
+
+/* *wait_ms becomes what the target asks for in Retry-After. */
+static enum verdict post(CURL *curl, const struct target *t, struct curl_slist *headers, struct slice body, long *wait_ms, char *why, size_t why_size) {
+    long status = 0;
+    curl_off_t retry_after = 0;
+    curl_easy_reset(curl);
+    curl_easy_setopt(curl, CURLOPT_URL, t->url);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)SEND_TIMEOUT_MS);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "vitrine/" VITRINE_VERSION);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.ptr);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore_answer);
+    CURLcode result = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after);
+    *wait_ms = retry_after > 0 && retry_after <= 3600 ? (long)retry_after * 1000 : 0;
+    if (result != CURLE_OK) {
+        snprintf(why, why_size, "%s", curl_easy_strerror(result));
+        return LATER;
+    }
+    if (status >= 200 && status < 300) return TAKEN;
+    snprintf(why, why_size, "it answered %ld", status);
+    /* A key that is wrong today may be mended tomorrow: only what the target will never take is let go. */
+    return status == 400 || status == 413 || status == 422 ? NEVER : LATER;
+}
+
+static void *send_loop(void *ctx) {
+    struct forward *f = ctx;
+    CURL *curl = curl_easy_init();
+    struct curl_slist *headers = make_headers(&f->target);
+    struct buf body = {0};
+    long retry_ms = 0;
+    pthread_mutex_lock(&f->lock);
+    while (curl && !f->stop) {
+        const struct spool_file *oldest = spool_oldest(&f->spool);
+        if (!oldest) {
+            pthread_cond_wait(&f->wake, &f->lock);
+            continue;
+        }
+        struct spool_file file = *oldest;
+        struct error err = {0};
+        int code = spool_read(&f->spool, &file, &body, &err);
+        pthread_mutex_unlock(&f->lock);
+        char why[160] = "";
+        long wait_ms = 0;
+        enum verdict verdict = code ? NEVER : post(curl, &f->target, headers, buf_slice(&body), &wait_ms, why, sizeof why);
+        pthread_mutex_lock(&f->lock);
+        if (verdict == LATER) {
+            if (!retry_ms) log_warn("forwarding to %s waits: %s; %u requests are queued on disk", f->stats.name, why, f->spool.count);
+            retry_ms = retry_ms ? retry_ms * 2 < RETRY_MAX_MS ? retry_ms * 2 : RETRY_MAX_MS : RETRY_FIRST_MS;
+            long jitter = (long)(random_u64() % (uint64_t)(retry_ms / 2 + 1));
+            pause_ms(f, wait_ms ? wait_ms : retry_ms / 2 + jitter, UINT64_MAX);
+            continue;
+        }
+        if (retry_ms) log_info("forwarding to %s goes on", f->stats.name);
+        retry_ms = 0;
+        if (verdict == TAKEN) f->stats.requests_sent++, f->told_drop = false;
+        else {
+            f->stats.requests_refused++;
+            note_drop(f, file.spans, code ? err.message : why);
+        }
+        spool_pop(&f->spool, file.number);
+    }
+    pthread_mutex_unlock(&f->lock);
+    buf_free(&body);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+int forward_open(struct forward **out, const char *target, const char *spool_dir, uint64_t limit_bytes, struct error *err) {
+    struct forward *f = calloc(1, sizeof *f);
+    pthread_condattr_t clock;
+    *out = NULL;
+    if (!f) return error_set(err, VT_ENOMEM, "no memory for forwarding");
+    int code = target_parse(target, &f->target, err);
+    if (!code) code = spool_open(&f->spool, spool_dir, limit_bytes ? limit_bytes : SPOOL_BYTES, err);
+    if (code) {
+        free(f);
+        return code;
+    }
+    snprintf(f->stats.name, sizeof f->stats.name, "%s", f->target.kind);
+    f->tail = &f->first;
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&f->wake, &clock);
+    pthread_condattr_destroy(&clock);
+    f->packer_runs = pthread_create(&f->packer, NULL, pack_loop, f) == 0;
+    f->sender_runs = f->packer_runs && pthread_create(&f->sender, NULL, send_loop, f) == 0;
+    if (!f->sender_runs) {
+        forward_close(f);
+        return error_set(err, VT_ENOMEM, "no thread for forwarding");
+    }
+    *out = f;
+    return 0;
+}
+
+void forward_close(struct forward *f) {
+    if (!f) return;
+    pthread_mutex_lock(&f->lock);
+    f->stop = true;
+    pthread_cond_broadcast(&f->wake);
+    pthread_mutex_unlock(&f->lock);
+    if (f->packer_runs) pthread_join(f->packer, NULL);
+    if (f->sender_runs) pthread_join(f->sender, NULL);
+    spool_close(&f->spool);
+    pthread_cond_destroy(&f->wake);
+    pthread_mutex_destroy(&f->lock);
+    explicit_bzero(&f->target, sizeof f->target);
+    free(f);
+}
+
+void forward_get_stats(struct forward *f, struct forward_stats *stats) {
+    pthread_mutex_lock(&f->lock);
+    *stats = f->stats;
+    stats->queue_bytes = f->spool.bytes;
+    stats->queue_files = f->spool.count;
+    pthread_mutex_unlock(&f->lock);
+}
