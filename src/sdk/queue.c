@@ -177,6 +177,11 @@ void queue_release(struct block *spent, uint32_t spans) {
     if (spans) atomic_fetch_add_explicit(&free_spans, (int64_t)spans, memory_order_release);
 }
 
+void queue_return_lot(struct queue *queue) {
+    queue_release(NULL, queue->lot);
+    queue->lot = 0;
+}
+
 uint32_t queue_drop(struct queue *queue) {
     struct block *spent = NULL;
     uint32_t spans = 0;

@@ -81,6 +81,7 @@ static void thread_ends(void *value) {
     struct thread *thread = value;
     thread_this = NULL;
     slot_give_all(&thread->slots);
+    queue_return_lot(&thread->queue);
     pthread_mutex_lock(&lock);
     if (exporter_runs) {
         atomic_store(&thread->gone, true);
