@@ -244,7 +244,6 @@ static bool ensure_thread(void) {
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (pipeline.thread_runs) {
         pthread_setname_np(pipeline.thread, "vitrine");
-        thread_exporter_runs(true);
     } else {
         debug_line("no background thread could be started: spans wait until vt_flush or vt_shutdown");
     }
@@ -350,6 +349,8 @@ bool pipeline_start(struct settings *settings, const vt_exporter *exporters, siz
     atomic_store(&pipeline.synchronous, settings->synchronous);
     queue_limits(settings->queue_size, settings->batch_size);
     atomic_store(&pipeline.starting, 1);
+    /* From the first span on, also while the background thread is not there yet: a thread that ends first leaves its spans. */
+    thread_exporter_runs(!settings->synchronous);
     atomic_store(&pipeline.on, true);
     pthread_mutex_unlock(&pipeline.work);
     pthread_mutex_unlock(&pipeline.gate);
@@ -427,6 +428,7 @@ void pipeline_forked(void) {
     view_room_clear(&pipeline.batch.room);
     atomic_store(&pipeline.starting, 1);
     if (!atomic_load(&pipeline.on)) return;
+    thread_exporter_runs(!atomic_load(&pipeline.synchronous));
     for (size_t i = 0; i < pipeline.exporter_count; i++)
         if (pipeline.exporters[i].forked) pipeline.exporters[i].forked(pipeline.exporters[i].ctx);
 }

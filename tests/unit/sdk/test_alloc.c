@@ -70,9 +70,12 @@ static void measure(vt_config config) {
     static char large[6001];
     memset(large, 'x', sizeof large - 1);
     assert_int_equal(vt_init(&config), 0);
-    for (unsigned round = 0; round < 2; round++) { /* the first warms up: slots, blocks and buffers are made */
+    /* The first warms up: slots, blocks and buffers are made. A slow background thread may want a further block in a later one, but then
+     * it has it: one of them must do without. */
+    unsigned rounds = 0;
+    while (rounds < 8 && (rounds < 2 || allocations)) {
+        counting = rounds++ > 0;
         allocations = 0;
-        counting = round == 1;
         for (unsigned i = 0; i < TURNS; i++) {
             one_turn(large);
             if (i % BURST == BURST - 1) vt_flush(10000);
@@ -81,7 +84,7 @@ static void measure(vt_config config) {
     }
     vt_stats stats;
     vt_stats_get(&stats);
-    assert_int_equal(stats.exported, 2 * 3 * TURNS);
+    assert_int_equal(stats.exported, rounds * 3 * TURNS);
     assert_int_equal(allocations, 0);
 }
 
