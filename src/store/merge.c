@@ -262,10 +262,12 @@ bool merge_once(struct store *s) {
         s->merges++;
         pthread_mutex_unlock(&s->lock);
     }
-    if (code && code != VT_ECANCELLED) {
+    /* What was set aside, or changed by another meanwhile, is left out the next time. */
+    bool again = code == VT_ECANCELLED || code == VT_ECORRUPT;
+    if (code && !again) {
         s->merge_after_ns = time_monotonic_ns() + (int64_t)RETRY_S * NS_PER_S;
         log_error("merging %u segments failed and is tried again later: %s", n, err.message);
     }
     segments_unref(segments, count);
-    return n && !code;
+    return n && (!code || (again && !atomic_load(&s->closing)));
 }
