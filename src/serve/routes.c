@@ -20,6 +20,7 @@ static const struct row own[] = {
     {METHOD_POST, "/v1/private/otel/v1/traces", SEND, OTLP, receive_traces, NULL, "Spans by OTLP, where Opik's SDKs send them"},
     {METHOD_POST, "/ingest/logs", SEND, ROUTE_INGEST, receive_lines, NULL, "Trace log lines: JSON lines, an array, or console text"},
     {METHOD_POST, "/ingest/convex", SEND, ROUTE_SIGNED, receive_convex, NULL, "A Convex log stream"},
+    {METHOD_GET, "/api/v1/live", ASK, 0, live_handle, NULL, "Spans as they come, over a WebSocket"},
     {METHOD_GET, "/healthz", 0, 0, answer_healthz, NULL, "The server runs"},
     {METHOD_GET, "/readyz", 0, 0, answer_readyz, NULL, "The server takes spans and answers questions"},
 };

@@ -37,6 +37,7 @@ static void on_tick(struct loop_timer *timer) {
 
 static void loop_started(struct http_loop *loop) {
     struct server *server = server_on(loop);
+    live_loop_started(server->live, loop);
     if (http_loop_index(loop) != 0) return;
     server->tick_loop = http_loop_of(loop);
     server->tick_timer.due = on_tick;
@@ -45,6 +46,7 @@ static void loop_started(struct http_loop *loop) {
 
 static void loop_stopping(struct http_loop *loop) {
     struct server *server = server_on(loop);
+    live_loop_stopping(server->live, loop);
     if (http_loop_index(loop) == 0) loop_timer_stop(server->tick_loop, &server->tick_timer);
 }
 
@@ -58,6 +60,8 @@ static int open_data(struct server *server, struct error *err) {
     if (!code) code = prices_load(&server->prices, options->prices, err);
     if (!code) code = mask_load(&server->mask, options->mask, err);
     if (!code) code = engine_open(&server->engine, server->store, &engine, err);
+    if (!code && !(server->live = live_new(options->threads, options->live_clients_max))) code = error_set(err, VT_ENOMEM, "no memory for live viewers");
+    if (!code) store_set_watch(server->store, live_watch, server->live);
     if (!code && !(server->prometheus = prometheus_new(SERIES_MAX))) code = error_set(err, VT_ENOMEM, "no memory for metrics");
     return code;
 }
@@ -157,6 +161,7 @@ void serve_stop(struct server *server) {
     engine_free(server->engine);
     keys_close(server->keys);
     store_close(server->store);
+    live_free(server->live);
     prices_free(server->prices);
     mask_free(server->mask);
     prometheus_free(server->prometheus);

@@ -11,6 +11,7 @@
 #include "serve/http.h"
 #include "serve/intake.h"
 #include "serve/keys.h"
+#include "serve/live.h"
 #include "serve/workers.h"
 #include "serve/serve.h"
 #include "span/mask.h"
@@ -30,6 +31,7 @@ struct server {
     struct mask *mask;
     struct prometheus *prometheus;
     struct workers *workers;
+    struct live *live;
     struct http *http;
     struct admission admission;
     struct intake_stats intake; /* any thread */
