@@ -14,4 +14,10 @@ void answer_readyz(struct request *request);
 /* data.c */
 work_call answer_api;
 
+/* metrics.c, status.c, openapi.c */
+work_call answer_metrics, answer_status, answer_openapi;
+
+/* manage.c */
+work_call answer_keys, answer_new_key, answer_revoke_key, answer_prices;
+
 #endif

@@ -21,6 +21,13 @@ static const struct row own[] = {
     {METHOD_POST, "/ingest/logs", SEND, ROUTE_INGEST, receive_lines, NULL, "Trace log lines: JSON lines, an array, or console text"},
     {METHOD_POST, "/ingest/convex", SEND, ROUTE_SIGNED, receive_convex, NULL, "A Convex log stream"},
     {METHOD_GET, "/api/v1/live", ASK, 0, live_handle, NULL, "Spans as they come, over a WebSocket"},
+    {METHOD_GET, "/api/v1/status", ASK, 0, work_handle, answer_status, "How the server is doing"},
+    {METHOD_GET, "/api/v1/keys", SCOPE_ADMIN, 0, work_handle, answer_keys, "The keys, without their secrets"},
+    {METHOD_POST, "/api/v1/keys", SCOPE_ADMIN, 0, work_handle, answer_new_key, "A new key, shown this once"},
+    {METHOD_DELETE, "/api/v1/keys/{id}", SCOPE_ADMIN, 0, work_handle, answer_revoke_key, "Revokes a key"},
+    {METHOD_GET, "/api/v1/prices", ASK, 0, work_handle, answer_prices, "What tokens cost, in US dollars a million"},
+    {METHOD_GET, "/metrics", ASK, 0, work_handle, answer_metrics, "Metrics for Prometheus, or OpenMetrics by Accept"},
+    {METHOD_GET, "/api/openapi.json", 0, 0, work_handle, answer_openapi, "This description"},
     {METHOD_GET, "/healthz", 0, 0, answer_healthz, NULL, "The server runs"},
     {METHOD_GET, "/readyz", 0, 0, answer_readyz, NULL, "The server takes spans and answers questions"},
 };

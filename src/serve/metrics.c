@@ -1,0 +1,144 @@
+/* GET /metrics: what spans say (src/metrics), and what Vitrine says of itself and its process. */
+#include "serve/handlers.h"
+
+#include "base/timestamp.h"
+#include "serve/server.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+struct sheet {
+    struct buf *out;
+    bool openmetrics;
+};
+
+static void put_one(const struct sheet *sheet, const char *family, const char *type, const char *help, double value) {
+    char name[96];
+    prometheus_put_type(sheet->out, sheet->openmetrics, family, type, help);
+    snprintf(name, sizeof name, "%s%s", family, strcmp(type, "counter") == 0 ? "_total" : "");
+    prometheus_put_sample(sheet->out, name, NULL, value);
+}
+
+static void gauge(const struct sheet *sheet, const char *family, const char *help, double value) {
+    put_one(sheet, family, "gauge", help, value);
+}
+
+static void counter(const struct sheet *sheet, const char *family, const char *help, uint64_t value) {
+    put_one(sheet, family, "counter", help, (double)value);
+}
+
+static void put_store(const struct sheet *sheet, struct store *store) {
+    struct store_stats s;
+    store_get_stats(store, &s);
+    gauge(sheet, "vitrine_store_spans", "Spans in the store.", (double)s.spans_total);
+    gauge(sheet, "vitrine_store_segments", "Parquet files.", (double)s.segments);
+    gauge(sheet, "vitrine_store_segment_bytes", "Bytes of the Parquet files.", (double)s.segment_bytes);
+    gauge(sheet, "vitrine_store_wal_bytes", "Bytes of the write-ahead log that is written now.", (double)s.wal_bytes);
+    gauge(sheet, "vitrine_store_memtable_rows", "Spans in memory that are not in a Parquet file yet.", (double)s.memtable_rows);
+    gauge(sheet, "vitrine_store_memtable_bytes", "Bytes of the same.", (double)s.memtable_bytes);
+    gauge(sheet, "vitrine_store_queue_batches", "Batches that wait to be written.", (double)s.queue_batches);
+    gauge(sheet, "vitrine_store_queue_bytes", "Bytes of the same.", (double)s.queue_bytes);
+    gauge(sheet, "vitrine_store_disk_full", "1 while new spans are refused because the disk is full.", s.disk_full ? 1 : 0);
+    gauge(sheet, "vitrine_store_segments_set_aside", "Parquet files that were found damaged.", (double)s.segments_set_aside);
+    counter(sheet, "vitrine_store_spans_appended", "Spans made durable since the start.", s.spans_appended);
+    counter(sheet, "vitrine_store_batches_appended", "Batches made durable since the start.", s.batches_appended);
+    counter(sheet, "vitrine_store_fsyncs", "Syncs of the write-ahead log; one serves all batches that wait.", s.fsyncs);
+    counter(sheet, "vitrine_store_refused", "Batches refused because the queue or the disk was full.", s.refused);
+    counter(sheet, "vitrine_store_merges", "Merges of small Parquet files.", s.merges);
+}
+
+static void put_intake(const struct sheet *sheet, const struct intake_stats *s) {
+    prometheus_put_type(sheet->out, sheet->openmetrics, "vitrine_ingest_requests", "counter", "Requests that brought spans, by signal.");
+    for (int i = 0; i < INTAKE_SIGNALS; i++) {
+        const char *labels[] = {"signal", intake_signal_name((enum intake_signal)i), NULL};
+        prometheus_put_sample(sheet->out, "vitrine_ingest_requests_total", labels, (double)atomic_load(&s->requests[i]));
+    }
+    counter(sheet, "vitrine_ingest_spans_accepted", "Spans taken in and durable.", atomic_load(&s->accepted));
+    counter(sheet, "vitrine_ingest_spans_rejected", "Spans (lines, data points) refused because they had no meaning.", atomic_load(&s->rejected));
+    counter(sheet, "vitrine_ingest_requests_failed", "Requests whose body could not be read.", atomic_load(&s->failed));
+    counter(sheet, "vitrine_ingest_requests_refused", "Requests told to come again (queue or disk full).", atomic_load(&s->refused));
+}
+
+static void put_http(const struct sheet *sheet, const struct http *http) {
+    static const char *const classes[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
+    struct http_stats s;
+    http_get_stats(http, &s);
+    counter(sheet, "vitrine_http_requests", "HTTP requests since the start.", s.requests);
+    counter(sheet, "vitrine_http_connections", "Connections since the start.", s.connections);
+    counter(sheet, "vitrine_http_connections_refused", "Connections refused by the limits.", s.connections_refused);
+    counter(sheet, "vitrine_http_timeouts", "Connections closed because their sender was too slow.", s.timeouts);
+    counter(sheet, "vitrine_http_body_bytes", "Bytes of bodies read.", s.body_bytes);
+    gauge(sheet, "vitrine_http_connections_open", "Connections open now.", (double)s.connections_open);
+    gauge(sheet, "vitrine_http_requests_open", "Requests under way now.", (double)s.requests_open);
+    gauge(sheet, "vitrine_http_bodies_bytes", "Bytes of bodies held now.", (double)s.bodies_bytes);
+    prometheus_put_type(sheet->out, sheet->openmetrics, "vitrine_http_answers", "counter", "Answers by the class of their status.");
+    for (int i = 1; i < 6; i++) {
+        const char *labels[] = {"class", classes[i], NULL};
+        prometheus_put_sample(sheet->out, "vitrine_http_answers_total", labels, (double)s.answers[i]);
+    }
+}
+
+static void put_rest(const struct sheet *sheet, struct server *server) {
+    struct workers_stats w;
+    struct live_stats l;
+    workers_get_stats(server->workers, &w);
+    live_get_stats(server->live, &l);
+    gauge(sheet, "vitrine_query_waiting", "Questions that wait for a thread.", w.waiting);
+    gauge(sheet, "vitrine_query_busy", "Threads that work on a question.", w.busy);
+    counter(sheet, "vitrine_query_done", "Questions answered.", w.done);
+    counter(sheet, "vitrine_query_refused", "Questions refused because too many waited.", w.refused);
+    gauge(sheet, "vitrine_live_clients", "Live viewers.", l.clients);
+    counter(sheet, "vitrine_live_spans_sent", "Spans sent to live viewers.", l.sent);
+    counter(sheet, "vitrine_live_spans_dropped", "Spans that live viewers were too slow for.", l.dropped);
+    const char *labels[] = {"version", VITRINE_VERSION, NULL};
+    prometheus_put_type(sheet->out, sheet->openmetrics, "vitrine_build_info", "gauge", "The version that runs.");
+    prometheus_put_sample(sheet->out, "vitrine_build_info", labels, 1);
+}
+
+static double open_descriptors(void) {
+    DIR *dir = opendir("/proc/self/fd");
+    double count = -3; /* ".", ".." and the one that looks */
+    if (!dir) return 0;
+    while (readdir(dir)) count++;
+    closedir(dir);
+    return count;
+}
+
+/* Names as every Prometheus client library has them. */
+static void put_process(const struct sheet *sheet, int64_t started_ns) {
+    unsigned long long total = 0, resident = 0;
+    struct rusage usage;
+    struct rlimit files;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file) {
+        if (fscanf(file, "%llu %llu", &total, &resident) != 2) total = resident = 0;
+        fclose(file);
+    }
+    double page = (double)sysconf(_SC_PAGESIZE), cpu_s = 0;
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        cpu_s = (double)usage.ru_utime.tv_sec + (double)usage.ru_stime.tv_sec +
+                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    put_one(sheet, "process_cpu_seconds", "counter", "Total user and system CPU time spent in seconds.", cpu_s);
+    gauge(sheet, "process_resident_memory_bytes", "Resident memory size in bytes.", (double)resident * page);
+    gauge(sheet, "process_virtual_memory_bytes", "Virtual memory size in bytes.", (double)total * page);
+    gauge(sheet, "process_open_fds", "Number of open file descriptors.", open_descriptors());
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+        gauge(sheet, "process_max_fds", "Maximum number of open file descriptors.", (double)files.rlim_cur);
+    gauge(sheet, "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", (double)started_ns / NS_PER_S);
+}
+
+int answer_metrics(struct server *server, struct work *work, struct error *err) {
+    struct sheet sheet = {&work->out, work->openmetrics};
+    work->type = work->openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                   : "text/plain; version=0.0.4; charset=utf-8";
+    prometheus_write(server->prometheus, work->openmetrics, &work->out);
+    put_store(&sheet, server->store);
+    put_intake(&sheet, &server->intake);
+    put_http(&sheet, server->http);
+    put_rest(&sheet, server);
+    put_process(&sheet, server->started_ns);
+    if (work->openmetrics) buf_puts(&work->out, "# EOF\n");
+    return 0;
+}
