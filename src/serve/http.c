@@ -33,13 +33,32 @@ static atomic_uint *ip_slot(struct http *http, const struct sockaddr *address) {
     return &http->by_ip[hash % IP_SLOTS];
 }
 
-static enum MHD_Result on_accept(void *cls, const struct sockaddr *address, socklen_t len) {
-    struct http *http = ((struct http_loop *)cls)->http;
+static bool may_connect(struct http *http, const struct sockaddr *peer) {
     unsigned per_ip = http->config.connections_per_ip_max;
     bool full = atomic_load(&http->connections_open) >= http->config.connections_max;
-    if (!full && (!per_ip || atomic_load(ip_slot(http, address)) < per_ip)) return MHD_YES;
+    if (!full && (!per_ip || atomic_load(ip_slot(http, peer)) < per_ip)) return true;
     count_up(&http->refused, 1);
-    return MHD_NO;
+    return false;
+}
+
+static void count_peer(struct http *http, const struct sockaddr *peer) {
+    atomic_fetch_add(&http->connections_open, 1);
+    atomic_fetch_add(ip_slot(http, peer), 1);
+}
+
+bool http_peer_take(struct http_loop *loop, const struct sockaddr *peer) {
+    if (!may_connect(loop->http, peer)) return false;
+    count_peer(loop->http, peer);
+    return true;
+}
+
+void http_peer_drop(struct http_loop *loop, const struct sockaddr *peer) {
+    atomic_fetch_sub(&loop->http->connections_open, 1);
+    atomic_fetch_sub(ip_slot(loop->http, peer), 1);
+}
+
+static enum MHD_Result on_accept(void *cls, const struct sockaddr *address, socklen_t len) {
+    return may_connect(((struct http_loop *)cls)->http, address) ? MHD_YES : MHD_NO;
 }
 
 static void connection_open(struct http_loop *loop, struct MHD_Connection *mhd, void **context) {
@@ -58,16 +77,14 @@ static void connection_open(struct http_loop *loop, struct MHD_Connection *mhd, 
     if (loop->connections) loop->connections->prev = connection;
     loop->connections = connection;
     count_up(&loop->connection_total, 1);
-    atomic_fetch_add(&loop->http->connections_open, 1);
-    atomic_fetch_add(ip_slot(loop->http, &connection->peer.any), 1);
+    count_peer(loop->http, &connection->peer.any);
 }
 
 static void connection_close(struct http_loop *loop, struct connection *connection) {
     if (!connection) return;
     *(connection->prev ? &connection->prev->next : &loop->connections) = connection->next;
     if (connection->next) connection->next->prev = connection->prev;
-    atomic_fetch_sub(&loop->http->connections_open, 1);
-    atomic_fetch_sub(ip_slot(loop->http, &connection->peer.any), 1);
+    http_peer_drop(loop, &connection->peer.any);
     free(connection);
 }
 

@@ -103,6 +103,12 @@ struct loop *http_loop_of(const struct http_loop *loop);
 unsigned http_loop_index(const struct http_loop *loop);
 bool http_is_tls(const struct http_loop *loop);
 
+/* For other protocols on the same loops: the limits on connections and on the memory of bodies are shared. False = full. */
+bool http_peer_take(struct http_loop *loop, const struct sockaddr *peer);
+void http_peer_drop(struct http_loop *loop, const struct sockaddr *peer);
+bool http_budget_take(struct http_loop *loop, uint64_t bytes);
+void http_budget_give(struct http_loop *loop, uint64_t bytes);
+
 /* What came. Empty slices for what is not there; texts live as long as the request. */
 struct slice request_header(const struct request *request, const char *name);
 struct slice request_query(const struct request *request, const char *name); /* unescaped */

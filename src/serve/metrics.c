@@ -89,6 +89,12 @@ static void put_rest(const struct sheet *sheet, struct server *server) {
     gauge(sheet, "vitrine_query_busy", "Threads that work on a question.", w.busy);
     counter(sheet, "vitrine_query_done", "Questions answered.", w.done);
     counter(sheet, "vitrine_query_refused", "Questions refused because too many waited.", w.refused);
+    if (server->grpc) {
+        struct grpc_stats g;
+        grpc_get_stats(server->grpc, &g);
+        counter(sheet, "vitrine_grpc_connections", "gRPC connections since the start.", g.connections);
+        gauge(sheet, "vitrine_grpc_connections_open", "gRPC connections open now.", g.connections_open);
+    }
     gauge(sheet, "vitrine_live_clients", "Live viewers.", l.clients);
     counter(sheet, "vitrine_live_spans_sent", "Spans sent to live viewers.", l.sent);
     counter(sheet, "vitrine_live_spans_dropped", "Spans that live viewers were too slow for.", l.dropped);

@@ -58,7 +58,7 @@ void exchange_end(struct exchange *ex) {
     unwatch(ex);
     if (ex->stream) ex->stream->end(ex->stream);
     if (ex->response) MHD_destroy_response(ex->response);
-    if (ex->budget_bytes) atomic_fetch_sub(&loop->http->bodies_bytes, ex->budget_bytes);
+    if (ex->budget_bytes) http_budget_give(loop, ex->budget_bytes);
     buf_free(&ex->request.body);
     *(ex->prev ? &ex->prev->next : &loop->open) = ex->next;
     if (ex->next) ex->next->prev = ex->prev;
@@ -148,12 +148,17 @@ static void find_route(struct exchange *ex) {
 
 /* --- body --- */
 
+bool http_budget_take(struct http_loop *loop, uint64_t bytes) {
+    struct http *http = loop->http;
+    if (atomic_fetch_add(&http->bodies_bytes, bytes) + bytes <= http->config.bodies_bytes_max) return true;
+    atomic_fetch_sub(&http->bodies_bytes, bytes);
+    return false;
+}
+
+void http_budget_give(struct http_loop *loop, uint64_t bytes) { atomic_fetch_sub(&loop->http->bodies_bytes, bytes); }
+
 static bool take_budget(struct exchange *ex, uint64_t bytes) {
-    struct http *http = ex->request.loop->http;
-    if (atomic_fetch_add(&http->bodies_bytes, bytes) + bytes > http->config.bodies_bytes_max) {
-        atomic_fetch_sub(&http->bodies_bytes, bytes);
-        return false;
-    }
+    if (!http_budget_take(ex->request.loop, bytes)) return false;
     ex->budget_bytes += bytes;
     return true;
 }

@@ -38,6 +38,7 @@ static void on_tick(struct loop_timer *timer) {
 static void loop_started(struct http_loop *loop) {
     struct server *server = server_on(loop);
     live_loop_started(server->live, loop);
+    grpc_loop_started(server->grpc, loop);
     if (http_loop_index(loop) != 0) return;
     server->tick_loop = http_loop_of(loop);
     server->tick_timer.due = on_tick;
@@ -47,8 +48,11 @@ static void loop_started(struct http_loop *loop) {
 static void loop_stopping(struct http_loop *loop) {
     struct server *server = server_on(loop);
     live_loop_stopping(server->live, loop);
+    grpc_loop_stopping(server->grpc, loop);
     if (http_loop_index(loop) == 0) loop_timer_stop(server->tick_loop, &server->tick_timer);
 }
+
+static bool loop_busy(struct http_loop *loop, bool late) { return grpc_loop_busy(server_on(loop)->grpc, loop, late); }
 
 /* --- the start --- */
 
@@ -66,15 +70,17 @@ static int open_data(struct server *server, struct error *err) {
     return code;
 }
 
+static bool has_grpc(const struct server *server) { return server->options.grpc && *server->options.grpc; }
+
+static int open_grpc(struct server *server, struct error *err) {
+    struct grpc_config config = {server, server->options.threads, server->options.header_timeout_ms, server->options.body_timeout_ms};
+    return has_grpc(server) ? grpc_open(&server->grpc, &server->grpc_address, &config, err) : 0;
+}
+
 static int set_admission(struct server *server, struct error *err) {
     const struct serve_options *options = &server->options;
-    struct net_address grpc;
-    bool loopback = net_is_loopback(&server->http_config.listen), has_grpc = options->grpc && *options->grpc;
-    if (has_grpc) {
-        int code = net_parse(options->grpc, &grpc, err);
-        if (code) return code;
-    }
-    bool open = !loopback || (has_grpc && !net_is_loopback(&grpc));
+    bool loopback = net_is_loopback(&server->http_config.listen);
+    bool open = !loopback || (has_grpc(server) && !net_is_loopback(&server->grpc_address));
     server->admission = (struct admission){.keys = server->keys, .key_required = options->require_key || (open && !options->insecure),
                                            .hosts_guarded = loopback, .hosts = options->hosts, .cors_origins = options->cors_origins,
                                            .signature_required = options->convex_secret && *options->convex_secret};
@@ -116,6 +122,7 @@ static int set_http(struct server *server, struct error *err) {
         .put_failure = receive_put_failure,
         .loop_started = loop_started,
         .loop_stopping = loop_stopping,
+        .loop_busy = loop_busy,
         .threads = options->threads,
         .body_bytes_max = options->body_bytes_max,
         .bodies_bytes_max = options->bodies_bytes_max,
@@ -129,7 +136,9 @@ static int set_http(struct server *server, struct error *err) {
     server->rows = routes_rows(&server->arena);
     config->routes = server->rows ? routes_build(server->rows, &server->arena) : NULL;
     if (!config->routes) return error_set(err, VT_ENOMEM, "no memory for the routes");
-    return net_parse(options->listen, &config->listen, err);
+    int code = net_parse(options->listen, &config->listen, err);
+    if (!code && has_grpc(server)) code = net_parse(options->grpc, &server->grpc_address, err);
+    return code;
 }
 
 int serve_start(struct server **out, const struct serve_options *options, struct error *err) {
@@ -145,6 +154,7 @@ int serve_start(struct server **out, const struct serve_options *options, struct
     if (!code) code = open_data(server, err);
     if (!code) code = set_admission(server, err);
     if (!code) code = workers_start(&server->workers, server->options.query_threads, server->options.query_queue, err);
+    if (!code) code = open_grpc(server, err);
     if (!code) code = http_start(&server->http, &server->http_config, err);
     if (code) serve_stop(server);
     else *out = server;
@@ -157,6 +167,7 @@ void serve_stop(struct server *server) {
     if (!server) return;
     atomic_store(&server->stopping, true);
     http_stop(server->http); /* waits for what is on hold, so the pool and the store must still run */
+    grpc_free(server->grpc);
     workers_stop(server->workers);
     engine_free(server->engine);
     keys_close(server->keys);
@@ -170,7 +181,7 @@ void serve_stop(struct server *server) {
 }
 
 uint16_t serve_port(const struct server *server) { return net_port(&server->http_config.listen); }
-uint16_t serve_grpc_port(const struct server *server) { return 0; }
+uint16_t serve_grpc_port(const struct server *server) { return server->grpc ? net_port(&server->grpc_address) : 0; }
 
 static void end_at_once(int signal_number) { _exit(1); }
 
@@ -197,6 +208,7 @@ int serve_run(const struct serve_options *options, struct error *err) {
     int code = serve_start(&server, options, err);
     if (!code) {
         log_info("listening on %s://%s", server->http_config.tls_cert ? "https" : "http", net_format(&server->http_config.listen, address));
+        if (server->grpc) log_info("listening on grpc://%s", net_format(&server->grpc_address, address));
         log_info("ready");
         wait_for_signal(&signals);
         serve_stop(server);

@@ -8,6 +8,7 @@
 #include "metrics/prometheus.h"
 #include "query/api.h"
 #include "serve/admit.h"
+#include "serve/grpc.h"
 #include "serve/http.h"
 #include "serve/intake.h"
 #include "serve/keys.h"
@@ -32,6 +33,8 @@ struct server {
     struct prometheus *prometheus;
     struct workers *workers;
     struct live *live;
+    struct grpc *grpc; /* NULL: not asked for */
+    struct net_address grpc_address;
     struct http *http;
     struct admission admission;
     struct intake_stats intake; /* any thread */

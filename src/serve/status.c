@@ -75,6 +75,7 @@ static void put_addresses(struct json_writer *w, struct server *server) {
     member_open(w, "listen", '[');
     json_put_string(w, slice_make(text, (size_t)len));
     json_close(w, ']');
+    if (server->grpc) member_str(w, "grpc", net_format(&server->grpc_address, address));
 }
 
 /* Names only: an upstream's address may hold a password. */
