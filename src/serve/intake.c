@@ -74,7 +74,7 @@ int intake_read(struct server *server, struct intake *in, struct buf *body, stru
     }
     in->batch->prices = server->prices;
     in->batch->mask = server->mask;
-    in->batch->oldest_ns = server->options.store.retention_ns ? time_now_ns() - server->options.store.retention_ns : 0;
+    in->batch->oldest_ns = store_oldest_allowed_ns(server->store);
     batch_keep(in->batch, unpacked.ptr ? &unpacked : body);
     code = decode(server, in, text, err);
     if (!code) in->rejected += in->batch->rejected;

@@ -38,7 +38,7 @@ struct server {
     struct http *http;
     struct admission admission;
     struct intake_stats intake; /* any thread */
-    struct workers_job tick;       /* every second, in the pool: see server.c */
+    struct workers_job tick;       /* every second, in the pool: see serve.c */
     atomic_bool tick_waits;
     struct loop *tick_loop;       /* the first one */
     struct loop_timer tick_timer; /* its */
