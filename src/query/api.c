@@ -5,6 +5,7 @@
 #include "query/engine.h"
 #include "query/pool.h"
 #include "query/routes.h"
+#include "query/scores.h"
 #include "query/weave.h"
 
 #include <stdio.h>
@@ -43,6 +44,11 @@ int engine_open(struct engine **out, struct store *store, const struct engine_op
         engine_free(engine);
         return error_set(err, VT_ENOMEM, "no memory or threads for the query engine");
     }
+    int code = scores_open(&engine->scores, store_catalog_path(store), store_is_read_only(store), err);
+    if (code) {
+        engine_free(engine);
+        return code;
+    }
     *out = engine;
     return 0;
 }
@@ -51,6 +57,7 @@ void engine_free(struct engine *engine) {
     if (!engine) return;
     pool_free(engine->pool);
     weave_free(engine->weave);
+    scores_free(engine->scores);
     free(engine);
 }
 

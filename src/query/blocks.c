@@ -1,21 +1,11 @@
 /* Handing out row groups to threads, and reading their columns for them. */
-#include "query/blocks.h"
+#include "query/blocks_internal.h"
 
 #include "query/mend.h"
 #include "query/pool.h"
 #include "query/weave.h"
 
 #include <stdlib.h>
-
-struct scan_run {
-    struct ask *ask;
-    const struct scan *scan;
-    atomic_uint next;      /* the row group that is handed out next */
-    atomic_llong floor_ns; /* see block_raise_floor */
-    atomic_bool ended;     /* some thread met an error */
-    atomic_int code;       /* the first one's; its text is in err */
-    struct error err;
-};
 
 unsigned scan_workers(const struct ask *ask) { return ask->engine->options.threads; }
 
@@ -244,7 +234,7 @@ static void select_undropped(struct block *block) {
     block->count = kept;
 }
 
-static int select_rows(struct block *block, struct error *err) {
+int block_select(struct block *block, struct error *err) {
     const struct scan *scan = block->run->scan;
     int code;
     if (!(block->rows = block_take_rows(block, err))) return VT_ELIMIT;
@@ -267,7 +257,7 @@ static bool has_some_trace(const struct scan_run *run, const struct rowgroup *gr
     return false;
 }
 
-static bool is_wanted(struct scan_run *run, const struct rowgroup *group, const struct mend *mend) {
+bool scan_wants(const struct scan_run *run, const struct rowgroup *group, const struct mend *mend) {
     const struct scan *scan = run->scan;
     struct slice project = run->ask->request->project;
     if (group->max_start_ns < scan->from_ns || group->min_start_ns >= scan->to_ns) return false;
@@ -283,7 +273,7 @@ static int scan_group(struct scan_run *run, struct block *block, struct error *e
     block->read = 0;
     block->spare = NULL;
     block->spare_count = block->spare_capacity = 0;
-    int code = select_rows(block, err);
+    int code = block_select(block, err);
     return code || !block->count ? code : run->scan->each(run->scan->ctx, block, err);
 }
 
@@ -305,7 +295,7 @@ static void scan_work(void *ctx, unsigned worker) {
         int code = ask_check(ask, &err);
         block.group = snapshot_rowgroup(ask->snapshot, next);
         block.mend = weave_mend(ask->view, next);
-        if (!code && is_wanted(run, block.group, block.mend)) code = scan_group(run, &block, &err);
+        if (!code && scan_wants(run, block.group, block.mend)) code = scan_group(run, &block, &err);
         /* A corrupt segment was named in the log and is set aside; the rest answers. */
         if (code == VT_ECORRUPT) code = 0;
         if (code) end_run(run, code, &err);

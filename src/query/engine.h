@@ -27,12 +27,14 @@ enum { WORKERS_MAX = 8, LIMIT_DEFAULT = 50, LIMIT_MAX = 1000, BODY_BYTES_MAX = 1
 
 struct pool;  /* pool.h */
 struct weave; /* weave.h */
+struct scores; /* scores.h */
 
 struct engine {
     struct store *store;            /* borrowed */
     struct engine_options options;  /* defaults filled in */
     struct pool *pool;
     struct weave *weave;            /* what is known of traces that lie in more than one place */
+    struct scores *scores;
 };
 
 /* One request. Lives on the handler's thread; scans read it from several. */

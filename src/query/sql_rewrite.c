@@ -18,6 +18,7 @@ struct sql_text {
     struct slice sql;
     struct token *tokens; /* the last has TOKEN_END */
     uint32_t count;       /* without the last */
+    bool storefront;      /* ai_storefront_traces is read */
 };
 
 /* ---- tokens ---- */
@@ -165,7 +166,6 @@ struct rewriter {
     struct sql_text *text;
     struct arena *arena;
     struct error *err;
-    bool storefront; /* ai_storefront_traces is read */
 };
 
 static int mistake(const struct rewriter *rw, const struct token *token, const char *message, const char *hint) {
@@ -238,7 +238,7 @@ static void table_path(const struct rewriter *rw, struct token *from) {
 /* Fields of the log line's `trace`. */
 static void trace_field(const struct rewriter *rw, struct token *token) {
     static const char *const fields[] = {"traceId", "spanId", "parentSpanId", "operation", "duration", "status", "error", NULL};
-    if (!rw->storefront || !(is_word(token, "trace") || slice_is(token->text, "`trace`"))) return;
+    if (!rw->text->storefront || !(is_word(token, "trace") || slice_is(token->text, "`trace`"))) return;
     struct token *dot = after(token);
     if (!is_sign(dot, '.')) return;
     struct token *field = after(dot);
@@ -350,6 +350,62 @@ static int quantiles(const struct rewriter *rw, struct token *token) {
     return 0;
 }
 
+/* ---- tables of a WITH ---- */
+
+enum { WITH_TABLES_MAX = 64, WITH_UNFOLDED_MAX = 2000 };
+
+struct with_table {
+    struct slice name;
+    double unfolded; /* how many tables it becomes where it is used */
+};
+
+/* The '(' of `name [(columns)] AS [[NOT] MATERIALIZED] (`; NULL when the token begins no table of a WITH. */
+static struct token *with_body(const struct sql_text *text, struct token *name) {
+    struct token *t = after(name);
+    if (name->type != TOKEN_NAME && name->type != TOKEN_QUOTED) return NULL;
+    if (is_sign(t, '(')) t = after(closing(text, t));
+    if (!is_word(t, "AS")) return NULL;
+    t = after(t);
+    if (is_word(t, "NOT")) t = after(t);
+    if (is_word(t, "MATERIALIZED")) t = after(t);
+    return is_sign(t, '(') && (is_word(after(t), "SELECT") || is_word(after(t), "WITH") || is_word(after(t), "VALUES") || is_sign(after(t), '(')) ? t : NULL;
+}
+
+static bool same_name(struct slice a, struct slice b) { return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0; }
+
+static double unfolded_within(const struct token *from, const struct token *to, const struct with_table *known, uint32_t count) {
+    double sum = 1;
+    for (const struct token *t = from; t < to; t++) {
+        if (t->type != TOKEN_NAME && t->type != TOKEN_QUOTED) continue;
+        struct slice name = unquoted(t);
+        for (uint32_t i = 0; i < count; i++)
+            if (same_name(known[i].name, name)) sum += known[i].unfolded;
+    }
+    return sum;
+}
+
+/* SQLite copies the table of a WITH to each place that uses it before anything can stop it: twenty tables that each use the one
+ * before twice are a million. */
+static int check_with(const struct rewriter *rw) {
+    struct sql_text *text = rw->text;
+    struct with_table known[WITH_TABLES_MAX];
+    uint32_t count = 0;
+    double most = 0;
+    for (struct token *t = text->tokens; t->type != TOKEN_END; t++) {
+        struct token *open = t->type == TOKEN_NAME || t->type == TOKEN_QUOTED ? with_body(text, t) : NULL;
+        if (!open) continue;
+        if (count == WITH_TABLES_MAX) return error_set(rw->err, VT_ELIMIT, "sql: WITH has over %d tables", WITH_TABLES_MAX);
+        known[count].name = unquoted(t);
+        known[count].unfolded = unfolded_within(open, closing(text, open), known, count);
+        if (known[count++].unfolded > most) most = known[count - 1].unfolded;
+    }
+    double all = count ? unfolded_within(text->tokens, text->tokens + text->count, known, count) : 0;
+    if (all > most) most = all;
+    if (most <= WITH_UNFOLDED_MAX) return 0;
+    error_set(rw->err, VT_ELIMIT, "sql: the tables of WITH use each other so often that they unfold to %.0f", most);
+    return error_hint(rw->err, "at most %d are taken; use each table once or twice", WITH_UNFOLDED_MAX);
+}
+
 int sql_rewrite(struct slice sql, struct arena *arena, struct buf *out, struct sql_text **text_out, struct error *err) {
     struct sql_text *text = arena_calloc(arena, 1, sizeof *text);
     if (!text) return error_set(err, VT_ENOMEM, "no memory for the statement");
@@ -358,11 +414,14 @@ int sql_rewrite(struct slice sql, struct arena *arena, struct buf *out, struct s
     if (sql.len && memchr(sql.ptr, 0, sql.len)) return error_set(err, VT_EINVAL, "sql: the statement holds a zero byte");
     text->sql = sql;
     int code = cut(text, arena, err);
-    struct rewriter rw = {text, arena, err, false};
-    if (!code) pair_up(text);
+    struct rewriter rw = {text, arena, err};
+    if (!code) {
+        pair_up(text);
+        code = check_with(&rw);
+    }
     for (struct token *t = text->tokens; !code && t->type != TOKEN_END; t++) {
         const char *table = t->type == TOKEN_NAME || t->type == TOKEN_QUOTED ? table_named(unquoted(t)) : NULL;
-        rw.storefront |= table == tables[0];
+        text->storefront |= table == tables[0];
     }
     for (struct token *t = text->tokens; !code && t->type != TOKEN_END; t++) {
         if (t->type == TOKEN_BLANK) {
@@ -387,6 +446,8 @@ int sql_rewrite(struct slice sql, struct arena *arena, struct buf *out, struct s
     *text_out = text;
     return code;
 }
+
+bool sql_reads_log_lines(const struct sql_text *text) { return text->storefront; }
 
 int sql_column_of(const struct sql_text *text, size_t offset) {
     const struct token *t = text->tokens;

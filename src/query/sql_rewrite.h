@@ -20,8 +20,11 @@ enum { SQL_BYTES_MAX = 128 << 10 };
 struct sql_text; /* the tokens of one statement; lives in the arena */
 
 /* Appends the statement for SQLite to `out`. `sql` is borrowed as long as `text` is used.
- * VT_ELIMIT: longer than SQL_BYTES_MAX. VT_EINVAL: something of BigQuery that cannot be said here, with err->column. */
+ * VT_ELIMIT: longer than SQL_BYTES_MAX, or a WITH whose tables use each other so often that SQLite would unfold it without end.
+ * VT_EINVAL: something of BigQuery that cannot be said here, with err->column. */
 int sql_rewrite(struct slice sql, struct arena *arena, struct buf *out, struct sql_text **text, struct error *err);
+/* Whether ai_storefront_traces is read: then texts in double quotes are literals, as in BigQuery. */
+bool sql_reads_log_lines(const struct sql_text *text);
 /* The character (1-based) of the original that the byte at `offset` of the rewritten text came from. */
 int sql_column_of(const struct sql_text *text, size_t offset);
 

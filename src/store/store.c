@@ -386,3 +386,5 @@ void store_set_watch(struct store *s, store_watch *watch, void *ctx) {
 }
 
 const char *store_catalog_path(const struct store *s) { return s->catalog_path; }
+
+bool store_is_read_only(const struct store *s) { return s->options.read_only; }

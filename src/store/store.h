@@ -85,5 +85,6 @@ struct store_stats {
 void store_get_stats(struct store *store, struct store_stats *stats);
 /* SQLite file of the catalog, where other modules keep small tables of their own (scores, keys, alert state). */
 const char *store_catalog_path(const struct store *store);
+bool store_is_read_only(const struct store *store); /* as it was opened */
 
 #endif

@@ -1,0 +1,23 @@
+/* What the two ways of running a scan share: blocks.c, where threads hand themselves row groups, and steps.c, where one thread
+ * asks for them. */
+#ifndef QUERY_BLOCKS_INTERNAL_H
+#define QUERY_BLOCKS_INTERNAL_H
+
+#include "query/blocks.h"
+
+struct scan_run {
+    struct ask *ask;
+    const struct scan *scan;
+    atomic_uint next;      /* the row group that is handed out next */
+    atomic_llong floor_ns; /* see block_raise_floor */
+    atomic_bool ended;     /* some thread met an error */
+    atomic_int code;       /* the first one's; its text is in err */
+    struct error err;
+};
+
+/* False only when it is certain that nothing in the row group matches. */
+bool scan_wants(const struct scan_run *run, const struct rowgroup *group, const struct mend *mend);
+/* Fills block->rows and block->count: rows of the block's row group that match. */
+int block_select(struct block *block, struct error *err);
+
+#endif
