@@ -1,7 +1,7 @@
 /* The table of commands. A new one is a row here and a file of its own. */
 #include "cli/commands.h"
 
-static const struct command *const running[] = {&command_serve, NULL};
+static const struct command *const running[] = {&command_serve, &command_import, NULL};
 static const struct command *const looking[] = {
     &command_overview, &command_traces, &command_trace,    &command_threads, &command_thread,
     &command_users,    &command_query,  &command_services, &command_sql,     NULL};
