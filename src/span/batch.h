@@ -6,11 +6,11 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "span/prices.h"
 #include "span/raw.h"
 #include "span/span.h"
 
 struct mask;
-struct prices;
 
 enum { BATCH_SPANS_MAX = 65536, BATCH_BYTES_MAX = 256 << 20 };
 
@@ -42,6 +42,7 @@ struct batch {
     struct batch_resource resource;
     const struct prices *prices; /* what tokens cost; NULL = costs are not computed. Borrowed: must outlive the decoding */
     const struct mask *mask;     /* what is taken out of texts before anything is stored; NULL = nothing. Borrowed, too */
+    struct prices_cache prices_cache;
     int64_t oldest_ns;           /* spans that start before this are refused (retention); 0 = none */
     int references; /* use batch_ref and batch_unref (atomic) */
 };

@@ -660,6 +660,11 @@ static int check(struct batch *batch, const struct essence *span, uint32_t posit
     return VT_EINVAL;
 }
 
+/* What the sender reports wins. */
+static void compute_cost(struct batch *batch, struct span *span) {
+    if (batch->prices && isnan(span->cost_usd)) prices_cost_cached(batch->prices, &batch->prices_cache, span, &span->cost_usd);
+}
+
 static void fill_texts(struct reading *in) {
     struct batch *batch = in->batch;
     struct span *span = in->span;
@@ -723,6 +728,7 @@ int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position
     *span_text(span, COL_EVENTS) = write_events(&in);
     estimate_usage(&in);
     if (!repair_texts(batch, span)) goto no_memory;
+    compute_cost(batch, span);
     return 0;
 no_memory:
     batch_drop_last(batch);
@@ -742,5 +748,6 @@ int normalise_canonical(struct batch *batch, const struct span *span, uint32_t p
         if (span->text[t].len && !kept->text[t].ptr) return batch_drop_last(batch), VT_ENOMEM;
     }
     if (!repair_texts(batch, kept)) return batch_drop_last(batch), VT_ENOMEM;
+    compute_cost(batch, kept);
     return 0;
 }

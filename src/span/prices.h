@@ -29,6 +29,23 @@ bool prices_cost(const struct prices *prices, const struct span *span, double *u
 /* The price that prices_cost goes by; NULL when there is none. */
 const struct price *prices_find(const struct prices *prices, struct slice provider, struct slice model, int64_t at_ns);
 
+/* The same for span after span of a batch: what was found for a model is kept. Zeroed it is empty; its texts are borrowed from the
+ * spans, so it lives no longer than they. One thread. */
+enum { PRICES_CACHED = 8 };
+struct prices_cache {
+    struct prices_known {
+        struct slice provider, model;
+        int64_t from_ns, until_ns; /* starts for which it holds */
+        const struct price *price; /* NULL: none fits */
+        bool used;
+    } known[PRICES_CACHED];
+    unsigned next;
+};
+bool prices_cost_cached(const struct prices *prices, struct prices_cache *cache, const struct span *span, double *usd);
+
+/* The day of which the prices that are built in are: "2025-11-24". */
+const char *prices_as_of(void);
+
 /* All of them: for (size_t i = 0; (price = prices_each(prices, &i));) */
 const struct price *prices_each(const struct prices *prices, size_t *at);
 
