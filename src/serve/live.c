@@ -77,15 +77,9 @@ void live_watch(void *ctx, struct batch *batch) {
 }
 
 static struct frame *write_span(struct live_loop *own, const struct span *span) {
-    char id[TRACE_ID_HEX];
     struct json_writer w = json_writer_on(&own->scratch);
     buf_clear(&own->scratch);
-    hex_encode(span->trace_id, TRACE_ID_SIZE, id);
-    json_open(&w, '{');
-    json_put_key(&w, "trace_id");
-    json_put_string(&w, slice_make(id, TRACE_ID_HEX));
-    span_put_json_members(&w, span);
-    json_close(&w, '}');
+    span_put_json(&w, span);
     return own->scratch.failed ? NULL : frame_new(buf_slice(&own->scratch));
 }
 

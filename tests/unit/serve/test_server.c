@@ -139,6 +139,7 @@ static void answers_unknown_paths_and_methods_with_what_there_is(void **state) {
     expect(get(t.port, "/v1/traces", "", &out), 405);
     assert_has(&out, "Allow: POST");
     expect(post(t.port, "/api/v1/traces", JSON, "{}", &out), 405);
+    expect(post(t.port, "/nothing", JSON, "{}", &out), 404);
     expect(get(t.port, "/api/v1/traces?q=status:bad", "", &out), 400);
     assert_has(&out, "\"column\":8");
 }
