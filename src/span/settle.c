@@ -73,3 +73,19 @@ void settled_apply(const struct span *const *spans, const struct settled *all, u
     span->flags = all[i].flags;
     for (int t = 0; t < SETTLED_TEXTS; t++) *span_text(span, settled_cols[t]) = span_get_text(spans[all[i].text_of[t]], settled_cols[t]);
 }
+
+bool spans_settle_rows(const struct span **rows, uint32_t n, struct arena *arena) {
+    struct arena scratch = {0};
+    struct settled *all = arena_alloc(&scratch, ((size_t)n + 1) * sizeof *all);
+    struct span **changed = arena_calloc(&scratch, (size_t)n + 1, sizeof *changed);
+    bool done = all && changed && spans_settle(rows, n, &scratch, all);
+    for (uint32_t i = 0; i < n && done; i++) {
+        if (!settled_differs(rows, all, i)) continue;
+        if (!(changed[i] = arena_alloc(arena, sizeof **changed))) done = false;
+        else *changed[i] = *rows[i], settled_apply(rows, all, i, changed[i]);
+    }
+    for (uint32_t i = 0; i < n && done; i++)
+        if (changed[i]) rows[i] = changed[i];
+    arena_free(&scratch);
+    return done;
+}

@@ -23,5 +23,8 @@ bool spans_settle(const struct span *const *spans, uint32_t n, struct arena *are
 bool settled_differs(const struct span *const *spans, const struct settled *all, uint32_t i);
 /* Writes to `span` (span i or a copy of it) what all[i] says; texts are borrowed from the other spans. */
 void settled_apply(const struct span *const *spans, const struct settled *all, uint32_t i, struct span *span);
+/* All of it for spans that must not change: rows[i] becomes a changed copy in `arena` where something differs. What it needs on
+ * the way is gone when it returns. False when memory ran out. */
+bool spans_settle_rows(const struct span **rows, uint32_t n, struct arena *arena);
 
 #endif

@@ -17,7 +17,7 @@ struct slab {
 
 struct memtable {
     atomic_int references;
-    uint64_t wal;
+    uint64_t name, wal;
     atomic_uint rows;      /* published after the row is whole */
     atomic_ullong bytes;
     atomic_llong min_start_ns, max_start_ns, max_end_ns;
@@ -25,10 +25,13 @@ struct memtable {
     struct span *pages[PAGES_MAX];
 };
 
+static atomic_ullong names;
+
 struct memtable *memtable_new(uint64_t wal_number) {
     struct memtable *m = calloc(1, sizeof *m);
     if (!m) return NULL;
     m->wal = wal_number;
+    m->name = atomic_fetch_add(&names, 1) + 1;
     atomic_init(&m->references, 1);
     atomic_init(&m->min_start_ns, INT64_MAX);
     atomic_init(&m->max_start_ns, INT64_MIN);
@@ -50,6 +53,7 @@ void memtable_unref(struct memtable *m) {
     free(m);
 }
 
+uint64_t memtable_name(const struct memtable *m) { return m->name; }
 uint64_t memtable_wal(const struct memtable *m) { return m->wal; }
 void memtable_set_wal(struct memtable *m, uint64_t number) { m->wal = number; }
 uint32_t memtable_rows(const struct memtable *m) { return atomic_load_explicit(&m->rows, memory_order_acquire); }

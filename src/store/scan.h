@@ -30,6 +30,7 @@ struct rowgroup {
     int64_t min_start_ns, max_start_ns;
     int64_t max_end_ns;       /* latest start + duration */
     uint64_t segment;         /* id of the segment; 0 for a memtable */
+    uint64_t memtable;        /* names a memtable: the same name later has the same rows first; 0 for a segment */
     bool sorted_by_trace;     /* rows of one trace stand together, traces ordered by their earliest start */
     const void *source;       /* the store's own */
     uint32_t index;           /* within its segment */
@@ -52,6 +53,8 @@ int rowgroup_read_rows(const struct rowgroup *group, enum col col, const uint32_
 int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, struct arena *arena, struct span *out, struct error *err);
 /* One of them. */
 int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out, struct error *err);
+/* A row of a memtable as it lies there; lives as long as the snapshot. */
+const struct span *rowgroup_memory_row(const struct rowgroup *group, uint32_t row);
 /* False only when it is certain. `word` is lower-cased as words.h says. */
 bool rowgroup_may_have_trace(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE]);
 bool rowgroup_may_have_word(const struct rowgroup *group, struct slice word);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/timestamp.h"
+#include "span/settle.h"
 #include "store/columns.h"
 #include "store/order.h"
 #include "store/parquet.h"
@@ -16,19 +17,20 @@ enum { RETRY_S = 5 };
 
 static int64_t day_of(const struct span *span) { return span->start_ns / ((int64_t)86400 * NS_PER_S); }
 
-/* The memtable's rows as a segment has them. Returns how many, or VT_ENOMEM. */
-static int64_t sort_rows(const struct memtable *m, uint32_t count, const struct span **rows) {
+/* The memtable's rows as a segment has them: traces that came in several batches are put together (changed rows are copies in
+ * `arena`). Returns how many, or VT_ENOMEM. */
+static int64_t sort_rows(const struct memtable *m, uint32_t count, struct arena *arena, const struct span **rows) {
     struct row_key *keys = malloc(count * sizeof *keys + 1);
     uint32_t *order = malloc(count * sizeof *order + 1);
     int64_t kept = VT_ENOMEM;
-    if (keys && order) {
-        for (uint32_t i = 0; i < count; i++) {
-            const struct span *span = memtable_row(m, i);
-            keys[i] = (struct row_key){span->trace_id, span->span_id, span->start_ns};
-        }
+    const struct span **all = malloc(count * sizeof *all + 1);
+    for (uint32_t i = 0; all && i < count; i++) all[i] = memtable_row(m, i);
+    if (keys && order && all && spans_settle_rows(all, count, arena)) {
+        for (uint32_t i = 0; i < count; i++) keys[i] = (struct row_key){all[i]->trace_id, all[i]->span_id, all[i]->start_ns};
         kept = order_rows(keys, count, order);
-        for (int64_t i = 0; i < kept; i++) rows[i] = memtable_row(m, order[i]);
+        for (int64_t i = 0; i < kept; i++) rows[i] = all[order[i]];
     }
+    free(all);
     free(keys);
     free(order);
     return kept;
@@ -111,12 +113,14 @@ int seal_memtable(struct store *s, struct memtable *m, struct error *err) {
     char origin[32];
     uint64_t wal = memtable_wal(m);
     snprintf(origin, sizeof origin, "wal %llu", (unsigned long long)wal);
-    int64_t kept = rows ? sort_rows(m, count, rows) : VT_ENOMEM;
+    struct arena arena = {0};
+    int64_t kept = rows ? sort_rows(m, count, &arena, rows) : VT_ENOMEM;
     int code = kept < 0 ? error_set(err, VT_ENOMEM, "no memory to seal %u spans", count) : 0;
     if (!code) code = write_days(s, rows, (uint32_t)kept, origin, &fresh, &fresh_count, err);
     if (!code) code = segments_replace(s, fresh, fresh_count, NULL, 0, m, err);
     if (!code) remove_wals(s, wal);
     for (uint32_t i = 0; code && i < fresh_count; i++) fresh_discard(&fresh[i]);
+    arena_free(&arena);
     free(fresh);
     free(rows);
     return code;

@@ -30,7 +30,7 @@ static void add_memory(struct snapshot *snap, struct memtable *m) {
     struct memtable_range range = memtable_range(m); /* of these rows and perhaps some that came since */
     snap->memory[i] = (struct memory_source){memtable_ref(m), rows};
     snap->memory_groups[i] = (struct rowgroup){.rows = rows, .min_start_ns = range.min_start_ns, .max_start_ns = range.max_start_ns,
-                                               .max_end_ns = range.max_end_ns, .source = &snap->memory[i], .index = i};
+                                               .max_end_ns = range.max_end_ns, .memtable = memtable_name(m), .source = &snap->memory[i], .index = i};
     snap->memory_count++;
 }
 
@@ -84,6 +84,11 @@ static int memory_read(const struct memory_source *m, enum col col, struct arena
     int code = rows_column(rows, m->rows, col, arena, out, err);
     free(rows);
     return code;
+}
+
+const struct span *rowgroup_memory_row(const struct rowgroup *group, uint32_t row) {
+    const struct memory_source *m = group->source;
+    return memtable_row(m->memtable, row);
 }
 
 /* A broken segment is set aside by whoever meets it. */

@@ -20,8 +20,11 @@ static int64_t minute_of(unsigned n) { return n / 100; }
 static void add(struct batch *batch, unsigned n) {
     struct span *span = batch_add(batch);
     uint64_t id = n + 1;
-    memcpy(span->trace_id, &id, 8);
     memcpy(span->span_id, &id, 8);
+    /* The span behind a restated one is its child, and reports the usage. */
+    uint64_t parent = n && restated(n - 1) ? n : 0, trace = parent ? parent : id;
+    memcpy(span->trace_id, &trace, 8);
+    memcpy(span->parent_span_id, &parent, 8);
     span->start_ns = BASE_NS + minute_of(n) * 60 * NS_PER_S + n % 100 * NS_PER_MS;
     span->duration_ns = (int64_t)llround(duration_ms_of(n) * NS_PER_MS);
     span->status = failed(n) ? STATUS_ERROR : STATUS_OK;
@@ -29,7 +32,6 @@ static void add(struct batch *batch, unsigned n) {
     span->cost_usd = n % 17 ? 0.5 : (double)NAN;
     span->tokens_input = n % 19 ? n % 1000 : SPAN_NO_INT;
     span->tokens_output = n % 23 ? 10 : SPAN_NO_INT;
-    span->flags = restated(n) ? SPAN_USAGE_RESTATED : 0;
     span->sample_rate = weight_of(n) > 1 ? 1 / weight_of(n) : (double)NAN;
     if (model_of(n) < 9) *span_text(span, COL_MODEL) = arena_printf(&batch->arena, "m%u", model_of(n));
     *span_text(span, COL_USER_ID) = arena_printf(&batch->arena, "u%u", n % 700);
@@ -38,15 +40,14 @@ static void add(struct batch *batch, unsigned n) {
     *span_text(span, COL_TURN_ID) = arena_printf(&batch->arena, "t%u", n % 50);
 }
 
-/* Two thirds sealed, the rest in memory. The flags are kept as they are: no batch_finish. */
+/* Two thirds sealed, the rest in memory. */
 static int start(void **state) {
     if (fixture_start(state)) return -1;
     struct fixture *f = *state;
     for (unsigned from = 0; from < SPANS; from += 1000) {
         struct batch *batch = batch_new();
         for (unsigned n = from; n < from + 1000; n++) add(batch, n);
-        if (store_append_wait(f->store, batch, &f->err)) return -1;
-        batch_unref(batch);
+        fixture_append(f, batch);
         if (from == 1000 || from == 3000) fixture_seal(f);
     }
     return 0;

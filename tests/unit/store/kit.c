@@ -38,7 +38,8 @@ void fill(struct span *span, uint32_t n, struct arena *arena) {
     uint64_t trace = n / 3 + 1, id = n + 1;
     memcpy(span->trace_id, &trace, 8);
     memcpy(span->span_id, &id, 8);
-    if (n % 3) memcpy(span->parent_span_id, &(uint64_t){n - n % 3 + 1}, 8);
+    /* A parent that never comes: sealing would otherwise give users and threads on to children. */
+    if (n % 3) memcpy(span->parent_span_id, &(uint64_t){UINT64_C(1) << 40 | (n - n % 3 + 1)}, 8);
     span->start_ns = INT64_C(1795460000000000000) + (int64_t)n * 1000003;
     span->duration_ns = rand_r(&seed) % 1000000000;
     for (int c = COL_TTFT_NS; c <= COL_TOKENS_REASONING; c++)
