@@ -1,9 +1,11 @@
 /* What VITRINE_DEBUG=1 shows on stderr. */
-#include "sdk/settings.h"
+#include "sdk/env.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static atomic_bool shown;

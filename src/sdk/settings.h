@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "sdk/env.h"
 #include "vitrine.h"
 
 struct settings {
@@ -51,17 +52,5 @@ int settings_new(const vt_config *config, struct settings **out, struct error *e
 void settings_free(struct settings *settings);
 /* VITRINE_DEBUG=1: everything above in words, without secrets. */
 void settings_tell(const struct settings *settings);
-
-/* Environment helpers, also for other exporters. An empty variable counts as unset. */
-const char *env_text(const char *name);
-bool env_flag(const char *name, bool fallback);
-uint32_t env_uint(const char *name, uint32_t least, uint32_t fallback);
-/* Undoes %XX in place (of a copy); returns the new length. */
-size_t percent_decode(char *text, size_t len);
-
-/* "vitrine: …" on stderr, in one write, when VITRINE_DEBUG=1. Any thread. */
-void debug_set(bool on);
-bool debug_on(void);
-void debug_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif
