@@ -262,8 +262,9 @@ typedef struct vt_exporter {
     /* Takes count finished spans of the service described by resource. 0, or VT_ERROR_EXPORT when they are lost. */
     int (*export_spans)(void *ctx, const vt_attr *resource, size_t resource_count, const vt_finished *spans,
                         size_t count);
-    int (*flush)(void *ctx, uint32_t timeout_ms);     /* passes on what it holds back; 0 or VT_ERROR_… */
-    void (*shutdown)(void *ctx, uint32_t timeout_ms); /* passes on what can be in that time, then frees ctx */
+    int (*flush)(void *ctx, uint32_t timeout_ms); /* passes on what it holds back; 0 or VT_ERROR_… */
+    /* Passes on what can be in that time, then frees ctx. How many spans that it had taken are lost. */
+    uint64_t (*shutdown)(void *ctx, uint32_t timeout_ms);
     /* In a fresh child of fork: forget what the parent will send, open anew what is shared. */
     void (*forked)(void *ctx);
     /* How many spans export_spans took, answering 0, and have been lost since, and since the last call. */

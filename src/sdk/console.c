@@ -73,12 +73,13 @@ static int export_spans(void *ctx, const vt_attr *resource, size_t resource_coun
     return failed ? VT_ERROR_EXPORT : 0;
 }
 
-static void end(void *ctx, uint32_t timeout_ms) {
+static uint64_t end(void *ctx, uint32_t timeout_ms) {
     struct console *console = ctx;
     (void)timeout_ms;
     line_writer_free(&console->writer);
     buf_free(&console->lines);
     free(console);
+    return 0;
 }
 
 static void forked(void *ctx) {

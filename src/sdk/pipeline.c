@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { TELL_EVERY_NS = NS_PER_S };
+enum { TELL_EVERY_NS = NS_PER_S, STOP_GRACE_MS = 1000 /* for exporters that keep to their time, but not quite */ };
 
 /* A set of waiting spans on its way through the exporters. */
 struct batch {
@@ -125,15 +125,18 @@ static void export_views(const vt_finished *views, uint32_t count) {
     if (lost) pipeline.failed = true;
 }
 
+static void count_later_loss(uint64_t spans) {
+    if (!spans) return;
+    atomic_fetch_sub_explicit(&pipeline.exported, spans, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pipeline.dropped_export, spans, memory_order_relaxed);
+    pipeline.failed = true;
+}
+
 /* Exporters that send later tell later what they lost. */
 static void ask_for_losses(void) {
     for (size_t i = 0; i < pipeline.exporter_count; i++) {
         const vt_exporter *exporter = &pipeline.exporters[i];
-        uint64_t lost = exporter->lost ? exporter->lost(exporter->ctx) : 0;
-        if (!lost) continue;
-        atomic_fetch_sub_explicit(&pipeline.exported, lost, memory_order_relaxed);
-        atomic_fetch_add_explicit(&pipeline.dropped_export, lost, memory_order_relaxed);
-        pipeline.failed = true;
+        if (exporter->lost) count_later_loss(exporter->lost(exporter->ctx));
     }
 }
 
@@ -210,14 +213,14 @@ static void *run(void *unused) {
         uint64_t ticket = pipeline.flush_asked;
         bool flush = ticket != pipeline.flush_done, stop = pipeline.stopping;
         uint32_t timeout_ms = pipeline.settings->timeout_ms;
-        if (!stop && pipeline.flush_timeout_ms < timeout_ms) timeout_ms = pipeline.flush_timeout_ms;
+        if (pipeline.flush_timeout_ms < timeout_ms) timeout_ms = pipeline.flush_timeout_ms;
         pipeline.woken = false;
         pipeline.flush_timeout_ms = 0;
         pthread_mutex_unlock(&pipeline.gate);
 
         pthread_mutex_lock(&pipeline.work);
         drain();
-        int result = flush || stop ? flush_exporters(timeout_ms) : 0;
+        int result = flush ? flush_exporters(timeout_ms) : 0;
         pthread_mutex_unlock(&pipeline.work);
 
         pthread_mutex_lock(&pipeline.gate);
@@ -348,9 +351,10 @@ bool pipeline_start(struct settings *settings, const vt_exporter *exporters, siz
     pipeline.stopping = pipeline.woken = false;
     atomic_store(&pipeline.synchronous, settings->synchronous);
     queue_limits(settings->queue_size, settings->batch_size);
-    atomic_store(&pipeline.starting, 1);
-    /* From the first span on, also while the background thread is not there yet: a thread that ends first leaves its spans. */
+    /* From the first span on, also while the background thread is not there yet: a thread that ends first leaves its
+     * spans. */
     thread_exporter_runs(!settings->synchronous);
+    atomic_store(&pipeline.starting, 1);
     atomic_store(&pipeline.on, true);
     pthread_mutex_unlock(&pipeline.work);
     pthread_mutex_unlock(&pipeline.gate);
@@ -359,7 +363,8 @@ bool pipeline_start(struct settings *settings, const vt_exporter *exporters, siz
 
 /* Waits for the background thread to end; false: it hangs in an exporter past its time. */
 static bool stop_thread(uint32_t timeout_ms) {
-    struct timespec deadline = deadline_in(timeout_ms);
+    struct timespec deadline =
+        deadline_in(timeout_ms < UINT32_MAX - STOP_GRACE_MS ? timeout_ms + STOP_GRACE_MS : UINT32_MAX);
     pthread_mutex_lock(&pipeline.gate);
     bool ran = pipeline.thread_runs, own = ran && pthread_equal(pipeline.thread, pthread_self());
     pipeline.stopping = true;
@@ -378,6 +383,11 @@ static bool stop_thread(uint32_t timeout_ms) {
     return ended;
 }
 
+static uint32_t left_ms(int64_t end_ns) {
+    int64_t left_ns = end_ns - time_monotonic_ns();
+    return left_ns > 0 ? (uint32_t)(left_ns / NS_PER_MS) : 0;
+}
+
 void pipeline_stop(void) {
     if (pipeline_exporting || !atomic_exchange(&pipeline.on, false)) return;
     uint32_t timeout_ms = pipeline.settings->timeout_ms;
@@ -388,16 +398,15 @@ void pipeline_stop(void) {
         return;
     }
     pthread_mutex_lock(&pipeline.work);
-    drain(); /* what came without a background thread, or since its last look */
-    flush_exporters(timeout_ms);
-    tell_drops(true);
+    drain();                              /* what came without a background thread, or since its last look */
+    flush_exporters(left_ms(end_ns) / 2); /* the other half is for shutdown */
     pipeline_exporting = true;
     for (size_t i = 0; i < pipeline.exporter_count; i++) {
-        int64_t left_ms = (end_ns - time_monotonic_ns()) / NS_PER_MS;
         const vt_exporter *exporter = &pipeline.exporters[i];
-        if (exporter->shutdown) exporter->shutdown(exporter->ctx, left_ms > 0 ? (uint32_t)left_ms : 0);
+        if (exporter->shutdown) count_later_loss(exporter->shutdown(exporter->ctx, left_ms(end_ns)));
     }
     pipeline_exporting = false;
+    tell_drops(true);
     pipeline.exporter_count = 0;
     memset(pipeline.lost_told, 0, sizeof pipeline.lost_told);
     pipeline.failed = pipeline.losing = false;

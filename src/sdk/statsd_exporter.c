@@ -139,10 +139,11 @@ static int export_spans(void *ctx, const vt_attr *resource, size_t resource_coun
     return 0;
 }
 
-static void end(void *ctx, uint32_t timeout_ms) {
+static uint64_t end(void *ctx, uint32_t timeout_ms) {
     struct counter *counter = ctx;
     if (counter->open) statsd_close(&counter->statsd);
     free(counter);
+    return 0;
 }
 
 static void forked(void *ctx) {

@@ -10,7 +10,7 @@
 
 /* An exporter that counts, and can be held and made to fail. */
 static struct {
-    atomic_int spans, calls, largest, flushes, shutdowns, forks, fails, lost;
+    atomic_int spans, calls, largest, flushes, shutdowns, forks, fails, lost, lost_last;
     atomic_bool held;
     sem_t entered;
     vt_span *(*inside)(void);
@@ -31,8 +31,9 @@ static int probe_flush(void *ctx, uint32_t timeout_ms) {
     probe.flushes++;
     return 0;
 }
-static void probe_shutdown(void *ctx, uint32_t timeout_ms) {
+static uint64_t probe_shutdown(void *ctx, uint32_t timeout_ms) {
     probe.shutdowns++;
+    return (uint64_t)probe.lost_last;
 }
 static uint64_t probe_lost(void *ctx) {
     return (uint64_t)atomic_exchange(&probe.lost, 0);
@@ -177,6 +178,9 @@ static void losses_told_later_are_counted_too(void **state) {
     assert_int_equal(vt_flush(10000), VT_ERROR_EXPORT);
     assert_int_equal(stats_now().exported, 3);
     assert_int_equal(stats_now().dropped_export, 2);
+    probe.lost_last = 1;
+    vt_shutdown(); /* tells of the last */
+    assert_int_equal(stats_now().dropped_export, 3);
 }
 
 static void synchronous_mode_exports_inside_the_end(void **state) {

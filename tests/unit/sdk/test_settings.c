@@ -163,8 +163,9 @@ static void disabled_by_the_environment_traces_nothing(void **state) {
  */
 
 static int freed;
-static void count_free(void *ctx, uint32_t timeout_ms) {
+static uint64_t count_free(void *ctx, uint32_t timeout_ms) {
     freed++;
+    return 0;
 }
 
 static void fields_without_meaning_are_named(void **state) {
