@@ -78,22 +78,42 @@ struct exporters {
     size_t count;
 };
 
-/* libvitrine-otlp is part of the program, or is loaded. */
-static int add_otlp(const struct settings *s, struct exporters *exporters, struct error *err) {
-    otlp_exporter_fn make = vt_otlp_exporter;
-    if (!make) {
-        void *library = dlopen("libvitrine-otlp.so.0", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-        if (library) make = (otlp_exporter_fn)dlsym(library, "vt_otlp_exporter");
+/* From beside libvitrine, wherever that is installed, or from where the system's loader looks. */
+static void *load_otlp(void) {
+    static const char name[] = "libvitrine-otlp.so.0";
+    char path[4096];
+    Dl_info about;
+    void *library = NULL;
+    const char *slash = dladdr(&limits_kept, &about) && about.dli_fname ? strrchr(about.dli_fname, '/') : NULL;
+    if (slash && strstr(slash, "libvitrine.so")) {
+        snprintf(path, sizeof path, "%.*s/%s", (int)(slash - about.dli_fname), about.dli_fname, name);
+        library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     }
+    return library ? library : dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+}
+
+/* libvitrine-otlp is part of the program, or is loaded. What the environment says wrongly is passed over, as all of it
+ * is. */
+static int add_otlp(const struct settings *s, struct exporters *exporters, struct error *err) {
+    static bool at_exit;
+    otlp_exporter_fn make = vt_otlp_exporter;
+    void *library = make ? NULL : load_otlp();
+    if (library) make = (otlp_exporter_fn)dlsym(library, "vt_otlp_exporter");
     if (!make) {
-        debug_line("no span goes out by OTLP: libvitrine-otlp.so.0 is not installed");
+        const char *why = dlerror();
+        debug_line("no span goes out by OTLP: libvitrine-otlp.so.0 is not there: %s", why ? why : "");
         return 0;
     }
     vt_otlp_config config = {.endpoint = s->otlp_endpoint, .headers = s->otlp_headers};
     char message[256] = "";
-    if (make(&config, &exporters->list[exporters->count], message, sizeof message) != 0)
-        return error_set(err, VT_EINVAL, "OTLP: %s", message);
+    if (make(&config, &exporters->list[exporters->count], message, sizeof message) != 0) {
+        if (s->otlp_endpoint || s->otlp_headers) return error_set(err, VT_EINVAL, "OTLP: %s", message);
+        debug_line("no span goes out by OTLP: %s", message);
+        return 0;
+    }
     exporters->count++;
+    /* The TLS library cleans up at exit as well; what is registered last runs first. */
+    if (!at_exit) at_exit = atexit(vt_shutdown) == 0;
     return 0;
 }
 
