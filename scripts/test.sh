@@ -66,15 +66,22 @@ stage_fuzz() {
 
 stage_install() { sh "$root/tests/install/run.sh" "$logs/install"; }
 
+# install_clients DIR: npm packages by the lock file, unless they are there already.
+install_clients() {
+    [ -f "$1/node_modules/.package-lock.json" ] && [ ! "$1/package-lock.json" -nt "$1/node_modules/.package-lock.json" ] && return 0
+    (cd "$1" && npm ci --silent) >&2 || die "npm could not install the test clients of $1"
+}
+
 stage_e2e() {
     configure "$logs/release" --werror -Dbuildtype=release
     compile "$logs/release"
-    (cd "$root/tests/e2e" && { [ -f node_modules/.package-lock.json ] && [ ! package-lock.json -nt node_modules/.package-lock.json ] || npm ci --silent; }) >&2 || die 'npm could not install the test clients (tests/e2e)'
+    install_clients "$root/tests/e2e"
+    install_clients "$root/tests/clients"
     status=0
-    VITRINE=$logs/release/src/cli/vitrine node --test --test-concurrency=2 --test-reporter=tap "$root"/tests/e2e/*.test.mjs >"$logs/e2e.log" 2>&1 || status=$?
-    grep -E '^ *not ok ' "$logs/e2e.log" >&2 || true
-    [ $status -eq 0 ] || grep -B2 -A25 -E '^ *not ok ' "$logs/e2e.log" | head -n 150 >&2
-    count $(awk '/^# pass /{p = $3} /^# fail /{f = $3} /^# skipped /{s = $3} END {print p + 0, f + 0, s + 0}' "$logs/e2e.log")
+    VITRINE=$logs/release/src/cli/vitrine node --test --test-concurrency=2 --test-reporter=tap "$root"/tests/e2e/*.test.mjs "$root"/tests/clients/*.test.mjs \
+        >"$logs/e2e.log" 2>&1 || status=$?
+    [ $status -eq 0 ] || grep -A25 -E '^ *not ok ' "$logs/e2e.log" | head -n 150 >&2
+    count $(awk '/^# pass /{p = $3} /^# fail /{f = $3} /^# (skipped|todo) /{s += $3} END {print p + 0, f + 0, s + 0}' "$logs/e2e.log")
     return $status
 }
 
