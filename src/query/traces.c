@@ -2,6 +2,7 @@
 #include "query/traces.h"
 
 #include "query/blocks.h"
+#include "query/score_json.h"
 #include "span/settle.h"
 #include "span/span_json.h"
 #include "span/tree.h"
@@ -243,7 +244,7 @@ void trace_put_summary(const struct trace *trace, struct json_writer *w) {
     json_put_bool(w, true);
 }
 
-static void put_span(const struct trace *trace, uint32_t i, struct json_writer *w) {
+static void put_span(const struct trace *trace, uint32_t i, const struct score_list *scores, struct json_writer *w) {
     const struct span *span = trace->spans[i];
     json_open(w, '{');
     put_count(w, "depth", trace->depths[i]);
@@ -252,23 +253,27 @@ static void put_span(const struct trace *trace, uint32_t i, struct json_writer *
     if (span->flags & SPAN_USAGE_RESTATED) json_put_key(w, "usage_restated"), json_put_bool(w, true);
     if (span->flags & SPAN_USAGE_ESTIMATED) json_put_key(w, "estimated"), json_put_bool(w, true);
     if (span_is_fallback(span)) json_put_key(w, "fallback"), json_put_bool(w, true);
+    score_list_put(scores, span->span_id, w);
     json_close(w, '}');
 }
 
 int traces_get(struct ask *ask, struct json_writer *w, struct error *err) {
     uint8_t id[1][TRACE_ID_SIZE];
     struct trace *trace;
+    struct score_list scores;
     trace_id_of(ask->id, id[0]);
     int code = traces_load(ask, (const uint8_t (*)[TRACE_ID_SIZE])id, 1, TRACE_ALL, &trace, err);
     if (code) return code;
     if (!trace->span_count)
         return error_set(err, VT_ENOTFOUND, "there is no trace '%.*s'", ask->id.len < 100 ? (int)ask->id.len : 100, ask->id.ptr);
+    if ((code = score_list_load(ask, trace->trace_id, &scores, err))) return code;
     json_open(w, '{');
     trace_put_summary(trace, w);
     json_put_key(w, "spans");
     json_open(w, '[');
-    for (uint32_t i = 0; i < trace->span_count; i++) put_span(trace, i, w);
+    for (uint32_t i = 0; i < trace->span_count; i++) put_span(trace, i, &scores, w);
     json_close(w, ']');
+    score_list_put(&scores, NULL, w);
     ask_put_tail(ask, w);
     json_close(w, '}');
     return 0;

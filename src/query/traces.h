@@ -49,7 +49,4 @@ void trace_put_summary(const struct trace *trace, struct json_writer *w);
 /* The chat turn at `span` succeeded although an LLM call below it failed. */
 static inline bool span_is_fallback(const struct span *span) { return span->flags & SPAN_FALLBACK; }
 
-/* Scores of a trace are put by whoever keeps them (scores.h): called inside the object of the trace or of a span (span_id NULL =
- * the trace itself); puts "scores":[…] or nothing. */
-
 #endif

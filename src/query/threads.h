@@ -1,0 +1,33 @@
+/* Conversations, for their list and for SQL. */
+#ifndef QUERY_THREADS_H
+#define QUERY_THREADS_H
+
+#include "query/numbers.h"
+
+enum { THREAD_MODELS_MAX = 16 };
+
+struct thread_range {
+    const struct filter *filter; /* NULL = every span */
+    int64_t from_ns, to_ns;
+};
+
+/* Everything is in the ask's arena. */
+struct thread_list {
+    struct agg_result *result;
+    struct ranked *ranked; /* one for each thread, in order */
+    uint32_t count;
+};
+/* `sort`: 0 last, 1 turns, 2 cost, 3 tokens, 4 errors. */
+int threads_find(struct ask *ask, const struct thread_range *range, int sort, struct thread_list *list, struct error *err);
+
+struct thread_row {
+    struct slice thread_id, user_id; /* the user who has most of its spans */
+    struct numbers numbers;
+    struct slice models[THREAD_MODELS_MAX]; /* most used first */
+    uint32_t model_count;
+};
+/* Some of the list, with who and what took part. */
+int threads_rows(struct ask *ask, const struct thread_range *range, const struct thread_list *list, uint32_t from, uint32_t count,
+                 struct thread_row **rows, struct error *err);
+
+#endif
