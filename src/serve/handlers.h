@@ -18,6 +18,6 @@ work_call answer_api;
 work_call answer_metrics, answer_status, answer_openapi;
 
 /* manage.c */
-work_call answer_keys, answer_new_key, answer_revoke_key, answer_prices;
+work_call answer_keys, answer_new_key, answer_revoke_key, answer_prices, answer_delete;
 
 #endif

@@ -1,6 +1,7 @@
 /* What an administrator does over HTTP: keys and prices to look at and change, and data to delete. */
 #include "serve/handlers.h"
 
+#include "query/scores.h"
 #include "serve/members.h"
 #include "serve/server.h"
 
@@ -103,6 +104,58 @@ int answer_revoke_key(struct server *server, struct work *work, struct error *er
     json_close(&w, '}');
     buf_putc(&work->out, '\n');
     return 0;
+}
+
+/* --- deletion --- */
+
+/* Their ids, as hex or in the form in which the sender wrote them. */
+static const uint8_t *trace_of(struct slice text, uint8_t id[TRACE_ID_SIZE]) {
+    if (!text.len) return NULL;
+    if (!hex_decode(text, id, TRACE_ID_SIZE)) id_from_text(text, id, TRACE_ID_SIZE);
+    return id;
+}
+
+static int delete_all(struct server *server, const struct store_delete *what, uint64_t *spans, uint64_t *scores, struct error *err) {
+    struct scores *table = NULL;
+    const struct score_forget forget = {what->user_id, what->trace_id, what->project};
+    uint64_t swept = 0;
+    int code = scores_open(&table, store_catalog_path(server->store), false, err);
+    if (!code) code = store_delete(server->store, what, spans, err);
+    if (!code && (what->user_id.len || what->trace_id)) code = scores_forget(table, &forget, scores, err);
+    /* And the scores of traces that went as a whole with their user or thread. */
+    if (!code) code = scores_sweep(table, server->store, &swept, err);
+    *scores += swept;
+    scores_free(table);
+    return code;
+}
+
+int answer_delete(struct server *server, struct work *work, struct error *err) {
+    struct arena arena = {0};
+    struct slice trace = {0};
+    uint8_t id[TRACE_ID_SIZE];
+    struct store_delete what = {0};
+    const struct field fields[] = {{"user_id", &what.user_id}, {"thread_id", &what.thread_id}, {"trace_id", &trace}, {"project", &what.project}};
+    struct json_writer w = json_writer_on(&work->out);
+    uint64_t spans = 0, scores = 0;
+    int code = read_strings(work->ask.body, &arena, fields, 4, err);
+    if (!code && (what.user_id.len > 0) + (what.thread_id.len > 0) + (trace.len > 0) != 1) {
+        error_set(err, VT_EINVAL, "say whose data: one of user_id, thread_id and trace_id");
+        code = error_hint(err, "{\"user_id\":\"u1\"} deletes all that names this user");
+    }
+    if (!code && work->ask.project.len && what.project.len && !slice_eq(what.project, work->ask.project))
+        code = error_set(err, VT_EDENIED, "this key may delete in its own project only");
+    if (work->ask.project.len) what.project = work->ask.project;
+    what.trace_id = trace_of(trace, id);
+    if (!code) code = delete_all(server, &what, &spans, &scores, err);
+    if (!code) {
+        json_open(&w, '{');
+        member_count(&w, "spans", spans);
+        member_count(&w, "scores", scores);
+        json_close(&w, '}');
+        buf_putc(&work->out, '\n');
+    }
+    arena_free(&arena);
+    return code;
 }
 
 /* --- prices --- */

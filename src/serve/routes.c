@@ -26,6 +26,7 @@ static const struct row own[] = {
     {METHOD_POST, "/api/v1/keys", SCOPE_ADMIN, 0, work_handle, answer_new_key, "A new key, shown this once"},
     {METHOD_DELETE, "/api/v1/keys/{id}", SCOPE_ADMIN, 0, work_handle, answer_revoke_key, "Revokes a key"},
     {METHOD_GET, "/api/v1/prices", ASK, 0, work_handle, answer_prices, "What tokens cost, in US dollars a million"},
+    {METHOD_POST, "/api/v1/delete", SCOPE_ADMIN, 0, work_handle, answer_delete, "Deletes the data of a user, a thread or a trace, for good"},
     {METHOD_GET, "/metrics", ASK, 0, work_handle, answer_metrics, "Metrics for Prometheus, or OpenMetrics by Accept"},
     {METHOD_GET, "/api/openapi.json", 0, 0, work_handle, answer_openapi, "This description"},
     {METHOD_GET, "/healthz", 0, 0, answer_healthz, NULL, "The server runs"},
