@@ -16,9 +16,9 @@ enum { BODY_BYTES_MAX = 16 << 20, INFLATED_BYTES_MAX = 64 << 20 }; /* defaults o
 int otlp_decode_protobuf(struct batch *batch, struct slice body, struct slice project, struct error *err);
 int otlp_decode_json(struct batch *batch, struct slice body, struct slice project, struct error *err);
 
-/* ExportLogsServiceRequest: GenAI events of OpenTelemetry's logs. An event whose span is in the batch becomes one of its events (and
- * has its say in prompt and completion only there); any other becomes a span of its own, kind other, child of the span that the log
- * names. Records that name no trace and are no GenAI event are passed over and counted in *ignored (may be NULL). */
+/* ExportLogsServiceRequest: GenAI events of OpenTelemetry's logs (event names "gen_ai.…"). Events of one span that stand together
+ * become one span of kind other, a child of the span that they name, with prompt and completion from what they say; its id is
+ * derived from them, so that a request sent twice is kept once. Other records are passed over and counted in *ignored (may be NULL). */
 int otlp_logs_decode_protobuf(struct batch *batch, struct slice body, struct slice project, uint64_t *ignored, struct error *err);
 int otlp_logs_decode_json(struct batch *batch, struct slice body, struct slice project, uint64_t *ignored, struct error *err);
 

@@ -20,12 +20,9 @@ struct log {
     size_t counted;       /* up to where `number` is counted */
     uint32_t ignored;
     bool more;
-    unsigned depth;       /* of texts within texts */
     struct buf plain;     /* lines without prefix and colours */
     int code;             /* what ends all */
 };
-
-static int search(struct log *log);
 
 /* ---- places ---- */
 
@@ -188,27 +185,13 @@ static enum stand stand_alone(struct log *log, struct slice prefix, size_t first
 
 /* ---- one object ---- */
 
-/* A text within: a log shipper's "message", read as a log of its own. */
-static int search_inner(struct log *log) {
-    struct log inner = {.number = log->number, .depth = log->depth + 1};
-    if (inner.depth > INNER_DEPTH_MAX) return 0;
-    inner.line = (struct log_line){.batch = log->line.batch, .resource = log->line.resource, .source = log->line.source, .position = log->line.position,
-                                   .printed_ns = log->line.inner_ns ? log->line.inner_ns : log->line.printed_ns};
-    inner.body = log->line.inner; /* lies in the outer build's arena, which is not used meanwhile */
-    int code = search(&inner);
-    if (code) log->line.err = inner.line.err;
-    log_line_free(&inner.line);
-    buf_free(&inner.plain);
-    return code;
-}
-
 /* What became of an object that was read whole. */
 static int object_done(struct log *log, int kind) {
     if (kind == LINE_OTHER) log->ignored++;
     if (kind != LINE_WRAPPED) return kind < 0 ? kind : 0;
     const struct batch *batch = log->line.batch;
     const uint32_t before = batch->count + batch->rejected;
-    int code = search_inner(log);
+    int code = log_text_read(&log->line, log->line.inner, log->line.inner_ns ? log->line.inner_ns : log->line.printed_ns, &log->line.err);
     if (batch->count + batch->rejected == before) log->ignored++;
     return code;
 }
@@ -230,7 +213,7 @@ enum step { STEP_ON, STEP_WAIT };
 static enum step take_object(struct log *log, size_t start, size_t open) {
     struct slice body = log->body;
     count_to(log, open);
-    if (!log->depth) log->line.position = log->number;
+    if (!log->line.depth) log->line.position = log->number;
     int kind = log_line_read(&log->line, slice_from(body, open));
     if (kind != LINE_BROKEN) {
         if ((log->code = object_done(log, kind))) return STEP_ON;
@@ -309,6 +292,21 @@ static int search(struct log *log) {
         }
     }
     return log->code;
+}
+
+int log_text_read(const struct log_line *outer, struct slice text, int64_t printed_ns, struct error *err) {
+    if (outer->depth == INNER_DEPTH_MAX || !text.len) return 0;
+    /* The text may lie in the outer build's arena, which is not used meanwhile. */
+    struct log log = {.body = text, .number = 1};
+    log.line = *outer;
+    log.line.build = (struct raw_build){0};
+    log.line.depth++;
+    log.line.printed_ns = printed_ns;
+    int code = search(&log);
+    if (code && err) *err = log.line.err;
+    log_line_free(&log.line);
+    buf_free(&log.plain);
+    return code;
 }
 
 int log_decode(struct batch *batch, struct slice body, struct log_decode *options, struct error *err) {

@@ -245,6 +245,11 @@ static void set_ids(struct log_line *line, struct trace_line *t) {
     if (trace == ID_SHORT || trace == ID_HASHED) raw->source_trace_id = t->trace_id;
     if (span == ID_HASHED) raw->source_span_id = t->span_id;
     raw->join_by_parent = trace == ID_HASHED || trace == ID_NONE;
+    if (!raw->join_by_parent || !line->trace_id) return;
+    /* What is around the line knows its trace better. */
+    raw->join_by_parent = false;
+    memcpy(raw->trace_id, line->trace_id, TRACE_ID_SIZE);
+    if (line->parent_id && id_is_zero(raw->parent_span_id, SPAN_ID_SIZE)) memcpy(raw->parent_span_id, line->parent_id, SPAN_ID_SIZE);
 }
 
 static bool is_level_error(struct slice level) { return level.len == 5 && strncasecmp(level.ptr, "ERROR", 5) == 0; }
@@ -261,6 +266,10 @@ static int take_span(struct log_line *line, struct trace_line *t) {
         struct slice shown = raw->name.len > 80 ? slice_make(raw->name.ptr, 80) : raw->name;
         batch_reject(line->batch, line->position, "span \"%.*s\": %s", (int)shown.len, shown.len ? shown.ptr : "", build->refused.message);
         return LINE_TRACE;
+    }
+    for (uint32_t i = 0; i < line->extra_count; i++) {
+        struct attr *attr = attr_list_add(build, &build->attrs, SPAN_ATTRS_MAX + line->extra_count, "attributes");
+        if (attr) *attr = line->extra[i];
     }
     raw_build_finish(build, raw);
     raw->source = line->source;

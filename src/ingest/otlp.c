@@ -10,7 +10,8 @@
 static int take_into_batch(struct otlp *o, const struct raw_span *raw) { return normalise(o->batch, raw, o->position); }
 
 void otlp_init(struct otlp *o, struct batch *batch, struct slice project, struct error *err) {
-    *o = (struct otlp){.batch = batch, .take = take_into_batch, .lasting = batch ? &batch->arena : NULL, .err = err};
+    *o = (struct otlp){.read_protobuf = otlp_read_span_protobuf, .read_json = otlp_read_span_json,
+                       .request_name = "ExportTraceServiceRequest", .request_key = "resourceSpans", .request_snake = "resource_spans", .batch = batch, .take = take_into_batch, .lasting = batch ? &batch->arena : NULL, .err = err};
     o->resource.project = project;
 }
 

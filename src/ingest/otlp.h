@@ -7,6 +7,11 @@
 #include "span/batch.h"
 
 struct otlp {
+    /* The innermost message of the request: a span (the default) or a log record. In JSON also the names of the lists around it. */
+    int (*read_protobuf)(struct otlp *o, struct slice bytes);
+    bool (*read_json)(struct otlp *o, struct json_reader *r);
+    int (*scope_done)(struct otlp *o); /* after the last of a scope; NULL = nothing to do */
+    const char *request_name, *request_key, *request_snake;
     struct batch *batch; /* NULL in benchmarks of the decoder alone: refusals are then only counted */
     int (*take)(struct otlp *o, const struct raw_span *raw); /* VT_ENOMEM and VT_ELIMIT end the walk; other results do not */
     void *ctx;
@@ -23,6 +28,8 @@ struct otlp {
 /* Ready for a request; take = normalise into the batch. Release with otlp_free. */
 void otlp_init(struct otlp *o, struct batch *batch, struct slice project, struct error *err);
 void otlp_free(struct otlp *o);
+int otlp_read_span_protobuf(struct otlp *o, struct slice bytes);
+bool otlp_read_span_json(struct otlp *o, struct json_reader *r);
 int otlp_walk_protobuf(struct otlp *o, struct slice body);
 int otlp_walk_json(struct otlp *o, struct slice body);
 

@@ -378,7 +378,7 @@ static bool read_members(struct otlp *o, struct json_reader *r) {
 }
 
 /* What must be unescaped for a span lives as long as it is looked at. */
-static bool read_span(struct otlp *o, struct json_reader *r) {
+bool otlp_read_span_json(struct otlp *o, struct json_reader *r) {
     struct arena *around = r->arena;
     o->position++;
     raw_build_reset(&o->build);
@@ -481,14 +481,16 @@ static bool read_scope(struct otlp *o, struct json_reader *r) {
 static const struct otlp_key scope_keys[] = {
     OTLP_KEY("scope", "instrumentation_library", LEVEL_ABOUT),
     OTLP_KEY("spans", "spans", LEVEL_LIST),
+    OTLP_KEY("logRecords", "log_records", LEVEL_LIST),
     OTLP_KEY("instrumentationLibrary", "instrumentationLibrary", LEVEL_ABOUT), /* before OTLP 0.15 */
 };
-static const struct level scope_level = {scope_keys, sizeof scope_keys / sizeof *scope_keys, "spans", read_scope, read_span};
+static bool read_item(struct otlp *o, struct json_reader *r) { return o->read_json(o, r); }
+static const struct level scope_level = {scope_keys, sizeof scope_keys / sizeof *scope_keys, "spans", read_scope, read_item};
 
 static bool read_scope_spans(struct otlp *o, struct json_reader *r) {
     uint32_t around = o->resource_attrs.count;
     o->resource.scope_name = o->resource.scope_version = (struct slice){NULL, 0};
-    bool good = read_level(o, r, &scope_level);
+    bool good = read_level(o, r, &scope_level) && (!o->scope_done || o->scope_done(o) == 0);
     o->resource_attrs.count = around;
     return good;
 }
@@ -496,6 +498,7 @@ static bool read_scope_spans(struct otlp *o, struct json_reader *r) {
 static const struct otlp_key resource_keys[] = {
     OTLP_KEY("resource", "resource", LEVEL_ABOUT),
     OTLP_KEY("scopeSpans", "scope_spans", LEVEL_LIST),
+    OTLP_KEY("scopeLogs", "scope_logs", LEVEL_LIST),
     OTLP_KEY("instrumentationLibrarySpans", "instrumentation_library_spans", LEVEL_LIST),
 };
 static const struct level resource_level = {resource_keys, sizeof resource_keys / sizeof *resource_keys, "scopeSpans", read_resource,
@@ -506,22 +509,22 @@ static bool read_resource_spans(struct otlp *o, struct json_reader *r) {
     return read_level(o, r, &resource_level);
 }
 
-static const struct level request_level = {NULL, 0, "resourceSpans", NULL, read_resource_spans};
 
 static int broken(struct otlp *o, const struct json_reader *r) {
     int code = r->err.code == VT_ELIMIT || r->err.code == VT_ENOMEM ? r->err.code : VT_EINVAL;
-    error_set(o->err, code, "%s, after %u spans", r->err.message, o->position);
-    return error_hint(o->err, "the body must be an ExportTraceServiceRequest of OTLP 1.x in JSON: {\"resourceSpans\":[…]}");
+    error_set(o->err, code, "%s, after %u items", r->err.message, o->position);
+    return error_hint(o->err, "the body must be an %s of OTLP 1.x in JSON: {\"%s\":[…]}", o->request_name, o->request_key);
 }
 
 int otlp_walk_json(struct otlp *o, struct slice body) {
     struct json_reader r;
     struct slice key, other = {NULL, 0};
+    const struct level request_level = {NULL, 0, o->request_key, NULL, read_resource_spans};
     bool known = false, good = true;
     json_reader_init(&r, body, o->lasting);
     if (json_peek(&r) == JSON_OBJECT && json_object(&r))
         while (good && json_key(&r, &key)) {
-            if (slice_is(key, "resourceSpans") || slice_is(key, "resource_spans")) {
+            if (slice_is(key, o->request_key) || slice_is(key, o->request_snake)) {
                 good = read_list_of(o, &r, &request_level);
                 known = true;
             } else {
@@ -533,7 +536,7 @@ int otlp_walk_json(struct otlp *o, struct slice body) {
     if (o->code) return o->code;
     if (!json_end(&r)) return broken(o, &r);
     if (!known && other.len) {
-        json_fail(&r, "expected the key \"resourceSpans\", found \"%.*s\"", other.len > 40 ? 40 : (int)other.len, other.ptr);
+        json_fail(&r, "expected the key \"%s\", found \"%.*s\"", o->request_key, other.len > 40 ? 40 : (int)other.len, other.ptr);
         return broken(o, &r);
     }
     return 0;

@@ -244,7 +244,7 @@ static void add_count(struct raw_build *build, const struct pb_field *field) {
     if (field->integer) add_note(build, key, (struct value){.type = VALUE_INT, .integer = (int64_t)(uint32_t)field->integer});
 }
 
-static int read_span(struct otlp *o, struct slice bytes) {
+int otlp_read_span_protobuf(struct otlp *o, struct slice bytes) {
     const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
     struct raw_build *build = &o->build;
     struct raw_span raw = {0};
@@ -289,8 +289,8 @@ static int read_span(struct otlp *o, struct slice bytes) {
 /* ---- what is around it ---- */
 
 static int broken(struct otlp *o, const char *where, int code) {
-    error_set(o->err, VT_EINVAL, "%s: %s, after %u spans", where, pb_mistakes[-code], o->position);
-    return error_hint(o->err, "the body must be an ExportTraceServiceRequest of OTLP 1.x in protobuf; JSON needs Content-Type: application/json");
+    error_set(o->err, VT_EINVAL, "%s: %s, after %u items", where, pb_mistakes[-code], o->position);
+    return error_hint(o->err, "the body must be an %s of OTLP 1.x in protobuf; JSON needs Content-Type: application/json", o->request_name);
 }
 
 static int read_resource(struct otlp *o, struct slice bytes) {
@@ -338,14 +338,15 @@ static int read_around(struct otlp *o, struct slice bytes, const char *name, int
 static int read_scope_spans(struct otlp *o, struct slice bytes) {
     uint32_t around = o->resource_attrs.count; /* the scope's own come behind the resource's, for its spans alone */
     o->resource.scope_name = o->resource.scope_version = (struct slice){NULL, 0};
-    int code = read_around(o, bytes, "ScopeSpans", read_scope, read_span);
+    int code = read_around(o, bytes, "a scope", read_scope, o->read_protobuf);
+    if (!code && o->scope_done) code = o->scope_done(o);
     o->resource_attrs.count = around;
     return code;
 }
 
 static int read_resource_spans(struct otlp *o, struct slice bytes) {
     o->resource_attrs.count = 0;
-    return read_around(o, bytes, "ResourceSpans", read_resource, read_scope_spans);
+    return read_around(o, bytes, "a resource", read_resource, read_scope_spans);
 }
 
 int otlp_walk_protobuf(struct otlp *o, struct slice body) {
@@ -354,5 +355,5 @@ int otlp_walk_protobuf(struct otlp *o, struct slice body) {
     int code, result;
     while ((code = pb_step(&at, end, &field)) > 0)
         if (field.number == 1 && field.wire == PB_BYTES && (result = read_resource_spans(o, field.bytes))) return result;
-    return code < 0 ? broken(o, "ExportTraceServiceRequest", code) : 0;
+    return code < 0 ? broken(o, o->request_name, code) : 0;
 }
