@@ -9,6 +9,7 @@ enum { MEND_TEXTS = 3 };
 /* What row `row` of a row group should say. */
 struct mend_row {
     uint32_t row;
+    bool moved;                    /* trace_id is not what is stored */
     bool drop;                     /* the same span stands elsewhere, too: this one is not shown */
     int64_t flags;
     uint8_t trace_id[TRACE_ID_SIZE];
