@@ -1,11 +1,16 @@
 // How to send the first trace, with the address of this very server.
 
-export type SnippetName = 'curl' | 'c' | 'typescript' | 'convex' | 'proxy' | 'logs'
+export type SnippetName = 'curl' | 'c' | 'typescript' | 'python' | 'convex' | 'proxy' | 'logs'
 export interface Snippet { title: string; text: string }
 
-export function snippets(origin: string, key: string): Record<SnippetName, Snippet[]> {
+/* `upstreams` are the providers that the server stands in front of. */
+export function snippets(origin: string, key: string, upstreams: string[]): Record<SnippetName, Snippet[]> {
   const header = key ? ` \\\n  -H 'authorization: Bearer ${key}'` : ''
   const env = key ? `\nexport OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20${encodeURIComponent(key)}"` : ''
+  const sdk = `export OTEL_SERVICE_NAME=my-shop
+export OTEL_EXPORTER_OTLP_ENDPOINT=${origin}${env}
+export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`
+  const upstream = upstreams.includes('openai') ? 'openai' : upstreams[0] ?? 'openai'
   return {
     curl: [{ title: 'One chat call, as OTLP JSON', text: `now=$(date +%s)
 curl ${origin}/v1/traces -H 'content-type: application/json'${header} -d '{
@@ -48,9 +53,7 @@ int main(void) {
     vt_shutdown();
 }` }, { title: 'Build it, and send what it writes', text: `cc app.c $(pkg-config --cflags --libs vitrine) -o app
 ./app | vitrine import - --url ${origin}` }],
-    typescript: [{ title: 'Any OpenTelemetry SDK, by its environment', text: `export OTEL_SERVICE_NAME=my-shop
-export OTEL_EXPORTER_OTLP_ENDPOINT=${origin}${env}
-export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf` }, { title: 'Node', text: `npm install @opentelemetry/sdk-node @traceloop/instrumentation-openai openai` }, { title: 'tracing.ts', text: `import { NodeSDK } from '@opentelemetry/sdk-node'
+    typescript: [{ title: 'Any OpenTelemetry SDK, by its environment', text: sdk }, { title: 'Node', text: `npm install @opentelemetry/sdk-node @traceloop/instrumentation-openai openai` }, { title: 'tracing.ts', text: `import { NodeSDK } from '@opentelemetry/sdk-node'
 import { OpenAIInstrumentation } from '@traceloop/instrumentation-openai'
 
 new NodeSDK({ instrumentations: [new OpenAIInstrumentation()] }).start()` }, { title: 'Vercel AI SDK', text: `await generateText({
@@ -58,9 +61,32 @@ new NodeSDK({ instrumentations: [new OpenAIInstrumentation()] }).start()` }, { t
   prompt: 'Which jacket is good in the rain?',
   experimental_telemetry: { isEnabled: true, metadata: { userId: 'me', threadId: 'thread-1' } },
 })` }],
+    python: [{ title: 'Environment', text: `pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http
+${sdk}` }, { title: 'A call by hand', text: `from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+trace.set_tracer_provider(provider)
+
+with trace.get_tracer("shop").start_as_current_span("chat gpt-4o-mini") as span:
+    span.set_attributes({
+        "gen_ai.operation.name": "chat", "gen_ai.system": "openai", "gen_ai.request.model": "gpt-4o-mini",
+        "gen_ai.usage.input_tokens": 120, "gen_ai.usage.output_tokens": 48, "user.id": "me",
+    })
+provider.shutdown()` }, { title: 'Or every call of the OpenAI library', text: `pip install opentelemetry-instrumentation-openai-v2 openai
+
+from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
+OpenAIInstrumentor().instrument()` }],
     convex: [{ title: 'Dashboard → Settings → Integrations → Log streams → Webhook', text: `URL     ${origin}/ingest/convex
 Format  JSONL` }, { title: 'Check the signature, so that nobody else can send', text: `vitrine serve --convex-secret "$CONVEX_LOG_SECRET"` }],
-    proxy: [{ title: 'Start the server with the provider behind it', text: `vitrine serve --upstream openai=https://api.openai.com --upstream anthropic=https://api.anthropic.com` }, { title: 'Then change one line of the application', text: `export OPENAI_BASE_URL=${origin}/proxy/openai/v1` }, { title: 'Or try it at once', text: `curl ${origin}/proxy/openai/v1/chat/completions \\
+    proxy: [{ title: 'Change one line of the application', text: upstream === 'anthropic' ? `export ANTHROPIC_BASE_URL=${origin}/proxy/anthropic` : `export OPENAI_BASE_URL=${origin}/proxy/${upstream}/v1` },
+      { title: 'Or try it at once', text: upstream === 'anthropic' ? `curl ${origin}/proxy/anthropic/v1/messages \\
+  -H "x-api-key: $ANTHROPIC_API_KEY" -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \\
+  -H 'x-vitrine-user: me' -H 'x-vitrine-thread: thread-1' \\
+  -d '{"model": "claude-sonnet-4-5", "max_tokens": 200, "messages": [{"role": "user", "content": "Which jacket is good in the rain?"}]}'` : `curl ${origin}/proxy/${upstream}/v1/chat/completions \\
   -H "authorization: Bearer $OPENAI_API_KEY" -H 'content-type: application/json' \\
   -H 'x-vitrine-user: me' -H 'x-vitrine-thread: thread-1' \\
   -d '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Which jacket is good in the rain?"}]}'` }],

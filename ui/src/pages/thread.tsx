@@ -3,6 +3,7 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { api } from '../lib/api'
+import { term } from '../lib/filter'
 import { useLoad } from '../lib/data'
 import { count, duration, usd } from '../lib/format'
 import { href, useRoute } from '../lib/router'
@@ -65,7 +66,7 @@ function TurnView({ turn, chosen }: { turn: Turn; chosen: boolean }) {
 function Side({ thread }: { thread: Data }) {
   const took = Date.parse(thread.last) - Date.parse(thread.first)
   const rows: [string, ComponentChildren][] = [
-    ['User', thread.user_id ? <><a href={href('/threads', { q: `user:"${thread.user_id}"` })}>{thread.user_id}</a></> : undefined],
+    ['User', thread.user_id ? <><a href={href('/threads', { q: term('user', thread.user_id) })}>{thread.user_id}</a></> : undefined],
     ['Began', <span title={thread.first}>{day(Date.parse(thread.first))} {clock(Date.parse(thread.first))}, {ago(Date.parse(thread.first))}</span>],
     ['Lasted', took > 0 ? duration(took) : undefined], ['Turns', count(thread.turn_count)], ['LLM calls', count(thread.llm_calls)],
     ['Fallbacks', thread.fallbacks ? <span class="warn">{count(thread.fallbacks)}</span> : undefined], ['Errors', thread.errors ? <span class="bad">{count(thread.errors)}</span> : undefined],
@@ -73,7 +74,7 @@ function Side({ thread }: { thread: Data }) {
     ['Cost', thread.cost_usd !== undefined ? usd(thread.cost_usd) : undefined], ['Models', thread.models?.join(', ')],
   ]
   return <aside class="threadside" aria-label="About the conversation"><dl>{rows.map(([name, value]) => value !== undefined && value !== '' && <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
-    <a class="button small" href={href('/traces', { q: `thread:"${thread.thread_id}"`, from: Date.parse(thread.first) - 60_000, to: Date.parse(thread.last) + 3_600_000 })}><Icon name="traces" />All its traces</a></aside>
+    <a class="button small" href={href('/traces', { q: term('thread', thread.thread_id), from: Date.parse(thread.first) - 60_000, to: Date.parse(thread.last) + 3_600_000 })}><Icon name="traces" />All its traces</a></aside>
 }
 
 export function Thread() {

@@ -2,6 +2,7 @@
 
 import { useMemo } from 'preact/hooks'
 import { api } from '../lib/api'
+import { term } from '../lib/filter'
 import { usePages } from '../lib/data'
 import { count, usd } from '../lib/format'
 import { href, navigate, setParams, useRoute } from '../lib/router'
@@ -25,7 +26,7 @@ const columns: ListColumn<ThreadRow>[] = [
   { key: 'last', name: 'Last turn', width: '104px', phone: '66px', cell: row => <TimeCell start={row.last} /> },
   { key: 'thread', name: 'Conversation', width: 'minmax(150px, 1.4fr)', phone: 'minmax(0, 1fr)', cell: row => <span class="row"><a class="cut plain strong" href={threadHref(row.thread_id)}>{row.thread_id}</a>
     {row.fallbacks ? <Chip tone="warn" title="Turns that were answered although a call in them failed">{row.fallbacks === 1 ? 'fallback' : `${row.fallbacks} fallbacks`}</Chip> : null}{row.errors ? <Chip tone="bad" title="Turns or calls that failed">{row.errors === 1 ? '1 error' : `${row.errors} errors`}</Chip> : null}</span> },
-  { key: 'user', name: 'User', width: 'minmax(90px, .9fr)', cell: row => row.user_id ? <a class="cut" href={href('/threads', { q: `user:"${row.user_id}"` })}>{row.user_id}</a> : '' },
+  { key: 'user', name: 'User', width: 'minmax(90px, .9fr)', cell: row => row.user_id ? <a class="cut" href={href('/threads', { q: term('user', row.user_id) })}>{row.user_id}</a> : '' },
   { key: 'turns', name: 'Turns', width: '56px', phone: '44px', num: true, cell: row => count(row.turn_count) },
   { key: 'lasted', name: 'Lasted', width: '92px', num: true, cell: row => lasted(row) > 0 ? duration(lasted(row)) : '' },
   { key: 'calls', name: 'LLM calls', width: '76px', num: true, cell: row => count(row.llm_calls) },

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { api } from '../lib/api'
 import { useLoad } from '../lib/data'
 import { count, duration, usd } from '../lib/format'
+import { term } from '../lib/filter'
 import { readPref, writePref } from '../lib/prefs'
 import { href, setParams, useRoute } from '../lib/router'
 import { clock, day } from '../lib/time'
@@ -32,8 +33,8 @@ function Summary({ tree, trace }: { tree: Tree; trace: TraceData }) {
     {sum.tokens !== undefined && <Fact name="Tokens" title={`${sum.input ?? 0} read, ${sum.output ?? 0} written`}>{count(sum.tokens)}<span class="dim"> {count(sum.input)} → {count(sum.output)}</span></Fact>}
     {sum.cost !== undefined && <Fact name="Cost">{usd(sum.cost)}</Fact>}
     {sum.models.length > 0 && <Fact name={sum.models.length > 1 ? 'Models' : 'Model'}>{sum.models.join(', ')}</Fact>}
-    {sum.user && <Fact name="User"><a href={href('/traces', { q: `user:"${sum.user}"` })}>{sum.user}</a></Fact>}
-    {sum.thread && <Fact name="Thread"><a href={href('/threads/' + encodeURIComponent(sum.thread))}>{sum.thread}</a></Fact>}
+    {sum.user && <Fact name="User"><a href={href('/traces', { q: term('user', sum.user), span: null })}>{sum.user}</a></Fact>}
+    {sum.thread && <Fact name="Thread"><a href={href('/threads/' + encodeURIComponent(sum.thread), { trace: trace.trace_id })}>{sum.thread}</a></Fact>}
     {root.span.service && <Fact name="Service">{root.span.service}</Fact>}
     <Fact name="Trace id"><span class="row"><span class="mono cut">{trace.trace_id.slice(0, 12)}…</span><Copy text={trace.trace_id} label="Copy the trace id" /></span></Fact>
   </dl>

@@ -12,9 +12,10 @@ export function Empty({ icon = 'empty', title, children }: { icon?: IconName; ti
 
 export function Failure({ error, retry }: { error: ApiError; retry?: () => void }) {
   const title = error.gone ? 'The server does not answer' : error.missing ? 'This server does not offer this yet'
-    : error.denied ? 'A key is needed' : error.status === 503 || error.status === 429 ? 'The server is busy' : 'That did not work'
+    : error.status === 403 ? 'This key may not do that' : error.denied ? 'A key is needed' : error.status === 504 ? 'That took too long' : error.status === 503 || error.status === 429 ? 'The server is busy' : 'That did not work'
   return <div class="state error" role="alert"><Icon name="alert" /><b>{title}</b><p>{error.message}</p>
     {error.hint && <p class="dim">{error.hint}</p>}
+    {error.status === 504 && <p class="dim">A narrower time range or a narrower filter answers sooner.</p>}
     {retry && !error.missing && <button class="button small" onClick={retry}><Icon name="refresh" />Try again</button>}</div>
 }
 

@@ -91,7 +91,7 @@ function Events({ node, tree }: { node: Node; tree: Tree }) {
 
 function Scores({ trace, span, onScored }: { trace: Trace; span: Span; onScored: () => void }) {
   const [busy, setBusy] = useState(false), [problem, setProblem] = useState('')
-  const all: Score[] = span.scores ?? []
+  const all: (Score & { whole?: boolean })[] = [...(span.scores ?? []), ...(trace.scores ?? []).map(score => ({ ...score, whole: true }))]
   const send = async (name: string, value: number, comment?: string) => {
     setBusy(true)
     setProblem('')
@@ -102,7 +102,7 @@ function Scores({ trace, span, onScored }: { trace: Trace; span: Span; onScored:
     } catch (e) { setProblem(e instanceof Error ? e.message : String(e)) } finally { setBusy(false) }
   }
   return <div class="stack">
-    {all.length > 0 && <table class="attrs"><tbody>{all.map((s, i) => <tr key={i}><th scope="row">{s.name}</th><td><b>{exact(s.value)}</b>{s.comment && <span class="soft"> {s.comment}</span>}</td><td class="tools dim">{s.user_id}</td></tr>)}</tbody></table>}
+    {all.length > 0 && <table class="attrs"><tbody>{all.map((s, i) => <tr key={i}><th scope="row">{s.name}</th><td><b>{exact(s.value)}</b>{s.whole && <span class="dim"> whole trace</span>}{s.comment && <span class="soft"> {s.comment}</span>}</td><td class="tools dim">{s.user_id}</td></tr>)}</tbody></table>}
     <div class="row"><span class="soft">Was this a good answer?</span><button class="button small" disabled={busy} onClick={() => send('thumbs', 1)}>👍 Good</button><button class="button small" disabled={busy} onClick={() => send('thumbs', 0)}>👎 Bad</button></div>
     <form class="scoreform" onSubmit={event => {
       event.preventDefault()
@@ -131,7 +131,7 @@ export function SpanDetail({ node, tree, trace, onChoose, onScored }: { node: No
       <Facts node={node} tree={tree} />
       <Usage span={span} />
     </header>
-    <Tabs<Tab> label="About the span" value={tab} onChange={choose} tabs={[['talk', 'Conversation'], ['attributes', 'Attributes', Object.keys(span.attributes ?? {}).length], ['events', 'Events', span.events?.length ?? 0], ['scores', 'Scores', span.scores?.length ?? 0], ['raw', 'Raw']]} />
+    <Tabs<Tab> label="About the span" value={tab} onChange={choose} tabs={[['talk', 'Conversation'], ['attributes', 'Attributes', Object.keys(span.attributes ?? {}).length], ['events', 'Events', span.events?.length ?? 0], ['scores', 'Scores', (span.scores?.length ?? 0) + (trace.scores?.length ?? 0)], ['raw', 'Raw']]} />
     <div class="tabbody" tabIndex={0} role="tabpanel" aria-label={tab}>
       {tab === 'talk' ? <Conversation node={node} onChoose={onChoose} /> : tab === 'attributes' ? <Attributes span={span} /> : tab === 'events' ? <Events node={node} tree={tree} />
         : tab === 'scores' ? <Scores trace={trace} span={span} onScored={onScored} /> : <div class="code"><Json text={raw} /><Copy text={raw} label="Copy the JSON" /></div>}
