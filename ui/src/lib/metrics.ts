@@ -2,6 +2,7 @@
 
 import { api } from './api'
 import { both } from './filter'
+import { readPref, writePref } from './prefs'
 import type { Overview, Point, QueryRequest, Series } from './types'
 import type { Bucket } from '../parts/histogram'
 import type { Line } from '../parts/chart'
@@ -46,13 +47,19 @@ export async function facets(scope: Window, signal: AbortSignal): Promise<Facet[
   }))
 }
 
-/* One colour a name, the same in all charts of a page and on every visit. */
-const colours = new Map<string, string>()
+/* One colour a name, the same in all charts and, remembered here, on every visit. */
 const ring = ['--c1', '--c2', '--c3', '--c4', '--c5', '--c6', '--c7']
+const NAMES_MAX = 60
+const known: string[] = readPref('colours', [])
 export function colourOf(name: string): string {
   if (!name) return '--c8'
-  if (!colours.has(name)) colours.set(name, ring[colours.size % ring.length])
-  return colours.get(name)!
+  let at = known.indexOf(name)
+  if (at < 0) {
+    if (known.length >= NAMES_MAX) known.length = 0 // names that come and go: begin again
+    at = known.push(name) - 1
+    writePref('colours', known)
+  }
+  return ring[at % ring.length]
 }
 const LINES_MAX = 8
 

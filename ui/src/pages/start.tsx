@@ -25,7 +25,12 @@ export function useFirstTrace(since: number): { id: string | null; live: boolean
     try {
       socket = openLive('')
       socket.onopen = () => setLive(true)
-      socket.onmessage = () => setTimeout(look, 300)
+      socket.onmessage = event => { // a span that ends now belongs to the trace that is waited for, whenever it began
+        try {
+          const { trace_id } = JSON.parse(String(event.data))
+          if (trace_id && !over) setId(trace_id)
+        } catch { /* not a span */ }
+      }
       socket.onclose = () => setLive(false)
     } catch { /* asking is enough */ }
     look()

@@ -45,9 +45,14 @@ function ThemeButton() {
 function Rail({ alerts, onHelp }: { alerts: number; onHelp: () => void }) {
   const { segments } = useRoute()
   const here = '/' + (segments[0] ?? '')
+  const nav = useRef<HTMLElement>(null)
+  useEffect(() => { // a phone's rail is narrower than its pages are many
+    const current = nav.current!.querySelector<HTMLElement>('[aria-current]')
+    if (current && nav.current!.scrollWidth > nav.current!.clientWidth) nav.current!.scrollLeft = current.offsetLeft - nav.current!.clientWidth / 2 + current.offsetWidth / 2
+  }, [here])
   return <aside class="rail">
     <a class="brand" href={href('/')} aria-label="Vitrine, to the overview"><Logo /><span>Vitrine</span></a>
-    <nav class="nav" aria-label="Pages">
+    <nav class="nav" aria-label="Pages" ref={nav}>
       {pages.flatMap(page => [page.gap && <div class="gap" key={page.path + 'gap'} />,
         <a key={page.path} href={href(page.path)} aria-current={here === page.path ? 'page' : undefined} title={`${page.name} (g ${page.key})`}><Icon name={page.icon} /><span>{page.name}</span>
           {page.path === '/alerts' && alerts > 0 && <span class="badge" aria-label={`${alerts} alerting`}>{alerts}</span>}</a>])}
