@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { run, serve, tempDir } from './lib/vitrine.mjs';
 import { arrives, feed, launch, open, otlp } from './lib/page.mjs';
 
-const id = (n, length) => n.toString(16).padStart(length, '1');
+const id = (n, length) => 'f' + n.toString(16).padStart(length - 1, '0');
 let next = 1;
 const oneCall = (name, more = {}) => otlp([{ trace: id(next, 32), span: id(next++, 16), name, attributes: { 'gen_ai.operation.name': 'chat', 'gen_ai.system': 'openai', 'gen_ai.request.model': 'gpt-4o-mini', 'gen_ai.usage.input_tokens': 10, 'gen_ai.usage.output_tokens': 5 }, ...more }]);
 
@@ -14,7 +14,7 @@ test('live: spans appear as they come, narrowed and paused as one likes', async 
   const server = await serve(t, { grpc: false });
   const browser = await launch(t);
   const page = await open(t, browser, server.url + '/live');
-  await page.getByText('Connected').waitFor();
+  await page.getByText('Connected', { exact: true }).waitFor();
   await server.post('/v1/traces', oneCall('first call'));
   await page.getByRole('link', { name: 'first call' }).waitFor();
 
@@ -42,15 +42,15 @@ test('live: a filter without meaning is pointed at; the stream comes back with t
   const first = await serve(t, { dir, grpc: false });
   const browser = await launch(t);
   const page = await open(t, browser, first.url + '/live', { expected: [/ERR_|WebSocket|Failed to fetch/] });
-  await page.getByText('Connected').waitFor();
+  await page.getByText('Connected', { exact: true }).waitFor();
   await page.getByRole('combobox', { name: 'Filter' }).fill('duraton:>2s');
   await page.keyboard.press('Enter');
   await page.locator('#filter-wrong').waitFor();
   await page.getByRole('button', { name: 'Clear the filter' }).click();
   await first.stop();
   await page.getByText(/^Lost, again in/).waitFor();
-  const second = await serve(t, { dir, grpc: false, args: ['--listen', `127.0.0.1:${first.port}`] });
-  await page.getByText('Connected').waitFor({ timeout: 20_000 });
+  const second = await serve(t, { dir, grpc: false, port: first.port });
+  await page.getByText('Connected', { exact: true }).waitFor({ timeout: 20_000 });
   await second.post('/v1/traces', oneCall('after the break'));
   await page.getByRole('link', { name: 'after the break' }).waitFor();
 });
@@ -92,7 +92,7 @@ test('a server that goes away leaves what was there, says so, and is taken up ag
   await page.getByRole('button', { name: 'Refresh', exact: true }).click();
   await page.getByRole('alert').getByText('The server does not answer.').waitFor();
   assert.ok(await page.locator('.trow:not(.head)').count() > 0, 'the rows of before stay');
-  await serve(t, { dir, grpc: false, args: ['--listen', `127.0.0.1:${first.port}`] });
+  await serve(t, { dir, grpc: false, port: first.port });
   await page.getByRole('alert').waitFor({ state: 'detached', timeout: 20_000 });
 });
 
@@ -113,7 +113,7 @@ test('a server that asks for a key gets one from the page, and a wrong one is re
   await page.getByRole('button', { name: 'Open' }).click();
   await page.locator('.trow:not(.head)').first().waitFor();
   await page.goto(server.url + '/live');
-  await page.getByText('Connected').waitFor();
+  await page.getByText('Connected', { exact: true }).waitFor();
   await server.post('/v1/traces', oneCall('with a key'), { authorization: `Bearer ${key}` });
   await page.getByRole('link', { name: 'with a key' }).waitFor();
 });

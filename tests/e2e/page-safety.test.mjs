@@ -45,7 +45,7 @@ test('nothing that was sent runs, loads or breaks out', async (t) => {
 
   await t.test('live', async (t) => {
     const page = await open(t, browser, server.url + '/live');
-    await page.getByText('Connected').waitFor();
+    await page.getByText('Connected', { exact: true }).waitFor();
     await server.post('/v1/traces', otlp([{ trace: 'a1'.repeat(16), span: 'b1'.repeat(8), name: evil, error: evil, attributes: { 'gen_ai.operation.name': 'chat', 'gen_ai.request.model': evil } }]));
     await page.locator('.trow.failed').first().waitFor();
     assert.equal(await page.evaluate(() => globalThis.pwned), undefined);

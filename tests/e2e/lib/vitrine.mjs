@@ -46,14 +46,14 @@ export async function run(args, { input, env, timeoutMs = 60_000, command = prog
 
 /**
  * Starts `vitrine serve` and waits until it is ready.
- * options: dir (kept when given), args (further flags), env, grpc (false: without).
+ * options: dir (kept when given), args (further flags), env, grpc (false: without), port (0: any free one).
  */
-export async function serve(t, { dir, args = [], env, grpc = true } = {}) {
+export async function serve(t, { dir, args = [], env, grpc = true, port = 0 } = {}) {
   await access(program).catch(() => {
     throw new Error(`${program} is not there: build it (ninja -C build) or name it with VITRINE=…`);
   });
   const data = dir ?? (await tempDir(t));
-  const flags = ['serve', '--listen', '127.0.0.1:0', '--data', data, '--grpc', grpc ? '127.0.0.1:0' : '', ...args];
+  const flags = ['serve', '--listen', `127.0.0.1:${port}`, '--data', data, '--grpc', grpc ? '127.0.0.1:0' : '', ...args];
   const child = spawn(program, flags, { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
   const server = new Server(child, data);
   t?.after(() => server.stop().catch(() => {}));
