@@ -96,14 +96,14 @@ function makeTurn(next, { start, now, thread, user, turn, index, plan }) {
   return { trace_id, spans: spans.reverse() }
 }
 
-/* About `count` traces of the last `days` days, newest first. */
-export function makeStory(count, now, days = 1) {
-  const next = random(2024), traces = []
+/* About `count` traces of the last `days` days, newest first; another seed makes others. */
+export function makeStory(count, now, days = 1, seed = 2024) {
+  const next = random(seed), traces = []
   for (let c = 0; traces.length < count; c++) {
     const script = pick(next, conversations, s => s.weight)
     let start
     do start = now - 10_000 - next() * days * 24 * HOUR; while (next() > busy(start))
-    const user = `shopper-${1000 + Math.floor(next() ** 1.5 * Math.max(40, count / 14))}`, thread = `thread-${(48_000 + c).toString(36)}${hex(next, 3)}`
+    const user = `shopper-${1000 + Math.floor(next() ** 1.5 * Math.max(40, count / 14))}`, thread = `thread-${(48_000 + c + seed).toString(36)}${hex(next, 3)}`
     const stays = 1 + Math.floor(next() * script.turns.length * 1.2)
     for (let i = 0; i < Math.min(stays, script.turns.length) && start < now - 5000; i++) {
       const trace = makeTurn(next, { start, now, thread, user, turn: script.turns[i], index: i, plan: script.plan && i === 0 })
