@@ -27,10 +27,50 @@ static int io_error(const char *path, struct error *err) {
     return error_set(err, errno == ENOSPC || errno == EDQUOT ? VT_EFULL : VT_EIO, "%s: %s", path, strerror(errno));
 }
 
+/* ---- doubt ---- */
+
+/* A commit that failed may still have reached the disk, and then it holds after a restart, until another commit goes over it. Until
+ * that is settled the files that it names must stay. */
+static void doubt(struct store *s, const char *path) {
+    pthread_mutex_lock(&s->lock);
+    char **more = realloc(s->doubtful, (s->doubtful_count + 1) * sizeof *more);
+    if (more) s->doubtful = more;
+    if (more && (more[s->doubtful_count] = strdup(path))) s->doubtful_count++;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void forget_doubts(struct store *s, bool settled) {
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < s->doubtful_count; i++) {
+        if (settled) unlink(s->doubtful[i]);
+        free(s->doubtful[i]);
+    }
+    free(s->doubtful);
+    s->doubtful = NULL;
+    s->doubtful_count = 0;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void segments_release_doubts(struct store *s) { forget_doubts(s, false); }
+
+static int settle(struct store *s, struct error *err) {
+    pthread_mutex_lock(&s->lock);
+    bool any = s->doubtful_count > 0;
+    pthread_mutex_unlock(&s->lock);
+    if (!any) return 0;
+    pthread_mutex_lock(&s->changing);
+    int code = catalog_change(s->catalog, &(struct catalog_change){0}, err);
+    if (!code) forget_doubts(s, true);
+    pthread_mutex_unlock(&s->changing);
+    return code;
+}
+
 /* ---- fresh ones ---- */
 
 int fresh_begin(struct store *s, int64_t start_ns, int level, struct fresh *fresh, struct segment_writer **writer, struct error *err) {
     char day[TIME_TEXT_MAX], dir[PATH_BYTES], path[PATH_BYTES];
+    int code = settle(s, err);
+    if (code) return code;
     *fresh = (struct fresh){.entry = {.id = catalog_next_id(s->catalog)}};
     time_format(start_ns, 3, day);
     snprintf(fresh->entry.path, sizeof fresh->entry.path, "spans/%.10s/%012llu.parquet", day, (unsigned long long)fresh->entry.id);
@@ -70,7 +110,8 @@ void fresh_discard(struct fresh *fresh) {
     if (!fresh->segment) return;
     char path[PATH_BYTES + 8];
     snprintf(path, sizeof path, "%s.tmp", segment_path(fresh->segment));
-    unlink(path);
+    if (fresh->doubtful) doubt(segment_owner(fresh->segment), path);
+    else unlink(path);
     segment_unref(fresh->segment);
     fresh->segment = NULL;
 }
@@ -130,7 +171,7 @@ static void give_names(struct store *s, const struct fresh *fresh, uint32_t coun
     }
 }
 
-int segments_replace(struct store *s, const struct fresh *fresh, uint32_t fresh_count, struct segment *const *old, uint32_t old_count,
+int segments_replace(struct store *s, struct fresh *fresh, uint32_t fresh_count, struct segment *const *old, uint32_t old_count,
                      struct memtable *m, struct error *err) {
     struct catalog_entry *entries = malloc(fresh_count * sizeof *entries + 1);
     uint64_t *ids = malloc(old_count * sizeof *ids + 1);
@@ -142,8 +183,10 @@ int segments_replace(struct store *s, const struct fresh *fresh, uint32_t fresh_
     if (!code) {
         struct catalog_change change = {.add = entries, .add_count = fresh_count, .remove = ids, .remove_count = old_count, .sealed_wal = m ? memtable_wal(m) : 0};
         code = catalog_change(s->catalog, &change, err);
+        for (uint32_t i = 0; code && i < fresh_count; i++) fresh[i].doubtful = true;
     }
     if (!code) {
+        forget_doubts(s, true);
         /* The file has its name before anyone can be told to set it aside. */
         give_names(s, fresh, fresh_count);
         change_list(s, fresh, fresh_count, old, old_count, m);

@@ -22,6 +22,7 @@ enum {
     GROUP_MAX = 256,            /* batches that one sync serves at most */
     FREE_PARTS = 8,             /* of a small disk, a part is kept free; of a large one, what a seal needs */
     PROBE_MS = 1000,
+    IDLE_MS = 100, WISH_MS = 2,
     FULL_MS = 3000              /* after a write found the disk full, so long nothing is tried */
 };
 
@@ -115,10 +116,11 @@ int store_append_wait(struct store *s, struct batch *batch, struct error *err) {
 /* ---- the writer ---- */
 
 static struct pending *take_queue(struct store *s, struct pending **list) {
-    int64_t until = time_monotonic_ns() + (int64_t)100 * NS_PER_MS;
-    struct timespec deadline = {until / NS_PER_S, until % NS_PER_S};
     pthread_mutex_lock(&s->queue_lock);
-    if (!s->queue && !s->stop && !s->seal_wanted) pthread_cond_timedwait(&s->queue_wake, &s->queue_lock, &deadline);
+    /* A wish to seal that could not be met at once (the sealer is behind, the disk full) is looked at again soon. */
+    int64_t until = time_monotonic_ns() + (int64_t)(s->seal_wanted ? WISH_MS : IDLE_MS) * NS_PER_MS;
+    struct timespec deadline = {until / NS_PER_S, until % NS_PER_S};
+    if (!s->queue && !s->stop) pthread_cond_timedwait(&s->queue_wake, &s->queue_lock, &deadline);
     *list = s->queue;
     struct pending *last = *list;
     for (uint32_t n = 1; last && last->next && n < GROUP_MAX; n++) last = last->next;
@@ -143,6 +145,12 @@ static void note_disk(struct store *s, bool full) {
     if (atomic_exchange(&s->disk_full, full) == full) return;
     if (full) log_error("the disk of %s is full: new spans are refused until there is room, queries go on", s->dir);
     else log_info("the disk of %s has room again: new spans are taken", s->dir);
+}
+
+/* A write found no room, whatever the file system says of its free space (a quota, reserved blocks). */
+static void find_full(struct store *s) {
+    s->full_until_ns = time_monotonic_ns() + (int64_t)FULL_MS * NS_PER_MS;
+    note_disk(s, true);
 }
 
 static int write_group(struct store *s, struct pending *list, struct error *err) {
@@ -185,7 +193,7 @@ static void rotate(struct store *s) {
     if (code) {
         s->rotate_after_ns = now + (int64_t)PROBE_MS * NS_PER_MS;
         if (!atomic_load(&s->disk_full)) log_error("sealing waits: %s", err.message);
-        if (code == VT_EFULL) note_disk(s, true);
+        if (code == VT_EFULL) find_full(s);
         memtable_unref(fresh);
         return;
     }
@@ -245,10 +253,7 @@ static void write_list(struct store *s, struct pending *list) {
     struct error err = {0};
     int code = write_group(s, list, &err);
     if (code && !atomic_load(&s->disk_full)) log_error("%s", err.message);
-    if (code == VT_EFULL) {
-        s->full_until_ns = time_monotonic_ns() + (int64_t)FULL_MS * NS_PER_MS;
-        note_disk(s, true);
-    }
+    if (code == VT_EFULL) find_full(s);
     atomic_store(&s->wal_bytes, s->wal.bytes);
     finish_group(s, list, code);
     if (!code && s->options.async_durability && wal_sync(&s->wal, &err)) log_error("%s", err.message);
@@ -367,6 +372,7 @@ void store_close(struct store *s) {
     segments_unref(s->segments, s->segment_count);
     for (uint32_t i = 0; i < s->sealing_count; i++) memtable_unref(s->sealing[i]);
     memtable_unref(s->active);
+    segments_release_doubts(s);
     catalog_close(s->catalog);
     if (s->lock_fd >= 0) close(s->lock_fd);
     pthread_cond_destroy(&s->queue_wake);

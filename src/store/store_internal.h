@@ -54,6 +54,8 @@ struct store {
     uint32_t segment_count, segment_capacity;
     bool sealer_stop, sealer_stuck, merge_wanted;
     uint64_t merges, set_aside;
+    char **doubtful;                    /* files of commits that failed; see segments.c */
+    uint32_t doubtful_count;
     struct error seal_error;            /* why it is stuck */
 
     int64_t merge_after_ns;             /* keeping */
@@ -69,17 +71,19 @@ struct store {
 struct fresh {
     struct catalog_entry entry;
     struct segment *segment;
+    bool doubtful; /* its commit failed, but may hold */
 };
 /* Names a new segment for the day of `start_ns` and opens a writer on it. */
 int fresh_begin(struct store *store, int64_t start_ns, int level, struct fresh *fresh, struct segment_writer **writer, struct error *err);
 /* Finishes the writer, syncs the directories and opens the segment. On failure nothing is left. */
 int fresh_finish(struct store *store, struct fresh *fresh, struct segment_writer *writer, const char *origin, struct error *err);
-void fresh_discard(struct fresh *fresh); /* removes the file */
+void fresh_discard(struct fresh *fresh); /* removes the file, when that is safe */
+void segments_release_doubts(struct store *store);
 
 /* Enters what is fresh and takes out what is replaced, in catalog, list and directory, as one step for whoever looks. `memtable`:
  * is sealed by it; may be NULL. VT_ECANCELLED when one to be replaced is not listed any more: then nothing is changed, and
  * the fresh ones are still the caller's to discard. */
-int segments_replace(struct store *store, const struct fresh *fresh, uint32_t fresh_count, struct segment *const *old, uint32_t old_count,
+int segments_replace(struct store *store, struct fresh *fresh, uint32_t fresh_count, struct segment *const *old, uint32_t old_count,
                      struct memtable *memtable, struct error *err);
 /* Takes a broken segment out of the list and its file aside (name.corrupt). Any thread. */
 void set_segment_aside(struct store *store, const struct segment *segment, const struct error *why);

@@ -275,6 +275,79 @@ static void damage_in_the_middle_of_a_wal_costs_that_batch_alone(void **state) {
     shell("test $(cat $D/wal/*.wal.corrupt | wc -c) -gt 1000");
 }
 
+/* Cut anywhere, a WAL gives the whole batches before the cut, and the store goes on from there. */
+static void wal_torn_anywhere_keeps_what_is_whole(void **state) {
+    char path[128];
+    long ends[9] = {0};
+    snprintf(path, sizeof path, "%s/wal/%020d.wal", dir, 1);
+    for (uint32_t n = 0; n < 8; n++) {
+        append(3 * n, 3);
+        ends[n + 1] = (long)stats().wal_bytes;
+    }
+    store_close(store);
+    shell("cp -r $D $D.kept");
+    for (long cut = 0; cut <= ends[8]; cut += 1 + ends[8] / 70) {
+        uint32_t whole = 0;
+        shell("rm -rf $D/* && cp -r $D.kept/* $D/");
+        assert_int_equal(truncate(path, cut), 0);
+        while (whole < 8 && ends[whole + 1] <= cut) whole++;
+        open_store();
+        expect(3 * whole, 1);
+        append(3 * whole, 3);
+        reopen();
+        expect(3 * whole + 3, 1);
+        store_close(store);
+    }
+    shell("rm -rf $D.kept");
+    open_store();
+}
+
+/* A file system of a few MB, where the kernel lets us have one. */
+static void full_disk_refuses_spans_answers_and_recovers(void **state) {
+    char command[200];
+    struct error err = {0};
+    store_close(store);
+    store = NULL;
+    snprintf(command, sizeof command, "mount -t tmpfs -o size=24m none %s 2>/dev/null", dir);
+    if (system(command)) {
+        open_store();
+        print_message("skipped: no file system can be mounted here (it takes root)\n");
+        skip();
+    }
+    options.seal_bytes = 1 << 20;
+    open_store();
+    uint32_t count = 0;
+    shell("head -c 15000000 /dev/urandom > $D/ballast");
+    int code = 0;
+    while (!code && count < 100000) {
+        struct batch *batch = batch_new();
+        for (uint32_t n = count; n < count + 100; n++) fill(batch_add(batch), n, &batch->arena);
+        code = store_append_wait(store, batch, &err);
+        batch_unref(batch);
+        if (!code) count += 100;
+    }
+    assert_int_equal(code, VT_EFULL);
+    assert_true(stats().disk_full && strlen(err.message));
+    expect(count, 101);
+    reopen(); /* a start on a full disk answers too */
+    expect(count, 101);
+    shell("rm $D/ballast");
+    for (int i = 0; i < 1000; i++) {
+        struct batch *batch = batch_new();
+        for (uint32_t n = count; n < count + 100; n++) fill(batch_add(batch), n, &batch->arena);
+        code = store_append_wait(store, batch, &err);
+        batch_unref(batch);
+        if (!code) break;
+        usleep(10000);
+    }
+    assert_int_equal(code, 0);
+    expect(count + 100, 101);
+    store_close(store);
+    shell("umount $D");
+    options.seal_bytes = 0;
+    open_store();
+}
+
 /* Rewrites the schema note in a segment's footer, checksum included. */
 static void set_schema(const char *version) {
     char path[128], command[200];
@@ -397,6 +470,8 @@ int main(void) {
         TEST(file_that_the_catalog_does_not_know_is_left_alone),
         TEST(many_wal_files_are_sealed_oldest_first),
         TEST(damage_in_the_middle_of_a_wal_costs_that_batch_alone),
+        TEST(wal_torn_anywhere_keeps_what_is_whole),
+        TEST(full_disk_refuses_spans_answers_and_recovers),
         TEST(newer_minor_is_read_and_newer_major_refused),
         TEST(columns_may_be_missing_or_unknown),
         TEST(reader_beside_a_server_that_seals_and_merges_sees_each_span_once),

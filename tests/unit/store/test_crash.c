@@ -1,0 +1,242 @@
+/* The store is killed, or finds the disk full, at every write, sync, rename and unlink that it does in a life of appending, sealing,
+ * merging and deleting; SQLite's own included. Whatever moment it is: what was acknowledged is there once, what was deleted is gone. */
+#include "kit.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SPANS = 1200, BATCH = 60, USERS = SPANS / 30, DELETED_USER = 7, FULL_CALLS = 12 };
+enum how { NOTHING, DIE_BEFORE, DIE_AFTER, DIE_IN_THE_MIDDLE, DISK_FULL };
+
+/* What both processes know. */
+static struct {
+    uint8_t sent[SPANS], acknowledged[SPANS];
+    uint8_t delete_begun, delete_done;
+    atomic_int calls;
+} *shared;
+
+static enum how how;
+static int strike_at;
+
+/* Counts a call; true when this one is to be struck. */
+static bool struck(void) {
+    if (how == NOTHING) return false;
+    int call = atomic_fetch_add(&shared->calls, 1) + 1;
+    return how == DISK_FULL ? call >= strike_at && call < strike_at + FULL_CALLS : call == strike_at;
+}
+
+static void die(void) {
+    kill(getpid(), SIGKILL);
+    for (;;) pause();
+}
+
+static bool before(bool is_write) {
+    bool now = struck();
+    if (!now || how == DIE_AFTER) return now;
+    if (how == DIE_BEFORE || (how == DIE_IN_THE_MIDDLE && !is_write)) die();
+    return true;
+}
+
+static long full(void) {
+    errno = ENOSPC;
+    return -1;
+}
+
+/* These stand in the way of libc's, for our own code and for SQLite's: so they must be visible from its library. */
+#define VISIBLE __attribute__((visibility("default")))
+
+VISIBLE ssize_t write(int fd, const void *data, size_t size) {
+    bool now = fd > 2 && before(true);
+    if (now && how == DISK_FULL) return full();
+    long n = syscall(SYS_write, fd, data, now && how == DIE_IN_THE_MIDDLE ? size / 2 : size);
+    if (now) die();
+    return n;
+}
+
+VISIBLE ssize_t writev(int fd, const struct iovec *parts, int count) {
+    bool now = before(true);
+    if (now && how == DISK_FULL) { /* a full disk takes what still fits */
+        long n = syscall(SYS_write, fd, parts[0].iov_base, parts[0].iov_len);
+        return n > 0 ? n : full();
+    }
+    if (now && how == DIE_IN_THE_MIDDLE) syscall(SYS_writev, fd, parts, 1), syscall(SYS_write, fd, parts[1].iov_base, parts[1].iov_len / 2), die();
+    long n = syscall(SYS_writev, fd, parts, count);
+    if (now) die();
+    return n;
+}
+
+VISIBLE ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
+    bool now = before(true);
+    if (now && how == DISK_FULL) return full();
+    long n = syscall(SYS_pwrite64, fd, data, now && how == DIE_IN_THE_MIDDLE ? size / 2 : size, at);
+    if (now) die();
+    return n;
+}
+
+#define STAND_IN(name, params, is_full, call)                                                                          \
+    VISIBLE int name params {                                                                                               \
+        bool now = before(false);                                                                                      \
+        if (now && how == DISK_FULL && (is_full)) return (int)full();                                                  \
+        long n = call;                                                                                                 \
+        if (now && how != DISK_FULL) die();                                                                            \
+        return (int)n;                                                                                                 \
+    }
+STAND_IN(fsync, (int fd), true, syscall(SYS_fsync, fd))
+STAND_IN(fdatasync, (int fd), true, syscall(SYS_fdatasync, fd))
+STAND_IN(ftruncate, (int fd, off_t size), false, syscall(SYS_ftruncate, fd, size))
+STAND_IN(rename, (const char *from, const char *to), false, syscall(SYS_rename, from, to))
+STAND_IN(unlink, (const char *path), false, syscall(SYS_unlink, path))
+
+/* ---- a life ---- */
+
+static void mark(uint8_t *marks, uint32_t first) { memset(marks + first, 1, BATCH); }
+
+static void send(uint32_t first) {
+    struct batch *batch = batch_new();
+    struct error err = {0};
+    for (uint32_t n = first; n < first + BATCH; n++) fill(batch_add(batch), n, &batch->arena);
+    mark(shared->sent, first);
+    if (!store_append_wait(store, batch, &err)) mark(shared->acknowledged, first);
+    batch_unref(batch);
+}
+
+static void live(void) {
+    struct error err = {0};
+    uint64_t deleted;
+    options.seal_after_ms = 600000;
+    options.dir = dir;
+    if (store_open(&store, &options, &err)) return;
+    for (uint32_t first = 0; first < SPANS; first += BATCH) {
+        send(first);
+        if (first % (2 * BATCH)) store_seal(store, NULL);
+        if (first == SPANS / 2) {
+            shared->delete_begun = 1;
+            shared->delete_done = !store_delete(store, &(struct store_delete){.user_id = SLICE("user 7")}, &deleted, &err);
+        }
+    }
+    usleep(20000); /* merging goes on */
+    store_close(store);
+}
+
+/* ---- and what is left of it ---- */
+
+static uint32_t count_user(const uint8_t *seen) {
+    uint32_t n = 0;
+    for (uint32_t i = 30 * DELETED_USER; i < 30 * (DELETED_USER + 1); i++) n += seen[i];
+    return n;
+}
+
+static void look(uint8_t *seen, int call) {
+    struct snapshot *snap = store_snapshot(store);
+    memset(seen, 0, SPANS);
+    for (uint32_t g = 0; g < snapshot_count(snap); g++) {
+        struct arena arena = {0};
+        struct vec ids, prompts;
+        struct error err = {0};
+        if (rowgroup_read(snapshot_rowgroup(snap, g), COL_SPAN_ID, &arena, &ids, &err) || rowgroup_read(snapshot_rowgroup(snap, g), COL_PROMPT, &arena, &prompts, &err))
+            fail_msg("call %d: %s", call, err.message);
+        for (uint32_t i = 0; i < ids.count; i++) {
+            uint64_t id;
+            memcpy(&id, ids.bytes + (size_t)i * SPAN_ID_SIZE, sizeof id);
+            if (!id || id > SPANS || seen[id - 1]++) fail_msg("call %d: span %llu is there twice, or is none of ours", call, (unsigned long long)id);
+        }
+        arena_free(&arena);
+    }
+    snapshot_free(snap);
+}
+
+static void no_problem(void *ctx, const char *path, const char *message) { fail_msg("call %d: %s: %s", *(int *)ctx, path, message); }
+
+static void judge(int call) {
+    uint8_t seen[SPANS];
+    look(seen, call);
+    /* A deletion that was noted goes on after the start; one that was not has changed nothing. */
+    uint32_t begun_with = count_user(shared->acknowledged);
+    for (int i = 0; i < 500 && shared->delete_begun && count_user(seen) && count_user(seen) < begun_with; i++) usleep(10000), look(seen, call);
+    for (uint32_t n = 0; n < SPANS; n++) {
+        bool user = n / 30 == DELETED_USER;
+        if (seen[n] && !shared->sent[n]) fail_msg("call %d: span %u was never sent", call, n);
+        if (user && shared->delete_done && seen[n]) fail_msg("call %d: span %u was deleted", call, n);
+        if (!seen[n] && shared->acknowledged[n] && !(user && shared->delete_begun)) fail_msg("call %d: span %u was acknowledged and is lost", call, n);
+    }
+    if (shared->delete_begun && count_user(seen) && count_user(seen) != begun_with) fail_msg("call %d: half of a deletion is left", call);
+}
+
+static void check_directory(int call) {
+    struct store_checked checked;
+    struct error err = {0};
+    if (store_check(dir, no_problem, &call, &checked, &err)) fail_msg("call %d: %s", call, err.message);
+    shell("! ls $D/spans/*/*.tmp 2>/dev/null");
+}
+
+/* One life in a process of its own, which ends at the given call; false when it came to its natural end. */
+static bool die_at(enum how way, int call) {
+    memset(shared, 0, sizeof *shared);
+    shell("rm -rf $D/*");
+    fflush(NULL);
+    pid_t pid = fork();
+    if (!pid) {
+        how = way;
+        strike_at = call;
+        live();
+        _exit(0);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) fail_msg("call %d: ended by signal %d", call, WTERMSIG(status));
+    for (int i = 0; i < 2; i++) { /* the second start finds what the first has left */
+        struct error err = {0};
+        if (store_open(&store, &options, &err)) fail_msg("call %d: %s", call, err.message);
+        judge(call);
+        store_close(store);
+        store = NULL;
+        check_directory(call);
+    }
+    return WIFSIGNALED(status) || way == DISK_FULL;
+}
+
+/* Calls 1, 1 + step, …, beginning at `from`, until a life ends before its call. */
+static void at_every_call(enum how way, int from, int step) {
+    int call = from, last = 0;
+    for (; call < 5000; call += step) {
+        if (!die_at(way, call)) break;
+        last = call;
+        if (way == DISK_FULL && atomic_load(&shared->calls) < call) break;
+    }
+    print_message("struck at %d moments, the last of them call %d\n", (last - from) / step + 1, last);
+    assert_true(last > 300); /* the stand-ins are in the way of what they should be */
+}
+
+static void killed_before_a_call(void **state) { at_every_call(DIE_BEFORE, 1, 5); }
+static void killed_after_a_call(void **state) { at_every_call(DIE_AFTER, 2, 5); }
+static void killed_in_the_middle_of_a_write(void **state) { at_every_call(DIE_IN_THE_MIDDLE, 3, 5); }
+static void disk_full_for_a_while(void **state) { at_every_call(DISK_FULL, 4, 29); }
+
+static int set_up(void **state) {
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    options = (struct store_options){.seal_after_ms = 600000};
+    snprintf(dir, sizeof dir, "/tmp/vitrine-crash-XXXXXX");
+    options.dir = dir;
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(killed_before_a_call, set_up, stop),
+        cmocka_unit_test_setup_teardown(killed_after_a_call, set_up, stop),
+        cmocka_unit_test_setup_teardown(killed_in_the_middle_of_a_write, set_up, stop),
+        cmocka_unit_test_setup_teardown(disk_full_for_a_while, set_up, stop),
+    };
+    log_set_level(LOG_LEVEL_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
