@@ -15,7 +15,8 @@ enum {
     SMALL_TEXT_BYTES = ROWGROUP_TEXT_BYTES / 2,
     INPUTS_MIN = 8,   /* while the day goes on, so many wait for each other */
     INPUTS_MAX = 64,
-    DAY_OVER_S = 3600, /* after its last second; then two are enough */
+    DAY_OVER_S = 3600, /* after its last second, when nothing came for it in QUIET_S: then two are enough */
+    QUIET_S = 60,
     RETRY_S = 30
 };
 
@@ -221,6 +222,8 @@ static uint32_t worth_merging(struct segment *const *segments, uint32_t count, i
     bool full = n < count && n < INPUTS_MAX;
     while (n > 1 && segment_rows(segments[n - 1]) > rows - segment_rows(segments[n - 1])) rows -= segment_rows(segments[--n]);
     bool over = now_ns > (segment_min_start_ns(segments[0]) / DAY_NS + 1) * DAY_NS + (int64_t)DAY_OVER_S * NS_PER_S;
+    int64_t quiet_since_ns = time_monotonic_ns() - (int64_t)QUIET_S * NS_PER_S;
+    for (uint32_t i = 0; i < count && over; i++) over = segment_opened_ns(segments[i]) < quiet_since_ns;
     return n >= INPUTS_MIN || (n >= 2 && (over || full)) ? n : 0;
 }
 

@@ -1,6 +1,7 @@
 /* A segment's footer, life and filters. Files are read through a mapping; nothing in them is trusted. */
 #include "store/segment_internal.h"
 
+#include "base/timestamp.h"
 #include "store/filters.h"
 #include "store/thrift.h"
 
@@ -278,6 +279,7 @@ int segment_open(struct segment **out, const char *path, uint64_t id, struct err
     }
     atomic_init(&s->references, 1);
     s->id = id;
+    s->opened_ns = time_monotonic_ns();
     int code = map_file(s, err);
     if (!code) code = open_footer(s, err);
     if (code) {
@@ -318,6 +320,7 @@ const char *segment_origin(const struct segment *s) { return s->origin; }
 uint64_t segment_id(const struct segment *s) { return s->id; }
 uint64_t segment_bytes(const struct segment *s) { return s->bytes; }
 uint64_t segment_rows(const struct segment *s) { return s->rows; }
+int64_t segment_opened_ns(const struct segment *s) { return s->opened_ns; }
 uint32_t segment_rowgroups(const struct segment *s) { return s->group_count; }
 const struct rowgroup *segment_rowgroup(const struct segment *s, uint32_t i) { return &s->groups[i].shown; }
 

@@ -46,6 +46,7 @@ uint64_t segment_rows(const struct segment *segment);
 uint64_t segment_text_bytes(const struct segment *segment); /* of the largest text column, inflated */
 int64_t segment_min_start_ns(const struct segment *segment);
 int64_t segment_max_start_ns(const struct segment *segment);
+int64_t segment_opened_ns(const struct segment *segment); /* when it was made, or found at the start; monotonic */
 uint32_t segment_rowgroups(const struct segment *segment);
 const struct rowgroup *segment_rowgroup(const struct segment *segment, uint32_t i);
 

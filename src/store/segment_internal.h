@@ -29,6 +29,7 @@ struct group {
 struct segment {
     atomic_int references;
     uint64_t id, bytes, rows;
+    int64_t opened_ns;
     const uint8_t *map;
     struct group *groups;
     uint32_t group_count;
