@@ -29,7 +29,7 @@ static void small_segments_of_a_day_become_one(void **state) {
 }
 
 static void spans_sent_twice_become_one_when_segments_are_merged(void **state) {
-    for (int i = 0; i < 9; i++) append(0, 300), seal();
+    for (int i = 0; i < 8; i++) append(0, 300), seal();
     wait_for(merged_once);
     wait_for(merged);
     expect(300, 7);
