@@ -38,7 +38,7 @@ static long now_ms(void) {
  */
 
 const char *request_header(const struct request *request, const char *name) {
-    static char value[1024];
+    static _Thread_local char value[1024];
     size_t len = strlen(name);
     for (const char *line = request->headers; line && *line;
          line = strstr(line, "\r\n") ? strstr(line, "\r\n") + 2 : NULL) {

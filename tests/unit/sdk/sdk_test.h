@@ -43,6 +43,9 @@ char *child_stderr(void (*fn)(void *ctx), void *ctx, int *exit_code);
 /* The same with its stdout. */
 char *child_stdout(void (*fn)(void *ctx), void *ctx, int *exit_code);
 
+/* Skips the test under ThreadSanitizer, which has no threads in children of processes with several. */
+void needs_threads_after_fork(void);
+
 void sleep_ms(unsigned ms);
 
 #define assert_contains(text, part)                                                                                    \

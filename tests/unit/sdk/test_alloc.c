@@ -70,8 +70,8 @@ static void measure(vt_config config) {
     static char large[6001];
     memset(large, 'x', sizeof large - 1);
     assert_int_equal(vt_init(&config), 0);
-    /* The first warms up: slots, blocks and buffers are made. A slow background thread may want a further block in a later one, but then
-     * it has it: one of them must do without. */
+    /* The first warms up: slots, blocks and buffers are made. A slow background thread may want a further block in a
+     * later one, but then it has it: one of them must do without. */
     unsigned rounds = 0;
     while (rounds < 8 && (rounds < 2 || allocations)) {
         counting = rounds++ > 0;

@@ -42,6 +42,7 @@ static unsigned count_lines(const char *text) {
 }
 
 static void child_exports_its_own_and_the_parent_its_own(void **state) {
+    needs_threads_after_fork();
     start_on_file(false);
     span_named("before"); /* waits in the queue at the fork */
     pid_t pid = fork();
@@ -59,6 +60,7 @@ static void child_exports_its_own_and_the_parent_its_own(void **state) {
 }
 
 static void child_draws_other_ids_and_stays_in_its_parents_trace(void **state) {
+    needs_threads_after_fork();
     start_on_file(false);
     vt_span *around = vt_span_start("around");
     for (unsigned i = 0; i < 4; i++) {
@@ -88,6 +90,7 @@ static void child_draws_other_ids_and_stays_in_its_parents_trace(void **state) {
 }
 
 static void span_open_at_the_fork_may_end_in_either(void **state) {
+    needs_threads_after_fork();
     start_on_file(false);
     vt_span *span = vt_span_start("open");
     pid_t pid = fork();
@@ -139,6 +142,7 @@ static void *trace_all_the_time(void *ctx) {
 }
 
 static void forks_amid_other_threads_hang_nobody(void **state) {
+    needs_threads_after_fork();
     file = tmpfile();
     FILE *nowhere = fopen("/dev/null", "w");
     vt_config config = {.console_file = nowhere, .delay_ms = 1, .queue_size = 512, .batch_size = 16};
@@ -192,6 +196,7 @@ static unsigned count_of(const char *text, const char *part) {
 }
 
 static void exit_exports_what_waits(void **state) {
+    needs_threads_after_fork();
     int code;
     char *text = child_stdout(trace_and_return, NULL, &code);
     assert_int_equal(code, 0);
@@ -233,6 +238,7 @@ static void exit_past_an_exporter_that_hangs(void *ctx) {
 }
 
 static void exit_is_not_held_by_exporters(void **state) {
+    needs_threads_after_fork();
     int code;
     char *text = child_stderr(exit_from_an_exporter, NULL, &code);
     assert_int_equal(code, 7);

@@ -575,6 +575,7 @@ static void the_next_run_sends_what_the_last_one_could_not(void **state) {
 }
 
 static void killed_process_leaves_whole_batches_behind(void **state) {
+    needs_threads_after_fork();
     int port = atoi(strrchr(collector_url(), ':') + 1);
     setenv("VITRINE_OTLP_SPOOL", spool, 1);
     collector_stop();
@@ -667,6 +668,7 @@ static void spool_keeps_to_its_size_and_the_newest(void **state) {
 }
 
 static void processes_share_a_spool_and_send_each_batch_once(void **state) {
+    needs_threads_after_fork();
     int port = atoi(strrchr(collector_url(), ':') + 1);
     setenv("VITRINE_OTLP_SPOOL", spool, 1);
     collector_stop();
@@ -699,6 +701,7 @@ static void processes_share_a_spool_and_send_each_batch_once(void **state) {
  */
 
 static void forked_child_sends_its_own_on_its_own_connection(void **state) {
+    needs_threads_after_fork();
     init((vt_config){.delay_ms = 0});
     spans(1);
     assert_int_equal(vt_flush(10000), 0); /* the connection stands */
@@ -731,6 +734,7 @@ static void trace_and_exit(void *ctx) {
 }
 
 static void exit_sends_what_waits(void **state) {
+    needs_threads_after_fork();
     int code;
     free(child_stderr(trace_and_exit, NULL, &code));
     assert_int_equal(code, 0);
@@ -738,6 +742,7 @@ static void exit_sends_what_waits(void **state) {
 }
 
 static void exit_without_a_collector_is_quick_and_tells_the_loss(void **state) {
+    needs_threads_after_fork();
     collector_stop();
     setenv("VITRINE_DEBUG", "1", 1);
     struct timespec before, after;
@@ -754,6 +759,7 @@ static void exit_without_a_collector_is_quick_and_tells_the_loss(void **state) {
 }
 
 static void exit_is_not_held_by_a_collector_that_hangs(void **state) {
+    needs_threads_after_fork();
     collector_answer((struct answer){.status = 0});
     setenv("OTEL_BSP_EXPORT_TIMEOUT", "100", 1);
     struct timespec before, after;
