@@ -237,7 +237,12 @@ static void *run(void *unused) {
     return NULL;
 }
 
-/* Gate held. Signals stay with the application's threads. */
+/* Gate held: a caller that asked before it had the gate may find another run by now, which wants no thread. */
+static bool wants_thread(void) {
+    return atomic_load(&pipeline.on) && !atomic_load(&pipeline.synchronous);
+}
+
+/* Gate held, and a thread wanted. Signals stay with the application's threads. */
 static bool ensure_thread(void) {
     if (pipeline.thread_runs) return true;
     sigset_t all, before;
@@ -255,7 +260,7 @@ static bool ensure_thread(void) {
 
 static void wake(void) {
     pthread_mutex_lock(&pipeline.gate);
-    if (atomic_load(&pipeline.on) && !atomic_load(&pipeline.synchronous)) {
+    if (wants_thread()) {
         ensure_thread();
         pipeline.woken = true;
         pthread_cond_signal(&pipeline.wake);
@@ -301,7 +306,7 @@ void pipeline_push(struct thread *thread, const struct record *record, const cha
     else if (__builtin_expect(atomic_load_explicit(&pipeline.starting, memory_order_relaxed), 0) &&
              atomic_exchange(&pipeline.starting, 0)) {
         pthread_mutex_lock(&pipeline.gate);
-        if (atomic_load(&pipeline.on)) ensure_thread();
+        if (wants_thread()) ensure_thread();
         pthread_mutex_unlock(&pipeline.gate);
     }
 }
@@ -317,9 +322,10 @@ int pipeline_flush(uint32_t timeout_ms) {
     }
     struct timespec deadline = deadline_in(timeout_ms);
     pthread_mutex_lock(&pipeline.gate);
-    if (!atomic_load(&pipeline.on) || !ensure_thread()) {
+    bool wanted = wants_thread();
+    if (!wanted || !ensure_thread()) {
         pthread_mutex_unlock(&pipeline.gate);
-        return atomic_load(&pipeline.on) ? VT_ERROR_MEMORY : 0;
+        return wanted ? VT_ERROR_MEMORY : 0;
     }
     uint64_t ticket = ++pipeline.flush_asked;
     if (pipeline.flush_timeout_ms < timeout_ms) pipeline.flush_timeout_ms = timeout_ms;

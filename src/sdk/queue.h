@@ -33,8 +33,8 @@ bool queue_push(struct queue *queue, const struct record *record, const char *da
 const struct record *queue_next(struct queue *queue, struct block **spent);
 /* Exporter: the spans and blocks may be used again. */
 void queue_release(struct block *spent, uint32_t spans);
-/* Owner, at its end: rights that it drew and will not use go back, so that threads that live for a few spans do not eat up
- * the limit. */
+/* Owner, at its end: rights that it drew and will not use go back, so that threads that live for a few spans do not eat
+ * up the limit. */
 void queue_return_lot(struct queue *queue);
 /* Frees a chain whose owner is gone, with what is left in it. Returns how many spans that was. */
 uint32_t queue_drop(struct queue *queue);
