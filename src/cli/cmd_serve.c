@@ -8,7 +8,7 @@
 struct serve_args {
     struct shared_args shared;
     struct serve_options serve;
-    struct texts retention, upstreams;
+    struct texts retention, upstreams, forwards;
     int durability, log_level;
 };
 
@@ -138,6 +138,23 @@ static const struct option meaning_options[] = {
      .offset = AT(serve.alerts),
      CONFIG,
      .help = "monitors to run (Datadog's YAML)"},
+    {.name = "forward",
+     .kind = &option_texts,
+     .value = "KIND=WHERE",
+     .offset = AT(forwards),
+     CONFIG,
+     .help = "send everything onward too: otlp=URL, datadog=SITE or newrelic=us|eu; may be repeated"},
+    {.name = "statsd",
+     .kind = &option_text,
+     .value = "HOST:PORT",
+     .offset = AT(serve.statsd),
+     CONFIG,
+     .help = "metrics of calls and turns by DogStatsD"},
+    {.name = "statsd-plain",
+     .kind = &option_flag,
+     .offset = AT(serve.statsd_plain),
+     CONFIG,
+     .help = "plain StatsD: no tags"},
     {.name = "convex-max-skew",
      .kind = &option_millis,
      .offset = AT(serve.convex_skew_ms),
@@ -305,6 +322,8 @@ static int run(struct cli *cli) {
     struct serve_args *args = cli->args;
     struct error err = {0};
     if (check(cli, args, &err)) return cli_usage(cli, &err);
+    args->serve.forwards = args->forwards.items;
+    args->serve.forward_count = args->forwards.count;
     args->serve.upstreams = args->upstreams.items;
     args->serve.upstream_count = args->upstreams.count;
     args->serve.store.async_durability = args->durability == 1;

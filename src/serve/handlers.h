@@ -20,4 +20,7 @@ work_call answer_metrics, answer_status, answer_openapi;
 /* manage.c */
 work_call answer_keys, answer_new_key, answer_revoke_key, answer_prices, answer_delete;
 
+/* alert_routes.c */
+work_call answer_alerts, answer_silence, answer_unsilence;
+
 #endif

@@ -65,7 +65,8 @@ static int open_data(struct server *server, struct error *err) {
     if (!code) code = mask_load(&server->mask, options->mask, err);
     if (!code) code = engine_open(&server->engine, server->store, &engine, err);
     if (!code && !(server->live = live_new(options->threads, options->live_clients_max))) code = error_set(err, VT_ENOMEM, "no memory for live viewers");
-    if (!code) store_set_watch(server->store, live_watch, server->live);
+    if (!code) code = outlets_open(&server->outlets, options, server->live, err);
+    if (!code) store_set_watch(server->store, outlets_watch, &server->outlets);
     if (!code && !(server->prometheus = prometheus_new(SERIES_MAX))) code = error_set(err, VT_ENOMEM, "no memory for metrics");
     return code;
 }
@@ -141,6 +142,17 @@ static int set_http(struct server *server, struct error *err) {
     return code;
 }
 
+/* Once the address is known, since notices link to the page. A request for alerts may come first: see answer_alerts. */
+static int open_alerts(struct server *server, struct error *err) {
+    char address[NET_TEXT_MAX], url[NET_TEXT_MAX + 16];
+    snprintf(url, sizeof url, "%s://%s", server->http_config.tls_cert ? "https" : "http", net_format(&server->http_config.listen, address));
+    struct alerts_options options = {.file = server->options.alerts, .catalog_path = store_catalog_path(server->store), .page_url = url};
+    struct alerts *alerts;
+    int code = alerts_open(&alerts, server->engine, &options, err);
+    if (!code) atomic_store(&server->alerts, alerts);
+    return code;
+}
+
 int serve_start(struct server **out, const struct serve_options *options, struct error *err) {
     struct server *server = calloc(1, sizeof *server);
     if (!server) return error_set(err, VT_ENOMEM, "no memory for the server");
@@ -156,6 +168,7 @@ int serve_start(struct server **out, const struct serve_options *options, struct
     if (!code) code = workers_start(&server->workers, server->options.query_threads, server->options.query_queue, err);
     if (!code) code = open_grpc(server, err);
     if (!code) code = http_start(&server->http, &server->http_config, err);
+    if (!code) code = open_alerts(server, err);
     if (code) serve_stop(server);
     else *out = server;
     return code;
@@ -169,9 +182,11 @@ void serve_stop(struct server *server) {
     http_stop(server->http); /* waits for what is on hold, so the pool and the store must still run */
     grpc_free(server->grpc);
     workers_stop(server->workers);
+    alerts_close(server->alerts);
     engine_free(server->engine);
     keys_close(server->keys);
     store_close(server->store);
+    outlets_close(&server->outlets);
     live_free(server->live);
     prices_free(server->prices);
     mask_free(server->mask);

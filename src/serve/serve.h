@@ -52,6 +52,10 @@ struct serve_options {
     const char *const *upstreams;   /* --upstream name=url, for /proxy/name/… */
     size_t upstream_count;
     const char *alerts;             /* --alerts FILE: monitors to run; NULL = none */
+    const char *statsd;             /* --statsd HOST:PORT: metrics of spans go there; NULL = none */
+    bool statsd_plain;              /* --statsd-plain: no tags, for servers that are not DogStatsD */
+    const char *const *forwards;    /* --forward KIND=WHERE (forward/forward.h) */
+    size_t forward_count;
     const char *config_path;        /* where the YAML came from, for messages; may be NULL */
 };
 

@@ -5,6 +5,7 @@
 #ifndef SERVE_SERVER_H
 #define SERVE_SERVER_H
 
+#include "alert/alerts.h"
 #include "metrics/prometheus.h"
 #include "query/api.h"
 #include "serve/admit.h"
@@ -13,6 +14,7 @@
 #include "serve/intake.h"
 #include "serve/keys.h"
 #include "serve/live.h"
+#include "serve/outlets.h"
 #include "serve/workers.h"
 #include "serve/serve.h"
 #include "span/mask.h"
@@ -33,6 +35,8 @@ struct server {
     struct prometheus *prometheus;
     struct workers *workers;
     struct live *live;
+    struct outlets outlets; /* the store's writer thread */
+    _Atomic(struct alerts *) alerts; /* NULL until the server listens */
     struct grpc *grpc; /* NULL: not asked for */
     struct net_address grpc_address;
     struct http *http;

@@ -108,6 +108,7 @@ int answer_status(struct server *server, struct work *work, struct error *err) {
     put_addresses(&w, server);
     member_text(&w, "masking", buf_slice(&masking));
     put_upstreams(&w, &server->options);
+    outlets_put_status(&server->outlets, &w);
     json_close(&w, '}');
     buf_putc(&work->out, '\n');
     buf_free(&masking);
