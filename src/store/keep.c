@@ -33,7 +33,7 @@ void *keep_loop(void *ctx) {
         pthread_mutex_lock(&s->keeping);
         retire_segments(s);
         pthread_mutex_unlock(&s->keeping);
-        for (bool more = true; more && !atomic_load(&s->closing);) {
+        for (bool more = true; more && !s->options.no_merging && !atomic_load(&s->closing);) {
             pthread_mutex_lock(&s->keeping);
             more = merge_once(s);
             pthread_mutex_unlock(&s->keeping);

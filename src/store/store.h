@@ -15,6 +15,7 @@ struct store;
 struct store_options {
     const char *dir;             /* created when missing; locked against a second process (flock) */
     bool read_only;              /* for the CLI beside a running server: segments and WAL are read, nothing is written */
+    bool no_merging;             /* segments stay as they were sealed */
     bool async_durability;       /* report done before fdatasync (data of the last moments may be lost in a crash) */
     uint32_t seal_rows;          /* 0 = 65,536 */
     uint64_t seal_bytes;         /* 0 = 16 MiB */

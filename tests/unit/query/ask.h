@@ -24,7 +24,7 @@ struct fixture {
 };
 
 static void fixture_open(struct fixture *f) {
-    struct store_options options = {.dir = f->dir, .seal_after_ms = 600000};
+    struct store_options options = {.dir = f->dir, .seal_after_ms = 600000, .no_merging = true};
     if (store_open(&f->store, &options, &f->err)) fail_msg("%s", f->err.message);
     if (engine_open(&f->engine, f->store, NULL, &f->err)) fail_msg("%s", f->err.message);
 }
