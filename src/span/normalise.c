@@ -5,6 +5,7 @@
 #include "base/timestamp.h"
 #include "base/utf8.h"
 #include "span/dialect.h"
+#include "span/mask.h"
 #include "span/messages.h"
 #include "span/usage.h"
 
@@ -555,6 +556,15 @@ static bool same_resource(const struct batch_resource *cache, const struct raw_r
            (!resource->attr_count || memcmp(cache->attrs, resource->attrs, resource->attr_count * sizeof *resource->attrs) == 0);
 }
 
+/* Once for all its spans; without memory for it nothing of it is kept. */
+static void mask_resource(struct batch *batch, struct batch_resource *cache) {
+    if (!batch->mask || !cache->json.len) return;
+    buf_clear(&batch->scratch);
+    bool good = mask_text(batch->mask, cache->project, cache->json, true, &batch->scratch);
+    cache->json = good ? arena_copy(&batch->arena, buf_slice(&batch->scratch)) : (struct slice){NULL, 0};
+    buf_clear(&batch->scratch);
+}
+
 static void read_resource(struct reading *in) {
     const struct raw_resource *resource = in->raw->resource;
     struct batch_resource *cache = &in->batch->resource;
@@ -580,6 +590,7 @@ static void read_resource(struct reading *in) {
         json_close(&w, '}');
         cache->json = in->batch->scratch.len > 2 ? scratch_take(in) : (buf_clear(&in->batch->scratch), (struct slice){NULL, 0});
         if (resource->project.len) cache->project = arena_copy(&in->batch->arena, resource->project);
+        mask_resource(in->batch, cache);
         cache->raw.project = resource->project;
     }
     *span_text(in->span, COL_RESOURCE) = cache->json;
@@ -660,6 +671,9 @@ static int check(struct batch *batch, const struct essence *span, uint32_t posit
     return VT_EINVAL;
 }
 
+/* After all that is read from the texts (estimates, for instance) was read. */
+static bool mask_texts(struct batch *batch, struct span *span) { return !batch->mask || mask_span(batch->mask, span, &batch->arena); }
+
 /* What the sender reports wins. */
 static void compute_cost(struct batch *batch, struct span *span) {
     if (batch->prices && isnan(span->cost_usd)) prices_cost_cached(batch->prices, &batch->prices_cache, span, &span->cost_usd);
@@ -727,7 +741,7 @@ int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position
     *span_text(span, COL_ATTRIBUTES) = write_attributes(&in, duration < 0 ? -duration : 0);
     *span_text(span, COL_EVENTS) = write_events(&in);
     estimate_usage(&in);
-    if (!repair_texts(batch, span)) goto no_memory;
+    if (!repair_texts(batch, span) || !mask_texts(batch, span)) goto no_memory;
     compute_cost(batch, span);
     return 0;
 no_memory:
@@ -747,7 +761,7 @@ int normalise_canonical(struct batch *batch, const struct span *span, uint32_t p
         if (span->text[t].len) kept->text[t] = arena_copy(&batch->arena, span->text[t]);
         if (span->text[t].len && !kept->text[t].ptr) return batch_drop_last(batch), VT_ENOMEM;
     }
-    if (!repair_texts(batch, kept)) return batch_drop_last(batch), VT_ENOMEM;
+    if (!repair_texts(batch, kept) || !mask_texts(batch, kept)) return batch_drop_last(batch), VT_ENOMEM;
     compute_cost(batch, kept);
     return 0;
 }
