@@ -2,7 +2,6 @@
 #include "store/filters.h"
 
 #include "store/parquet.h"
-#include "store/thrift.h"
 
 #include <stdlib.h>
 
@@ -79,24 +78,11 @@ void put_word_bits(struct buf *out, const struct word_set *set) {
         if (set->hashes[i]) bloom_add(bits, bytes, set->hashes[i]);
 }
 
-static void put_bloom_header(struct buf *out, uint32_t bytes) {
-    struct thrift_writer t = {.out = out};
-    thrift_i32(&t, 1, (int32_t)bytes);
-    for (int16_t id = 2; id <= 4; id++) { /* split block, XXH64, not compressed */
-        thrift_struct(&t, id);
-        thrift_struct(&t, 1);
-        thrift_end(&t);
-        thrift_end(&t);
-    }
-    thrift_end(&t);
-}
-
-void put_trace_filter(struct buf *out, const uint8_t *ids, uint32_t count) {
+void put_trace_bits(struct buf *out, const uint8_t *ids, uint32_t count) {
     uint32_t distinct = 0;
     for (uint32_t i = 0; i < count; i++)
         distinct += i == 0 || memcmp(ids + (size_t)i * TRACE_ID_SIZE, ids + (size_t)(i - 1) * TRACE_ID_SIZE, TRACE_ID_SIZE) != 0;
     uint32_t bytes = bloom_bytes_for(distinct);
-    put_bloom_header(out, bytes);
     uint8_t *bits = put_room(out, bytes);
     for (uint32_t i = 0; bits && i < count; i++) bloom_add(bits, bytes, XXH64(ids + (size_t)i * TRACE_ID_SIZE, TRACE_ID_SIZE, 0));
 }

@@ -74,10 +74,6 @@ static void put_chunk(struct thrift_writer *t, const struct written_group *group
     thrift_i64(t, 9, chunk->data_at);
     if (chunk->dictionary_at >= 0) thrift_i64(t, 11, chunk->dictionary_at);
     put_statistics(t, chunk);
-    if (col == COL_TRACE_ID && group->bloom_bytes) {
-        thrift_i64(t, 14, group->bloom_at);
-        thrift_i32(t, 15, (int32_t)group->bloom_bytes);
-    }
     thrift_end(t);
     if (chunk->index_bytes) {
         thrift_i64(t, 4, chunk->index_at);
@@ -123,8 +119,8 @@ void put_footer(struct buf *out, const struct written_group *groups, uint32_t gr
         thrift_i64(&t, 2, bytes);
         thrift_i64(&t, 3, group->rows);
         thrift_end(&t);
-        /* What Parquet has no place for: when the last span of a row group ended, word filters, a checksum of what is no page. */
-        buf_printf(&notes, "%lld:%lld:%u:%lld:%u:%u,", (long long)group->max_end_ns, (long long)group->words_at, group->words_bytes,
+        /* What Parquet has no place for: when the last span of a row group ended, filters, a checksum of what is no page. */
+        buf_printf(&notes, "%lld:%lld:%u:%lld:%u:%lld:%u:%u,", (long long)group->max_end_ns, (long long)group->traces_at, group->traces_bytes, (long long)group->words_at, group->words_bytes,
                    (long long)group->extras_at, group->extras_bytes, group->extras_crc);
     }
     snprintf(version, sizeof version, "%d.%d", SEGMENT_MAJOR, SEGMENT_MINOR);

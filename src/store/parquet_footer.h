@@ -23,8 +23,8 @@ struct written_chunk { /* a column of a row group */
 struct written_group {
     uint32_t rows;
     struct written_chunk chunks[COL_COUNT];
-    int64_t bloom_at, words_at, max_end_ns;
-    uint32_t bloom_bytes, words_bytes;
+    int64_t traces_at, words_at, max_end_ns; /* bits of the filters */
+    uint32_t traces_bytes, words_bytes;
     int64_t extras_at; /* page indexes, trace filter, word bits: they lie together */
     uint32_t extras_bytes, extras_crc;
 };

@@ -314,7 +314,7 @@ static void put_offset_index(struct segment_writer *w, struct written_chunk *chu
 /* What else is made of a column while it is at hand. */
 static void look_at(struct segment_writer *w, struct written_group *group, enum col col, const struct vec *vec) {
     switch (col) {
-    case COL_TRACE_ID: put_trace_filter(&w->traces, vec->bytes, vec->count); break;
+    case COL_TRACE_ID: put_trace_bits(&w->traces, vec->bytes, vec->count); break;
     case COL_START_NS: memcpy(w->starts, vec->ints, vec->count * sizeof *w->starts); break;
     case COL_DURATION_NS:
         for (uint32_t i = 0; i < vec->count; i++) {
@@ -336,8 +336,8 @@ static void put_extras(struct segment_writer *w, struct written_group *group) {
     struct buf *extras = &w->extras;
     int64_t base = (int64_t)w->at;
     for (int c = 0; c < COL_COUNT; c++) group->chunks[c].index_at += base;
-    group->bloom_at = base + (int64_t)extras->len;
-    group->bloom_bytes = (uint32_t)w->traces.len;
+    group->traces_at = base + (int64_t)extras->len;
+    group->traces_bytes = (uint32_t)w->traces.len;
     buf_put_slice(extras, buf_slice(&w->traces));
     group->words_at = base + (int64_t)extras->len;
     put_word_bits(extras, &w->words);

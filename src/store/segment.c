@@ -77,8 +77,6 @@ static void read_chunk_meta(struct thrift_reader *r, struct chunk *chunk) {
         case 9: data_at = thrift_read_int(r); break;
         case 11: dictionary_at = thrift_read_int(r); break;
         case 12: read_statistics(r, chunk); break;
-        case 14: chunk->bloom_at = thrift_read_int(r); break;
-        case 15: chunk->bloom_bytes = (uint32_t)thrift_read_int(r); break;
         default: thrift_skip(r, field.type);
         }
     }
@@ -105,7 +103,7 @@ static bool lies_within(const struct segment *s, int64_t at, int64_t bytes) {
 }
 
 static bool chunk_fits(const struct segment *s, const struct chunk *c, int64_t rows) {
-    return c->bytes > 0 && lies_within(s, c->at, c->bytes) && c->values == rows && (!c->bloom_bytes || lies_within(s, c->bloom_at, c->bloom_bytes)) &&
+    return c->bytes > 0 && lies_within(s, c->at, c->bytes) && c->values == rows &&
            (!c->index_bytes || lies_within(s, c->index_at, c->index_bytes)) && (c->codec == CODEC_NONE || c->codec == CODEC_ZSTD);
 }
 
@@ -152,20 +150,26 @@ static void read_key_value(struct thrift_reader *r, struct footer *f) {
     if (slice_is(key, "vitrine.origin")) f->origin = value;
 }
 
-/* "max_end_ns:words_at:words_bytes:extras_at:extras_bytes:extras_crc," a row group. */
+static bool bits_fit(const struct segment *s, int64_t at, uint32_t bytes) { return bytes % BLOOM_BLOCK_BYTES == 0 && lies_within(s, at, bytes); }
+
+/* "max_end_ns:traces_at:traces_bytes:words_at:words_bytes:extras_at:extras_bytes:extras_crc," a row group. */
 static bool read_notes(struct footer *f) {
     char *text = strndup(f->group_notes.len ? f->group_notes.ptr : "", f->group_notes.len), *at = text;
     uint32_t g = 0;
     for (; text && g < f->s->group_count; g++) {
         struct group *group = &f->s->groups[g];
-        long long max_end, words_at, extras_at;
-        if (sscanf(at, "%lld:%lld:%u:%lld:%u:%u,", &max_end, &words_at, &group->words_bytes, &extras_at, &group->extras_bytes, &group->extras_crc) != 6) break;
+        long long max_end, traces_at, words_at, extras_at;
+        if (sscanf(at, "%lld:%lld:%u:%lld:%u:%lld:%u:%u,", &max_end, &traces_at, &group->traces_bytes, &words_at, &group->words_bytes, &extras_at,
+                   &group->extras_bytes, &group->extras_crc) != 8)
+            break;
         if (!(at = strchr(at, ','))) break;
         at++;
         group->shown.max_end_ns = max_end;
+        group->traces_at = traces_at;
         group->words_at = words_at;
         group->extras_at = extras_at;
-        if (group->words_bytes % BLOOM_BLOCK_BYTES || !lies_within(f->s, words_at, group->words_bytes) || !lies_within(f->s, extras_at, group->extras_bytes)) break;
+        if (!bits_fit(f->s, traces_at, group->traces_bytes) || !bits_fit(f->s, words_at, group->words_bytes) || !lies_within(f->s, extras_at, group->extras_bytes))
+            break;
     }
     free(text);
     return g == f->s->group_count;
@@ -359,19 +363,10 @@ bool extras_are_right(const struct segment *s, const struct group *group) {
 }
 
 bool segment_may_have_trace(const struct segment *s, uint32_t index, const uint8_t *trace_id, bool *broken) {
-    const struct chunk *chunk = &s->groups[index].chunks[COL_TRACE_ID];
-    struct thrift_reader t;
-    struct thrift_field field;
-    int64_t bytes = 0;
-    if (!chunk->bloom_bytes) return true;
-    if ((*broken = !extras_are_right(s, &s->groups[index]))) return true;
-    thrift_reader_init(&t, slice_make(s->map + chunk->bloom_at, chunk->bloom_bytes));
-    while (thrift_next(&t, &field)) {
-        if (field.id == 1) bytes = thrift_read_int(&t);
-        else thrift_skip(&t, field.type);
-    }
-    if (t.failed || bytes <= 0 || bytes % BLOOM_BLOCK_BYTES || bytes > t.end - t.at) return true;
-    return bloom_has(t.at, (uint32_t)bytes, XXH64(trace_id, TRACE_ID_SIZE, 0));
+    const struct group *group = &s->groups[index];
+    if (!group->traces_bytes) return true;
+    if ((*broken = !extras_are_right(s, group))) return true;
+    return bloom_has(s->map + group->traces_at, group->traces_bytes, XXH64(trace_id, TRACE_ID_SIZE, 0));
 }
 
 bool segment_may_have_word(const struct segment *s, uint32_t index, struct slice word, bool *broken) {

@@ -13,15 +13,15 @@ struct chunk {
     int64_t min, max;       /* COL_INT, when has_range */
     enum parquet_codec codec;
     bool has_range, there;
-    int64_t bloom_at, index_at;
-    uint32_t bloom_bytes, index_bytes;
+    int64_t index_at;
+    uint32_t index_bytes;
 };
 
 struct group {
     struct rowgroup shown;
     struct chunk chunks[COL_COUNT];
-    int64_t words_at, extras_at; /* extras: page indexes, trace filter, word bits */
-    uint32_t words_bytes, extras_bytes, extras_crc;
+    int64_t traces_at, words_at, extras_at; /* extras: page indexes, trace filter, word bits */
+    uint32_t traces_bytes, words_bytes, extras_bytes, extras_crc;
     /* Whether a column's checksums (the last: the extras') were found right; set once, by any thread. */
     atomic_bool checked[COL_COUNT + 1];
 };
