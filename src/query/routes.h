@@ -12,6 +12,8 @@
     ROUTE("GET", "/api/v1/scores", TAKES_LIMIT | TAKES_CURSOR, scores_get, "Scores, in the order in which they came")  \
     ROUTE("GET", "/api/v1/threads", TAKES_RANGE | TAKES_FILTER | TAKES_LIMIT | TAKES_CURSOR, threads_list, "Conversations")    \
     ROUTE("GET", "/api/v1/threads/{id}", 0, threads_get, "One conversation, turn by turn")                                     \
+    ROUTE("GET", "/api/v1/overview", TAKES_RANGE | TAKES_FILTER, overview_get, "How the storefront does: quality, cost, trend, models") \
+    ROUTE("GET", "/api/v1/services", TAKES_RANGE | TAKES_FILTER, services_get, "Who calls whom")                               \
     ROUTE("GET", "/api/v1/users", TAKES_RANGE | TAKES_FILTER | TAKES_LIMIT, users_list, "Who calls, and what it costs")
 
 #endif
