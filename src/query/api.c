@@ -153,14 +153,23 @@ static int check_sizes(const struct api_request *request, struct error *err) {
     return 0;
 }
 
-static int run_handler(struct ask *ask, size_t route, struct slice id, struct buf *out, struct error *err) {
-    struct json_writer w = json_writer_on(out);
-    ask->id = percent_decode(&ask->arena, id, false);
-    int code = read_shared(ask, inner[route].takes, err);
+void ask_init(struct ask *ask, struct engine *engine, const struct api_request *request) {
+    *ask = (struct ask){.engine = engine, .request = request, .now_ns = time_now_ns(), .started_ns = time_monotonic_ns()};
+    ask->deadline_ns = request->deadline_ns ? request->deadline_ns : ask->started_ns + (int64_t)engine->options.timeout_ms * NS_PER_MS;
+    arena_init(&ask->arena, engine->options.memory_bytes);
+}
+
+int ask_begin(struct ask *ask, int takes, struct error *err) {
+    int code = read_shared(ask, takes, err);
     if (code) return code;
     if (!(ask->snapshot = store_snapshot(ask->engine->store))) return error_set(err, VT_ENOMEM, "no memory for a snapshot of the store");
-    if ((code = weave_look(ask->engine->weave, ask->snapshot, &ask->view, err))) return code;
-    return inner[route].handler(ask, &w, err);
+    return weave_look(ask->engine->weave, ask->snapshot, &ask->view, err);
+}
+
+void ask_end(struct ask *ask) {
+    weave_view_free(ask->view);
+    snapshot_free(ask->snapshot);
+    ask_free_arenas(ask);
 }
 
 int api_call(struct engine *engine, const struct api_request *request, struct buf *out, struct error *err) {
@@ -171,14 +180,14 @@ int api_call(struct engine *engine, const struct api_request *request, struct bu
     int code = check_sizes(request, err);
     if (!code) code = find_route(request, &route, &id, err);
     if (code) return code;
-    struct ask ask = {.engine = engine, .request = request, .now_ns = time_now_ns(), .started_ns = time_monotonic_ns()};
-    ask.deadline_ns = request->deadline_ns ? request->deadline_ns : ask.started_ns + (int64_t)engine->options.timeout_ms * NS_PER_MS;
-    arena_init(&ask.arena, engine->options.memory_bytes);
-    code = run_handler(&ask, route, id, out, err);
+    struct json_writer w = json_writer_on(out);
+    struct ask ask;
+    ask_init(&ask, engine, request);
+    ask.id = percent_decode(&ask.arena, id, false);
+    code = ask_begin(&ask, inner[route].takes, err);
+    if (!code) code = inner[route].handler(&ask, &w, err);
     if (!code && out->failed) code = error_set(err, VT_ELIMIT, "the answer is too long");
-    weave_view_free(ask.view);
-    snapshot_free(ask.snapshot);
-    ask_free_arenas(&ask);
+    ask_end(&ask);
     if (code) out->len = before, out->failed = false;
     return code;
 }

@@ -61,6 +61,11 @@ void ask_free_arenas(struct ask *ask);
 /* What a route reads from the query before its handler runs. */
 enum { TAKES_RANGE = 1, TAKES_FILTER = 2, TAKES_LIMIT = 4, TAKES_CURSOR = 8 };
 
+/* The life of a request: what api_call does around a handler, for who answers in pieces (export.h). `request` must outlive it. */
+void ask_init(struct ask *ask, struct engine *engine, const struct api_request *request);
+int ask_begin(struct ask *ask, int takes, struct error *err); /* reads parameters, takes the snapshot; ask_end also when it fails */
+void ask_end(struct ask *ask);
+
 typedef int ask_handler(struct ask *ask, struct json_writer *w, struct error *err);
 
 /* 0, or VT_ETIMEOUT / VT_ECANCELLED. Cheap enough for every few thousand rows. Any thread. */

@@ -249,9 +249,6 @@ static void put_span(const struct trace *trace, uint32_t i, const struct score_l
     json_open(w, '{');
     put_count(w, "depth", trace->depths[i]);
     span_put_json_members(w, span);
-    put_number(w, "sample_rate", span->sample_rate);
-    if (span->flags & SPAN_USAGE_RESTATED) json_put_key(w, "usage_restated"), json_put_bool(w, true);
-    if (span->flags & SPAN_USAGE_ESTIMATED) json_put_key(w, "estimated"), json_put_bool(w, true);
     if (span_is_fallback(span)) json_put_key(w, "fallback"), json_put_bool(w, true);
     score_list_put(scores, span->span_id, w);
     json_close(w, '}');
