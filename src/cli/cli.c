@@ -3,7 +3,9 @@
 
 #include "cli/text.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* ---- failing ---- */
 
@@ -76,4 +78,16 @@ const char *default_config_file(struct arena *arena) {
 }
 const char *default_data_dir(struct arena *arena) {
     return below(arena, "XDG_DATA_HOME", ".local/share", "vitrine");
+}
+
+int make_parents(const char *path, struct error *err) {
+    char *copy = strdup(path);
+    int code = copy ? 0 : error_set(err, VT_ENOMEM, "no memory");
+    for (char *slash = copy; !code && (slash = strchr(slash + 1, '/'));) {
+        *slash = 0;
+        if (mkdir(copy, 0700) != 0 && errno != EEXIST) code = error_set(err, VT_EIO, "%s cannot be made: %s", copy, strerror(errno));
+        *slash = '/';
+    }
+    free(copy);
+    return code;
 }

@@ -59,6 +59,8 @@ struct slice cli_words(struct cli *cli, size_t from);
 /* $VITRINE_DATA is an option's business; this is what stands behind it: $XDG_DATA_HOME/vitrine or
  * ~/.local/share/vitrine. */
 const char *default_data_dir(struct arena *arena);
+/* Makes the directories above `path` that are not there (the store makes the last one itself). VT_EIO. */
+int make_parents(const char *path, struct error *err);
 /* Behind --config and $VITRINE_CONFIG: $XDG_CONFIG_HOME/vitrine/config.yaml or ~/.config/vitrine/config.yaml. */
 const char *default_config_file(struct arena *arena);
 

@@ -47,6 +47,12 @@ static bool check_url(const char *text, bool *loopback) {
     return good;
 }
 
+bool client_is_loopback(const char *url) {
+    bool loopback;
+    check_url(url, &loopback);
+    return loopback;
+}
+
 int client_open(struct client **client, const struct client_options *options, struct error *err) {
     bool loopback;
     *client = NULL;
@@ -101,35 +107,36 @@ static size_t take_body(char *data, size_t size, size_t count, void *ctx) {
     return t->answer->body.failed ? 0 : size * count;
 }
 
-static int explain(const struct client *c, CURLcode code, const char *detail, struct error *err) {
-    const char *words = *detail ? detail : curl_easy_strerror(code);
+int client_explain(const struct client_options *options, int code, const char *detail, struct error *err) {
+    const char *url = options->url;
+    const char *words = *detail ? detail : curl_easy_strerror((CURLcode)code);
     switch (code) {
     case CURLE_COULDNT_CONNECT:
-        error_set(err, VT_EIO, "nothing listens at %s", c->url);
+        error_set(err, VT_EIO, "nothing listens at %s", url);
         return error_hint(err, "start it with `vitrine serve`, or name another with --url");
     case CURLE_COULDNT_RESOLVE_HOST:
-        error_set(err, VT_EIO, "%s: this host is not known", c->url);
+        error_set(err, VT_EIO, "%s: this host is not known", url);
         return error_hint(err, "check --url");
     case CURLE_OPERATION_TIMEDOUT:
-        error_set(err, VT_ETIMEOUT, "%s did not answer within %u ms", c->url, c->options.timeout_ms);
+        error_set(err, VT_ETIMEOUT, "%s did not answer within %u ms", url, options->timeout_ms);
         return error_hint(err, "narrow the time with --from, or allow more with --timeout");
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
-        error_set(err, VT_EIO, "%s: its certificate is not trusted: %s", c->url, words);
+        error_set(err, VT_EIO, "%s: its certificate is not trusted: %s", url, words);
         return error_hint(err, "name the certificate that signed it with --cacert FILE");
     case CURLE_SSL_CONNECT_ERROR:
-        error_set(err, VT_EIO, "%s: no TLS there: %s", c->url, words);
+        error_set(err, VT_EIO, "%s: no TLS there: %s", url, words);
         return error_hint(err, "a server without --tls-cert speaks http://, not https://");
     case CURLE_GOT_NOTHING:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
-        error_set(err, VT_EIO, "%s broke the connection off: %s", c->url, words);
+        error_set(err, VT_EIO, "%s broke the connection off: %s", url, words);
         return error_hint(err, "a server with --tls-cert speaks https://, not http://");
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
-        error_set(err, VT_EIO, "what listens at %s does not speak HTTP", c->url);
+        error_set(err, VT_EIO, "what listens at %s does not speak HTTP", url);
         return error_hint(err, "check --url");
-    default: return error_set(err, VT_EIO, "%s: %s", c->url, words);
+    default: return error_set(err, VT_EIO, "%s: %s", url, words);
     }
 }
 
@@ -182,7 +189,7 @@ int client_send(struct client *c, const struct client_request *request, struct c
     if (t.refused) return error_set(err, VT_ECANCELLED, "the output was refused");
     if (answer->body.failed)
         return error_set(err, VT_ELIMIT, "%s answered more than %d MiB", c->url, ANSWER_BYTES_MAX >> 20);
-    return explain(c, code, detail, err);
+    return client_explain(&c->options, (int)code, detail, err);
 }
 
 /* Reads {"error":{"code","message","hint","column"}} into err; false when the body is something else. */

@@ -42,8 +42,14 @@ int client_send(struct client *client, const struct client_request *request, str
                 struct error *err);
 /* The error that an answer without success holds: {"error":{…}}, or its status in words. Returns its code. */
 int client_error(const struct client *client, const struct client_answer *answer, struct error *err);
+/* What a failure of libcurl (a CURLcode) on the way there means. `detail`: its error buffer, may be "". Returns the
+ * code. */
+int client_explain(const struct client_options *options, int code, const char *detail, struct error *err);
 /* True when something listens there (tries for a second at most). */
 bool client_reaches(const struct client_options *options);
+
+/* Its host is this machine itself: no proxy stands between. */
+bool client_is_loopback(const char *url);
 
 /* "name=value" with the value percent-encoded, '&' before it where needed; nothing for an empty value. */
 void query_add(struct buf *query, const char *name, struct slice value);

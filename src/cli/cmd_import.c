@@ -323,7 +323,8 @@ static int open_delivery(struct cli *cli, struct delivery **delivery, struct err
         source_client_options(cli, &options.server);
         return delivery_open(delivery, &options, err);
     }
-    int code = delivery_open(delivery, &options, err);
+    int code = make_parents(options.dir, err);
+    if (!code) code = delivery_open(delivery, &options, err);
     if (code != VT_EIO || !strstr(err->message, "in use") || data == ORIGIN_WORDS) return code;
     struct error problem = *err;
     source_client_options(cli, &options.server);

@@ -14,7 +14,7 @@ static const struct option_group *const traces_groups[] = {&group_range,  &group
 
 /* ---- traces ---- */
 
-static const struct column trace_columns[] = {
+static const struct show_column trace_columns[] = {
     {"TIME", "start", SHAPE_TIME, 0, 0},           {"TRACE", "trace_id", SHAPE_ID, 0, 0},
     {"OPERATION", "operation", SHAPE_TEXT, 16, 0}, {"SERVICE", "service", SHAPE_TEXT, 8, 8},
     {"STATUS", "status", SHAPE_STATUS, 0, 0},      {"DURATION", "duration_ms", SHAPE_MS, 0, 0},
@@ -52,7 +52,7 @@ const struct command command_traces = {
 
 /* ---- threads ---- */
 
-static const struct column thread_columns[] = {
+static const struct show_column thread_columns[] = {
     {"LAST", "last", SHAPE_TIME, 0, 0},
     {NULL, "first", SHAPE_TIME, 0, 0},
     {"THREAD", "thread_id", SHAPE_TEXT, 12, 0},
@@ -106,7 +106,7 @@ const struct command command_threads = {
 
 /* ---- users ---- */
 
-static const struct column user_columns[] = {
+static const struct show_column user_columns[] = {
     {"USER", "user_id", SHAPE_TEXT, 12, 0},        {"CALLS", "calls", SHAPE_COUNT, 0, 0},
     {"TURNS", "turns", SHAPE_COUNT, 0, 3},         {"THREADS", "threads", SHAPE_COUNT, 0, 4},
     {"ERRORS", "errors", SHAPE_BAD, 0, 2},         {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 5},

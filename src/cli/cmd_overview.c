@@ -48,7 +48,7 @@ static const struct metric metrics[] = {
     {NULL, "cost a turn", "cost_per_turn_usd", SHAPE_USD, NULL, -1},
 };
 
-static const struct column model_columns[] = {
+static const struct show_column model_columns[] = {
     {"MODEL", "model", SHAPE_TEXT, 12, 0},
     {NULL, "provider", SHAPE_TEXT, 0, 0},
     {"CALLS", "calls", SHAPE_COUNT, 0, 0},
@@ -64,15 +64,15 @@ static const struct column model_columns[] = {
     {"COST", "cost_usd", SHAPE_USD, 0, 0},
     {NULL, "cost_share", SHAPE_PERCENT, 0, 0},
 };
-static const struct column provider_columns[] = {
+static const struct show_column provider_columns[] = {
     {"PROVIDER", "provider", SHAPE_TEXT, 12, 0}, {"CALLS", "calls", SHAPE_COUNT, 0, 0},
     {"ERRORS", "errors", SHAPE_BAD, 0, 0},       {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 0},
     {"P95", "p95_ms", SHAPE_MS, 0, 0},           {"COST", "cost_usd", SHAPE_USD, 0, 0}};
-static const struct column score_columns[] = {{"SCORE", "name", SHAPE_TEXT, 8, 0},
-                                              {"MODEL", "model", SHAPE_TEXT, 8, 0},
-                                              {"COUNT", "count", SHAPE_COUNT, 0, 0},
-                                              {"AVERAGE", "avg", SHAPE_COUNT, 0, 0},
-                                              {"COST A TRACE", "cost_usd", SHAPE_USD, 0, 0}};
+static const struct show_column score_columns[] = {{"SCORE", "name", SHAPE_TEXT, 8, 0},
+                                                   {"MODEL", "model", SHAPE_TEXT, 8, 0},
+                                                   {"COUNT", "count", SHAPE_COUNT, 0, 0},
+                                                   {"AVERAGE", "avg", SHAPE_COUNT, 0, 0},
+                                                   {"COST A TRACE", "cost_usd", SHAPE_USD, 0, 0}};
 
 /* "▲ 12 %", red or green when that is better or worse. */
 static enum style put_change(struct buf *out, double now, double before, int better) {
@@ -142,7 +142,7 @@ static void put_metric(struct cli *cli, const struct doc *answer, const struct m
     buf_free(&text);
 }
 
-static int put_section(struct cli *cli, const char *title, const struct doc *rows, const struct column *columns,
+static int put_section(struct cli *cli, const char *title, const struct doc *rows, const struct show_column *columns,
                        size_t count, struct error *err) {
     if (!doc_first(rows)) return 0;
     term_puts(&cli->out, "\n");

@@ -330,6 +330,7 @@ static int run(struct cli *cli) {
     args->serve.config_path = cli->config->path;
     if (!args->serve.store.dir) args->serve.store.dir = default_data_dir(cli->arena);
     log_set_level((enum log_level)args->log_level);
+    if (!args->serve.store_url && make_parents(args->serve.store.dir, &err)) return cli_fail(cli, &err);
     if (!serve_run(&args->serve, &err)) return EXIT_FINE;
     return err.code == VT_EINVAL ? cli_usage(cli, &err) : cli_fail(cli, &err);
 }

@@ -9,18 +9,18 @@
 
 enum { BAR_WIDTH = 12 };
 
-static const struct column service_columns[] = {
+static const struct show_column service_columns[] = {
     {"SERVICE", "service", SHAPE_TEXT, 12, 0}, {"SPANS", "spans", SHAPE_COUNT, 0, 0},
     {"ERRORS", "errors", SHAPE_BAD, 0, 0},     {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 0},
     {"SPANS/S", "rate", SHAPE_COUNT, 0, 1},    {"P95", "p95_ms", SHAPE_MS, 0, 0}};
-static const struct column call_columns[] = {{"FROM", "from", SHAPE_TEXT, 10, 0},
-                                             {"TO", "to", SHAPE_TEXT, 10, 0},
-                                             {"CALLS", "count", SHAPE_COUNT, 0, 0},
-                                             {"ERRORS", "errors", SHAPE_BAD, 0, 0},
-                                             {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 0},
-                                             {"CALLS/S", "rate", SHAPE_COUNT, 0, 1},
-                                             {"P50", "p50_ms", SHAPE_MS, 0, 0},
-                                             {"P95", "p95_ms", SHAPE_MS, 0, 0}};
+static const struct show_column call_columns[] = {{"FROM", "from", SHAPE_TEXT, 10, 0},
+                                                  {"TO", "to", SHAPE_TEXT, 10, 0},
+                                                  {"CALLS", "count", SHAPE_COUNT, 0, 0},
+                                                  {"ERRORS", "errors", SHAPE_BAD, 0, 0},
+                                                  {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 0},
+                                                  {"CALLS/S", "rate", SHAPE_COUNT, 0, 1},
+                                                  {"P50", "p50_ms", SHAPE_MS, 0, 0},
+                                                  {"P95", "p95_ms", SHAPE_MS, 0, 0}};
 
 /* web ──▶ ai-storefront ──▶ openai: a tree from the services that nobody calls. */
 struct map {

@@ -2,9 +2,17 @@
 #include "cli/commands.h"
 
 static const struct command *const running[] = {&command_serve, &command_import, NULL};
-static const struct command *const looking[] = {
-    &command_overview, &command_traces, &command_trace,    &command_threads, &command_thread,
-    &command_users,    &command_query,  &command_services, &command_sql,     NULL};
+static const struct command *const looking[] = {&command_overview,
+                                                &command_traces,
+                                                &command_trace,
+                                                &command_threads,
+                                                &command_thread,
+                                                &command_tail,
+                                                &command_users,
+                                                &command_query,
+                                                &command_services,
+                                                &command_sql,
+                                                NULL};
 static const struct command *const meta[] = {&command_help, &command_completion, NULL};
 
 const struct command_section command_sections[] = {

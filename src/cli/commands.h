@@ -5,7 +5,7 @@
 #include "cli/shared.h"
 
 extern const struct command command_serve, command_import;
-extern const struct command command_traces, command_trace, command_threads, command_thread, command_users;
+extern const struct command command_traces, command_trace, command_threads, command_thread, command_users, command_tail;
 extern const struct command command_overview, command_query, command_sql, command_services;
 extern const struct command command_help, command_completion;
 

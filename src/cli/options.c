@@ -274,7 +274,7 @@ int options_from_words(struct option_parse *parse, int argc, char *const *argv, 
 static int from_environment(struct option_parse *parse, const struct option *option, struct error *err) {
     char name[80];
     const char *value = getenv(option_environment(option, name, sizeof name));
-    if (!value) return 0;
+    if (!value || !*value) return 0; /* empty is unset, as OpenTelemetry has it */
     if (!option->kind->many) return set(parse, option, ORIGIN_ENVIRONMENT, value, name, err);
     /* Several values are separated by blanks, so that upstream URLs and lists with commas both fit. */
     for (int code; *(value += strspn(value, " ")); value += strcspn(value, " ")) {

@@ -187,6 +187,17 @@ enum style shape_put(struct buf *out, enum shape shape, const struct doc *value,
     return STYLE_PLAIN;
 }
 
+enum style shape_kind_style(struct slice kind) {
+    static const struct {
+        const char *kind;
+        enum style style;
+    } styles[] = {{"llm", STYLE_CALL},     {"embedding", STYLE_CALL}, {"turn", STYLE_ACCENT},
+                  {"agent", STYLE_ACCENT}, {"tool", STYLE_TOOL},      {"retrieval", STYLE_TOOL}};
+    for (size_t i = 0; i < sizeof styles / sizeof *styles; i++)
+        if (slice_is(kind, styles[i].kind)) return styles[i].style;
+    return STYLE_PLAIN;
+}
+
 void csv_put(struct buf *out, struct slice text) {
     bool quote = false;
     for (size_t i = 0; i < text.len && !quote; i++) quote = text.ptr[i] && strchr("\",\r\n", text.ptr[i]);

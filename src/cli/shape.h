@@ -32,6 +32,8 @@ bool shape_is_number(enum shape shape);
  * style. */
 enum style shape_put(struct buf *out, enum shape shape, const struct doc *value, const char *title,
                      const struct shape_context *context);
+/* Of an operation, by its span's kind. */
+enum style shape_kind_style(struct slice kind);
 /* Appends a CSV field (RFC 4180). */
 void shape_put_csv(struct buf *out, const struct doc *value);
 void csv_put(struct buf *out, struct slice text);

@@ -75,7 +75,7 @@ void show_json(struct cli *cli, struct slice json) {
 
 /* ---- rows ---- */
 
-static void show_csv(struct cli *cli, const struct doc *rows, const struct column *columns, size_t count) {
+static void show_csv(struct cli *cli, const struct doc *rows, const struct show_column *columns, size_t count) {
     struct buf *out = &cli->out.buf;
     for (size_t c = 0; c < count; c++) {
         if (c) buf_putc(out, ',');
@@ -91,7 +91,8 @@ static void show_csv(struct cli *cli, const struct doc *rows, const struct colum
     }
 }
 
-int show_rows(struct cli *cli, const struct doc *rows, const struct column *columns, size_t count, struct error *err) {
+int show_rows(struct cli *cli, const struct doc *rows, const struct show_column *columns, size_t count,
+              struct error *err) {
     const struct shared_args *args = cli->args;
     struct table_column heads[TABLE_COLUMNS_MAX];
     struct shape_context context;

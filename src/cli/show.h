@@ -6,7 +6,7 @@
 #include "cli/shape.h"
 #include "cli/source.h"
 
-struct column {
+struct show_column {
     const char *title; /* heading for people; NULL = in CSV only */
     const char *path;  /* "tokens.total"; the heading in CSV */
     enum shape shape;
@@ -16,14 +16,15 @@ struct column {
 
 void show_json(struct cli *cli, struct slice json);
 /* The children of `rows` as a table or, with --csv, as CSV. */
-int show_rows(struct cli *cli, const struct doc *rows, const struct column *columns, size_t count, struct error *err);
+int show_rows(struct cli *cli, const struct doc *rows, const struct show_column *columns, size_t count,
+              struct error *err);
 void show_context(struct cli *cli, struct shape_context *context);
 
 /* A command whose whole answer is one list. */
 struct listing {
     const char *array; /* the member that holds the rows */
     const char *noun;  /* "traces": for the line below, and when there are none */
-    const struct column *columns;
+    const struct show_column *columns;
     size_t count;
     bool pages; /* follows `next` until --limit */
 };

@@ -36,17 +36,8 @@ struct view {
 /* ---- one span's texts ---- */
 
 static enum style kind_style(const struct doc *span) {
-    static const struct {
-        const char *kind;
-        enum style style;
-    } styles[] = {{"llm", STYLE_CALL},     {"embedding", STYLE_CALL}, {"turn", STYLE_ACCENT},
-                  {"agent", STYLE_ACCENT}, {"tool", STYLE_TOOL},      {"retrieval", STYLE_TOOL}};
-    struct slice kind = doc_text(span, "kind");
-    for (size_t i = 0; i < sizeof styles / sizeof *styles; i++)
-        if (slice_is(kind, styles[i].kind)) return styles[i].style;
-    return STYLE_PLAIN;
+    return shape_kind_style(doc_text(span, "kind"));
 }
-
 static bool failed(const struct doc *span) {
     return slice_is(doc_text(span, "status"), "ERROR");
 }
