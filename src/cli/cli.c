@@ -85,7 +85,8 @@ int make_parents(const char *path, struct error *err) {
     int code = copy ? 0 : error_set(err, VT_ENOMEM, "no memory");
     for (char *slash = copy; !code && (slash = strchr(slash + 1, '/'));) {
         *slash = 0;
-        if (mkdir(copy, 0700) != 0 && errno != EEXIST) code = error_set(err, VT_EIO, "%s cannot be made: %s", copy, strerror(errno));
+        if (mkdir(copy, 0700) != 0 && errno != EEXIST)
+            code = error_set(err, VT_EIO, "%s cannot be made: %s", copy, strerror(errno));
         *slash = '/';
     }
     free(copy);
