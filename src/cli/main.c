@@ -1,6 +1,7 @@
 /* vitrine: finds the command, reads its options, runs it. */
 #include "cli/cli.h"
 
+#include "base/log.h"
 #include "cli/help.h"
 
 #include <curl/curl.h>
@@ -169,6 +170,7 @@ int main(int argc, char **argv) {
     struct error err = {0};
     struct cli cli = {.arena = &arena, .program = argc ? argv[0] : "vitrine"};
     setlocale(LC_CTYPE, "");
+    log_set_level(LOG_LEVEL_WARN); /* what serve says of its own life is no part of an answer */
     term_open(&cli.out, STDOUT_FILENO);
     term_open(&cli.err, STDERR_FILENO);
     curl_global_init(CURL_GLOBAL_DEFAULT);
