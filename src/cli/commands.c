@@ -1,7 +1,7 @@
 /* The table of commands. A new one is a row here and a file of its own. */
 #include "cli/commands.h"
 
-static const struct command *const running[] = {&command_serve, &command_import, NULL};
+static const struct command *const running[] = {&command_serve, &command_import, &command_demo, &command_doctor, NULL};
 static const struct command *const looking[] = {&command_overview,
                                                 &command_traces,
                                                 &command_trace,

@@ -77,11 +77,13 @@ void say_short(struct buf *out, double number) {
 void say_usd(struct buf *out, double usd) {
     if (isnan(usd)) return;
     double size = fabs(usd);
-    buf_puts(out, usd < 0 ? "-$" : "$");
+    buf_puts(out, usd < 0 ? "-$" : size > 0 && size < 0.0000005 ? "<$" : "$");
     if (size == 0)
         buf_puts(out, "0");
+    else if (size < 0.0000005)
+        buf_puts(out, "0.000001");
     else if (size < 0.0001)
-        buf_printf(out, "%.2g", size);
+        buf_printf(out, "%.6f", size);
     else if (size < 0.1)
         buf_printf(out, "%.4f", size);
     else if (size < 10)

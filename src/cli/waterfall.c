@@ -226,11 +226,18 @@ static void put_below(struct view *v, const char *prefix, size_t indent, enum st
     buf_free(&clean);
 }
 
+/* Events that only repeat the beginnings of a prompt or completion that stands there already. */
+static bool is_preview(const struct doc *span, struct slice name) {
+    return (slice_is(name, "llm.prompt") && doc_get(span, "prompt")) ||
+           (slice_is(name, "llm.response") && doc_get(span, "completion"));
+}
+
 static void put_events(struct view *v, const struct doc *span, const char *prefix, size_t indent) {
     const struct doc *events = doc_get(span, "events");
     struct buf text = {0};
     uint32_t shown = 0;
     for (const struct doc *event = doc_first(events); event; event = event->next) {
+        if (!v->options->whole && is_preview(span, doc_text(event, "name"))) continue;
         if (!v->options->whole && shown == EVENTS_SHOWN && event->next) {
             buf_printf(&text, "%u more events: --full", events->count - shown);
             put_below(v, prefix, indent, STYLE_DIM, "\xe2\x8b\xaf ", buf_slice(&text));

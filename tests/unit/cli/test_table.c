@@ -91,7 +91,7 @@ static void values_are_written_for_people(void **state) {
                  {say_short, 5.2e6, "5.2M"},
                  {say_usd, 0, "$0"},
                  {say_usd, 0.00075, "$0.0008"},
-                 {say_usd, 0.00003, "$3e-05"},
+                 {say_usd, 0.00003, "$0.000030"},
                  {say_usd, 1.5, "$1.500"},
                  {say_usd, 12345.6, "$12,346"},
                  {say_percent, 0.25, "25 %"},
