@@ -228,8 +228,8 @@ int client_error(const struct client *c, const struct client_answer *answer, str
     arena_free(&arena);
     if (!ours) error_set(&read, code, "%s answered with status %d", c->url, answer->status);
     read.code = code;
-    if (!read.hint[0] && answer->status == 401)
-        error_hint(&read, "give a key with --key or VITRINE_KEY; `vitrine keys add` makes one");
+    if (answer->status == 401)
+        error_hint(&read, "give a key with VITRINE_KEY or --key; `vitrine keys add NAME` makes one");
     if (!read.hint[0] && answer->status == 404 && !ours) error_hint(&read, "is this a vitrine server?");
     if (err) *err = read;
     return code;

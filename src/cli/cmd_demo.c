@@ -194,35 +194,41 @@ static int show_traces(struct demo *d, const struct doc **shown, struct error *e
 }
 
 static void say_next(struct demo *d, const struct doc *best, bool stays) {
+    const struct demo_args *args = d->cli->args;
     struct term *out = &d->cli->out;
-    const char *url =
-        strcmp(d->url, SOURCE_URL_DEFAULT) == 0 ? "" : arena_printf(d->cli->arena, " --url %s", d->url).ptr;
     struct slice id = doc_text(best, "trace_id"), thread = doc_text(best, "thread_id");
+    const char *where = !stays && args->dir ? arena_printf(d->cli->arena, " --data %s", args->dir).ptr
+                        : strcmp(d->url, SOURCE_URL_DEFAULT) == 0
+                            ? ""
+                            : arena_printf(d->cli->arena, " --url %s", d->url).ptr;
     const struct {
+        bool shown;
         const char *command, *what;
     } next[] = {
-        {arena_printf(d->cli->arena, "vitrine trace %.8s%s --full", id.ptr, url).ptr, "this trace, every word of it"},
-        {thread.len ? arena_printf(d->cli->arena, "vitrine thread %.*s%s", (int)thread.len, thread.ptr, url).ptr : NULL,
+        {stays, d->url, "the page"},
+        {stays || args->dir, arena_printf(d->cli->arena, "vitrine trace %.8s%s --full", id.ptr, where).ptr,
+         "this trace, every word of it"},
+        {(stays || args->dir) && thread.len,
+         arena_printf(d->cli->arena, "vitrine thread %.*s%s", (int)thread.len, thread.ptr, where).ptr,
          "its conversation"},
-        {arena_printf(d->cli->arena, "vitrine overview%s", url).ptr, "latency, errors, tokens, cost"},
-        {arena_printf(d->cli->arena, "vitrine tail%s", url).ptr, "spans as they come"}};
-    headline(d, stays ? "Where to look next"
-                      : "Where to look next (the demo's server has ended; `vitrine demo --keep` keeps it)");
-    if (stays) {
-        term_puts(out, "  ");
-        term_style(out, STYLE_ACCENT, d->url);
-        term_puts(out, "  the page\n");
-    }
+        {stays || args->dir, arena_printf(d->cli->arena, "vitrine overview%s", where).ptr,
+         "latency, errors, tokens, cost"},
+        {stays, arena_printf(d->cli->arena, "vitrine tail%s", where).ptr, "spans as they come"},
+        {!stays, "vitrine demo --keep", "the same, and the server stays: with the page, and for the other commands"},
+        {true, "vitrine serve", "your own: point any OpenTelemetry SDK at http://127.0.0.1:4318"},
+    };
+    size_t widest = 0;
+    headline(d, "Where to look next");
+    for (size_t i = 0; i < sizeof next / sizeof *next; i++)
+        if (next[i].shown && strlen(next[i].command) > widest) widest = strlen(next[i].command);
     for (size_t i = 0; i < sizeof next / sizeof *next; i++) {
-        if (!next[i].command) continue;
+        if (!next[i].shown) continue;
         term_puts(out, "  ");
         term_text(out, STYLE_ACCENT, slice_of(next[i].command));
-        term_stylef(out, STYLE_DIM, "  # %s", next[i].what);
+        term_spaces(out, widest - strlen(next[i].command));
+        term_stylef(out, STYLE_DIM, "  %s", next[i].what);
         term_puts(out, "\n");
     }
-    term_puts(out, "  ");
-    term_style(out, STYLE_ACCENT, "vitrine serve");
-    term_style(out, STYLE_DIM, "  # your own: then point any OpenTelemetry SDK at http://127.0.0.1:4318\n");
 }
 
 static void wait_for_end(struct demo *d, const sigset_t *signals) {

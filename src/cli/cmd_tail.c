@@ -257,8 +257,15 @@ static int ask(struct source *source, struct slice path, struct slice query, str
     return code;
 }
 
-/* One look: spans of the traces since `from_ms` that were not shown; with `quietly` they are only noted. */
-static int look(struct tail *t, struct source *source, int64_t from_ms, bool quietly) {
+/* When it ended, in Unix nanoseconds. */
+static int64_t end_of(const struct doc *span) {
+    double ms = doc_number(span, "duration_ms");
+    return time_of(doc_get(span, "start")) + (isnan(ms) ? 0 : (int64_t)(ms * 1e6));
+}
+
+/* One look: spans of the traces since `from_ms` that were not shown; those that ended before `after_ns` are only noted.
+ */
+static int look(struct tail *t, struct source *source, int64_t from_ms, int64_t after_ns) {
     struct arena arena = {0};
     struct buf query = {0};
     struct doc *list, *trace;
@@ -278,7 +285,8 @@ static int look(struct tail *t, struct source *source, int64_t from_ms, bool qui
             struct slice id = doc_text(span, "span_id");
             char text[17] = "";
             memcpy(text, id.ptr, id.len < 16 ? id.len : 16);
-            if (!is_new(t, strtoull(text, NULL, 16) | 1) || quietly || !matches(t, span->text, &arena)) continue;
+            if (!is_new(t, strtoull(text, NULL, 16) | 1) || end_of(span) < after_ns || !matches(t, span->text, &arena))
+                continue;
             show_span(t, span, span->text);
         }
     }
@@ -292,11 +300,12 @@ static int poll_for_more(struct tail *t) {
     t->seen[0] = calloc(SEEN_SLOTS, sizeof **t->seen);
     t->seen[1] = calloc(SEEN_SLOTS, sizeof **t->seen);
     if (!code && (!t->seen[0] || !t->seen[1])) code = error_set(&t->err, VT_ENOMEM, "no memory");
+    int64_t begun_ns = time_now_ns();
     for (bool first = true, lost = false; !code && !t->done; first = false) {
         struct source *source;
         /* A directory is opened anew each time: what was opened is a picture of that moment. */
         int now = source_open(&source, t->cli, &t->err);
-        if (!now) now = look(t, source, time_now_ns() / NS_PER_MS - OVERLAP_MS, first);
+        if (!now) now = look(t, source, time_now_ns() / NS_PER_MS - OVERLAP_MS, first ? begun_ns : 0);
         source_close(source);
         if (now && (first || (now != VT_EIO && now != VT_ETIMEOUT && now != VT_EFULL)))
             code = now;

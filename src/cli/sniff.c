@@ -54,7 +54,7 @@ static bool is_framed(struct slice head) {
     if (head.len < 6 || (unsigned char)head.ptr[4] != 0x0a) return false;
     uint32_t len = big_endian(head.ptr);
     struct slice body = slice_from(head, 4);
-    if (len < 2 || len > (1u << 28)) return false;
+    if (len < 2 || len > (64u << 20)) return false;
     if (body.len > len) body.len = len;
     return is_protobuf(body);
 }
