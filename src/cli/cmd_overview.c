@@ -120,7 +120,8 @@ static void put_metric(struct cli *cli, const struct doc *answer, const struct m
     term_spaces(out, width < VALUE_WIDTH ? VALUE_WIDTH - width : 0);
     term_style(out, style == STYLE_BAD ? STYLE_BAD : STYLE_BOLD, buf_cstr(&text));
     buf_clear(&text);
-    if (doc_get(answer, "previous")) {
+    bool room_for_change = !out->width || out->width >= 2 + NAME_WIDTH + VALUE_WIDTH + DELTA_WIDTH;
+    if (doc_get(answer, "previous") && room_for_change) {
         style = put_change(&text, now->number, before ? before->number : (double)NAN, m->better);
         width = text_width(buf_slice(&text));
         term_spaces(out, width < DELTA_WIDTH ? DELTA_WIDTH - width : 1);

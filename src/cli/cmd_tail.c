@@ -223,6 +223,7 @@ static int follow(struct tail *t, const struct client_options *options) {
 
 /* True the first time. */
 static bool is_new(struct tail *t, uint64_t id) {
+    if (!id) id = UINT64_MAX; /* zero is an empty place */
     for (int generation = 0; generation < 2; generation++)
         for (size_t i = id % SEEN_SLOTS; t->seen[generation][i]; i = (i + 1) % SEEN_SLOTS)
             if (t->seen[generation][i] == id) return false;
@@ -285,7 +286,7 @@ static int look(struct tail *t, struct source *source, int64_t from_ms, int64_t 
             struct slice id = doc_text(span, "span_id");
             char text[17] = "";
             memcpy(text, id.ptr, id.len < 16 ? id.len : 16);
-            if (!is_new(t, strtoull(text, NULL, 16) | 1) || end_of(span) < after_ns || !matches(t, span->text, &arena))
+            if (!is_new(t, strtoull(text, NULL, 16)) || end_of(span) < after_ns || !matches(t, span->text, &arena))
                 continue;
             show_span(t, span, span->text);
         }

@@ -84,7 +84,8 @@ static void man_command(struct term *out, const struct command *c) {
 }
 
 void help_man(struct term *out) {
-    term_puts(out, ".TH VITRINE 1 \"\" \"vitrine " VITRINE_VERSION "\" \"User Commands\"\n.SH NAME\nvitrine \\- ");
+    term_puts(out,
+              ".TH VITRINE 1 \"2026-11-24\" \"vitrine " VITRINE_VERSION "\" \"User Commands\"\n.SH NAME\nvitrine \\- ");
     term_puts(out, help_tagline);
     term_puts(out, "\n.SH SYNOPSIS\n.B vitrine\n.I COMMAND\n[options]\n.SH DESCRIPTION\n");
     troff_lines(out, "Vitrine receives what LLM applications say of themselves (OpenTelemetry spans, JSON log lines, a "
