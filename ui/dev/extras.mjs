@@ -42,6 +42,7 @@ export const statusOf = (spans, live) => ({ version: '0.1.0', started: ago(4210)
 /* Not SQL: the shapes of answers, for three kinds of statements. */
 export function sqlAnswer(sql, spans, mean) {
   const llm = spans.filter(s => s.kind === 'llm'), by = get => { const map = new Map(); for (const s of llm) map.set(get(s), [...(map.get(get(s)) ?? []), s]); return map }
+  if (/pragma_table_info/.test(sql)) return { columns: ['t', 'name'], rows: ['spans', 'scores'].flatMap(t => ['trace_id', 'span_id', 'start_ms', 'start', 'duration_ms', 'operation', 'model', 'status', 'error', 'cost_usd'].map(name => [t, name])), elapsed_ms: 0.3 }
   if (!/^\s*(select|with)\b/i.test(sql)) return { error: { code: 'invalid', message: 'sql: only one SELECT is taken; this begins with another word', column: 1 } }
   if (/\bFORM\b/i.test(sql)) return { error: { code: 'invalid', message: 'sql: near "FORM": syntax error', column: sql.search(/\bFORM\b/i) + 1 } }
   if (/group by\s+(hour|1)/i.test(sql)) return { columns: ['hour', 'calls', 'cost'], rows: [...by(s => Math.floor(s.ms / 36e5) * 36e5)].sort((a, b) => a[0] - b[0]).map(([t, l]) => [new Date(t).toISOString(), l.length, Number(l.reduce((n, s) => n + (s.cost_usd ?? 0), 0).toFixed(4))]), elapsed_ms: 6.4 }

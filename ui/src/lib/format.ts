@@ -54,4 +54,10 @@ export function bytes(n: Maybe): string {
   return `${three(v)} ${units[i]}`
 }
 
+/* Models of a trace or conversation in words: those that answer before those that only make embeddings. */
+export function modelNames(models: string[] | undefined): string {
+  const embeds = (name: string) => Number(/embed/i.test(name))
+  return [...models ?? []].sort((a, b) => embeds(a) - embeds(b)).join(', ')
+}
+
 export type Format = (n: Maybe) => string

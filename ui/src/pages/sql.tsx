@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { api, ApiError } from '../lib/api'
+import { useLoad } from '../lib/data'
 import { count, duration, exact } from '../lib/format'
 import { readPref, writePref } from '../lib/prefs'
 import { href, setParams, useRoute } from '../lib/router'
@@ -15,6 +16,7 @@ import { Top } from '../parts/shell'
 import { Virtual } from '../parts/virtual'
 
 const HISTORY_MAX = 40, ROW = 30
+const noSchema: Record<string, string[]> = {}
 const examples: [string, string][] = [
   ['Cost and latency by model', `SELECT model, count(*) AS calls, p95(duration_ms) AS p95_ms, round(sum(cost_usd), 4) AS cost_usd\nFROM spans\nWHERE kind = 'llm' AND start_ms > now_ms() - 86400000\nGROUP BY model\nORDER BY cost_usd DESC`],
   ['Calls an hour', `SELECT start_ms / 3600000 * 3600000 AS hour, count(*) AS calls\nFROM spans\nWHERE kind = 'llm' AND start_ms > now_ms() - 86400000\nGROUP BY hour\nORDER BY hour`],
@@ -22,15 +24,14 @@ const examples: [string, string][] = [
   ['Dearest users', `SELECT user_id, count(DISTINCT thread_id) AS conversations, round(sum(cost_usd), 4) AS cost_usd\nFROM spans\nWHERE kind = 'llm'\nGROUP BY user_id\nORDER BY cost_usd DESC\nLIMIT 20`],
 ]
 
-/* Columns of each table, asked of the server itself; what it refuses is left out. */
-function useSchema() {
-  const [schema, setSchema] = useState<Record<string, string[]>>({})
-  useEffect(() => {
-    const control = new AbortController()
-    for (const table of tables) api.sql(`SELECT * FROM ${table} LIMIT 1`, control.signal, 1).then(r => setSchema(old => ({ ...old, [table]: r.columns })), () => {})
-    return () => control.abort()
-  }, [])
-  return schema
+/* Columns of each table, as the server has them. */
+const schemaSql = tables.map(table => `SELECT '${table}', name FROM pragma_table_info('${table}')`).join(' UNION ALL ')
+type Schema = Record<string, string[]>
+
+async function loadSchema(signal: AbortSignal): Promise<Schema> {
+  const out: Schema = {}
+  for (const [table, name] of (await api.sql(schemaSql, signal)).rows as [string, string][]) (out[table] ??= []).push(name)
+  return out
 }
 
 function Cell({ column, value }: { column: string; value: unknown }) {
@@ -75,7 +76,7 @@ export function Sql() {
   const [history, setHistory] = useState<string[]>(readPref('sql', []))
   const [view, setView] = useState<'chart' | 'table'>('chart')
   const control = useRef<AbortController>()
-  const schema = useSchema()
+  const schema = useLoad('schema|', loadSchema, { ticks: false }).data ?? noSchema
   const columns = useMemo(() => [...new Set(Object.values(schema).flat())].filter(name => /^\w+$/.test(name)), [schema])
   const run = (sql: string) => {
     control.current?.abort()

@@ -5,7 +5,7 @@ import { useEffect } from 'preact/hooks'
 import { api } from '../lib/api'
 import { term } from '../lib/filter'
 import { useLoad } from '../lib/data'
-import { count, duration, usd } from '../lib/format'
+import { count, duration, modelNames, usd } from '../lib/format'
 import { href, useRoute } from '../lib/router'
 import { ago, clock, day } from '../lib/time'
 import { spoken } from '../lib/said'
@@ -42,7 +42,7 @@ function Meta({ turn }: { turn: Turn }) {
   if (turn.tokens?.total !== undefined) parts.push(['Tokens', <span title={`${turn.tokens.input ?? 0} read, ${turn.tokens.output ?? 0} written`}>{count(turn.tokens.total)}</span>])
   if (turn.cost_usd !== undefined) parts.push(['Cost', usd(turn.cost_usd)])
   return <footer class="meta">
-    {turn.models?.map(model => <Chip key={model} tone="accent">{model}</Chip>)}
+    {[...new Set(turn.calls?.filter(call => call.kind === 'llm' && call.model).map(call => call.model!))].map(model => <Chip key={model} tone="accent">{model}</Chip>)}
     <dl>{parts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
     {turn.scores?.map((score, i) => <Chip key={i} tone={score.value > 0.5 ? 'good' : 'bad'} title={score.comment}>{score.name === 'thumbs' ? score.value ? '👍' : '👎' : `${score.name} ${score.value}`}</Chip>)}
     <a class="push" href={traceHref(turn)}>Trace</a>
@@ -71,7 +71,7 @@ function Side({ thread }: { thread: Data }) {
     ['Lasted', took > 0 ? duration(took) : undefined], ['Turns', count(thread.turn_count)], ['LLM calls', count(thread.llm_calls)],
     ['Fallbacks', thread.fallbacks ? <span class="warn">{count(thread.fallbacks)}</span> : undefined], ['Errors', thread.errors ? <span class="bad">{count(thread.errors)}</span> : undefined],
     ['Tokens', thread.tokens?.total !== undefined ? <>{count(thread.tokens.total)} <span class="dim">{count(thread.tokens.input)} → {count(thread.tokens.output)}</span></> : undefined],
-    ['Cost', thread.cost_usd !== undefined ? usd(thread.cost_usd) : undefined], ['Models', thread.models?.join(', ')],
+    ['Cost', thread.cost_usd !== undefined ? usd(thread.cost_usd) : undefined], ['Models', modelNames(thread.models)],
   ]
   return <aside class="threadside" aria-label="About the conversation"><dl>{rows.map(([name, value]) => value !== undefined && value !== '' && <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
     <a class="button small" href={href('/traces', { q: term('thread', thread.thread_id), from: Date.parse(thread.first) - 60_000, to: Date.parse(thread.last) + 3_600_000 })}><Icon name="traces" />All its traces</a></aside>

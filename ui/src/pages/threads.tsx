@@ -4,10 +4,9 @@ import { useMemo } from 'preact/hooks'
 import { api } from '../lib/api'
 import { term } from '../lib/filter'
 import { usePages } from '../lib/data'
-import { count, usd } from '../lib/format'
+import { count, duration, modelNames, usd } from '../lib/format'
 import { href, navigate, setParams, useRoute } from '../lib/router'
 import { useScope } from '../lib/scope'
-import { duration } from '../lib/format'
 import type { ThreadRow } from '../lib/types'
 import { Chip, Empty, Segmented, StatusDot } from '../parts/basics'
 import { FilterBar } from '../parts/filterbar'
@@ -32,7 +31,7 @@ const columns: ListColumn<ThreadRow>[] = [
   { key: 'calls', name: 'LLM calls', width: '76px', num: true, cell: row => count(row.llm_calls) },
   { key: 'tokens', name: 'Tokens', width: '76px', num: true, cell: row => count(row.tokens?.total) },
   { key: 'cost', name: 'Cost', width: '86px', phone: '70px', num: true, cell: row => usd(row.cost_usd) },
-  { key: 'models', name: 'Models', width: 'minmax(120px, 1.2fr)', cell: row => row.models?.join(', ') ?? '' },
+  { key: 'models', name: 'Models', width: 'minmax(120px, 1.2fr)', cell: row => modelNames(row.models) },
 ]
 
 export function Threads() {

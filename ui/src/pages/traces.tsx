@@ -4,7 +4,7 @@ import { useMemo, useState } from 'preact/hooks'
 import { api } from '../lib/api'
 import { useLoad, usePages } from '../lib/data'
 import { addTerm, hasTerm, setTerm, term, toggleTerm } from '../lib/filter'
-import { count, duration, usd } from '../lib/format'
+import { count, duration, modelNames, usd } from '../lib/format'
 import { facets, latencyHistogram, traceVolume } from '../lib/metrics'
 import { readPref, writePref } from '../lib/prefs'
 import { href, navigate, setParams, useRoute } from '../lib/router'
@@ -25,7 +25,7 @@ const columnsFor = (longest: number): ListColumn<TraceRow>[] => [
   { key: 'time', name: 'Time', width: '104px', phone: '66px', cell: row => <TimeCell start={row.start} /> },
   { key: 'operation', name: 'Operation', width: 'minmax(150px, 1.5fr)', phone: 'minmax(0, 1fr)', cell: row => <span class="row"><a class="cut plain strong" href={href('/traces/' + row.trace_id)}>{row.operation}</a>{row.fallback && <Chip tone="warn" title="Answered although an LLM call in it failed">fallback</Chip>}</span> },
   { key: 'duration', name: 'Duration', width: '128px', phone: '64px', num: true, cell: row => <><span class={'took' + (row.status === 'ERROR' ? ' failed' : '')}><i style={{ width: Math.max(2, 100 * row.duration_ms / longest) + '%' }} /></span><span class="tooktime">{duration(row.duration_ms)}</span></> },
-  { key: 'models', name: 'Model', width: 'minmax(110px, 1.1fr)', cell: row => row.models?.join(', ') ?? '' },
+  { key: 'models', name: 'Model', width: 'minmax(110px, 1.1fr)', cell: row => modelNames(row.models) },
   { key: 'tokens', name: 'Tokens', width: '76px', num: true, cell: row => count(row.tokens?.total) },
   { key: 'cost', name: 'Cost', width: '82px', num: true, cell: row => usd(row.cost_usd) },
   { key: 'user', name: 'User', width: 'minmax(80px, .8fr)', cell: row => row.user_id ?? '' },
