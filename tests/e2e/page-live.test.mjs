@@ -3,7 +3,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { run, serve, tempDir } from './lib/vitrine.mjs';
+import { serve, tempDir } from './lib/vitrine.mjs';
 import { arrives, feed, launch, open, otlp } from './lib/page.mjs';
 
 const id = (n, length) => 'f' + n.toString(16).padStart(length - 1, '0');
@@ -98,18 +98,18 @@ test('a server that goes away leaves what was there, says so, and is taken up ag
 
 test('a server that asks for a key gets one from the page, and a wrong one is refused', async (t) => {
   const dir = await tempDir(t);
-  const made = await run(['keys', 'add', 'viewer', '--scopes', 'read,ingest', '--data', dir]);
-  assert.equal(made.code, 0, made.stderr);
-  const key = /vt_\S+/.exec(made.stdout)?.[0] ?? made.stdout.trim().split(/\s+/).pop();
+  const before = await serve(t, { dir, grpc: false });
+  const { key } = await before.post('/api/v1/keys', { name: 'viewer', scopes: 'read,ingest' });
+  await before.stop();
   const server = await serve(t, { dir, grpc: false, args: ['--require-key'] });
   await feed(server, 10, { key });
   const browser = await launch(t);
   const page = await open(t, browser, server.url + '/traces', { expected: [/401|WebSocket/] });
   await page.getByRole('heading', { name: 'This Vitrine asks for a key' }).waitFor();
-  await page.getByLabel('Key').fill('vt_wrong');
+  await page.getByRole('textbox', { name: 'Key' }).fill('vt_wrong');
   await page.getByRole('button', { name: 'Open' }).click();
   await page.getByText('The key was not accepted.').waitFor();
-  await page.getByLabel('Key').fill(key);
+  await page.getByRole('textbox', { name: 'Key' }).fill(key);
   await page.getByRole('button', { name: 'Open' }).click();
   await page.locator('.trow:not(.head)').first().waitFor();
   await page.goto(server.url + '/live');

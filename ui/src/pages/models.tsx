@@ -49,8 +49,8 @@ export function Prices() {
   const load = useLoad('prices|', signal => api.prices(signal), { ticks: false })
   const [find, setFind] = useState('')
   return <Card title="Prices" note="US dollars a million tokens" aside={<input class="input small" type="search" aria-label="Find a price" placeholder="Find" value={find} onInput={event => setFind(event.currentTarget.value)} />}>
-    <Loading load={load} lines={6}>{data => <div class="scrollbox"><SortTable label="Prices" columns={priceColumns} rowKey={p => `${p.provider} ${p.model} ${p.valid_from}`}
-      rows={data.prices.filter(p => `${p.provider ?? ''} ${p.model}`.toLowerCase().includes(find.toLowerCase()))} empty={<Empty title="No such price" />} /></div>}</Loading>
+    <div class="scrollbox"><Loading load={load} lines={12}>{data => <SortTable label="Prices" columns={priceColumns} rowKey={p => `${p.provider} ${p.model} ${p.valid_from}`}
+      rows={data.prices.filter(p => `${p.provider ?? ''} ${p.model}`.toLowerCase().includes(find.toLowerCase()))} empty={<Empty title="No such price" />} />}</Loading></div>
     <p class="cardnote dim">A cost that the sender reported wins over these. Your own: <code>vitrine serve --prices FILE</code>.</p>
   </Card>
 }

@@ -9,7 +9,7 @@ import { href } from '../lib/router'
 import { readPref, writePref } from '../lib/prefs'
 import { ago, dateTime } from '../lib/time'
 import type { Key, ServerStatus } from '../lib/types'
-import { Card, Chip, Copy, Dialog, Empty, Loading, Segmented, toast } from '../parts/basics'
+import { Card, Chip, Copy, Dialog, Empty, Ghost, Loading, Segmented, toast } from '../parts/basics'
 import { Icon } from '../parts/icon'
 import { setTheme, type Theme, theme, Refresh, Top } from '../parts/shell'
 import { Prices } from './models'
@@ -35,7 +35,7 @@ function Health({ s }: { s: ServerStatus }) {
   if (s.store?.segments_set_aside) problems.push(`${s.store.segments_set_aside} damaged segments were set aside; \`vitrine doctor --check\` says which.`)
   if (s.store?.disk_free_bytes !== undefined && s.store.disk_free_bytes < 1e9 && !s.store.disk_full) problems.push(`Only ${bytes(s.store.disk_free_bytes)} are free on the disk.`)
   const store = s.store ?? {}, ingest = s.ingest ?? {}
-  return <Card title="Health" aside={problems.length ? <Chip tone="bad">{problems.length === 1 ? 'One problem' : `${problems.length} problems`}</Chip> : <Chip tone="good">Fine</Chip>}>
+  return <Card title="Health" className="health" aside={problems.length ? <Chip tone="bad">{problems.length === 1 ? 'One problem' : `${problems.length} problems`}</Chip> : <Chip tone="good">Fine</Chip>}>
     {problems.map(text => <div class="note bad" key={text}><Icon name="alert" /><p>{text}</p></div>)}
     <div class="healthgrid">
       <Facts rows={[['Version', s.version], ['Running for', s.uptime_s !== undefined ? duration(s.uptime_s * 1000) : undefined], ['Spans coming in', ingest.spans_per_s !== undefined ? `${exact(Number(ingest.spans_per_s.toPrecision(3)))} a second` : undefined],
@@ -47,7 +47,7 @@ function Health({ s }: { s: ServerStatus }) {
 }
 
 function Configuration({ s }: { s: ServerStatus }) {
-  return <Card title="How it was started"><div class="body"><Facts rows={[
+  return <Card title="How it was started" className="started"><div class="body"><Facts rows={[
     ['Listens at', say(s.listen) ?? location.host], ['gRPC', say(s.grpc) ?? 'off', '--grpc'], ['Data', <code>{s.store?.dir}</code>, '--data'], ['Kept', say(s.retention) ?? 'everything, until told otherwise', '--retention 30d'],
     ['Masked', say(s.masking) ?? 'nothing', '--mask email,card,apikey'], ['Durability', say(s.durability), '--durability'], ['Keys', s.keys_required ? 'asked for' : 'not asked for', '--require-key'], ['Proxy for', say(s.upstreams) ?? 'no provider', '--upstream openai=https://api.openai.com'],
   ]} /></div></Card>
@@ -72,7 +72,7 @@ function Keys() {
     setRevoking(null)
     try { await api.revokeKey(key.id); toast(`${key.name} is revoked`); load.reload() } catch (e) { toast(e instanceof Error ? e.message : String(e)) }
   }
-  return <Card title="Keys" note="who may send, read, administer" aside={<button class="button small" onClick={() => { setProblem(''); setAdding(true) }}>Add a key</button>}>
+  return <Card title="Keys" className="keyscard" note="who may send, read, administer" aside={<button class="button small" onClick={() => { setProblem(''); setAdding(true) }}>Add a key</button>}>
     {made && <div class="note good" role="status"><Icon name="check" /><div><p><b>{made.name}</b>: copy the key now, it is not shown again.</p><div class="row"><code class="newkey">{made.key}</code><Copy text={made.key} label="Copy the key" /><button class="button ghost small" onClick={() => setMade(null)}>Done</button></div></div></div>}
     <Loading load={load} lines={4}>{data => data.keys.length ? <div class="table-wrap" tabIndex={0} role="region" aria-label="Keys"><table class="table"><thead><tr><th scope="col">Name</th><th scope="col">May</th><th scope="col">Project</th><th scope="col">Made</th><th scope="col">Last used</th><th><span class="sr">Revoke</span></th></tr></thead><tbody>
       {data.keys.map(key => <tr key={key.id}><td><b>{key.name}</b></td><td><span class="row">{scopesOf(key).map(scope => <Chip key={scope} tone={scope === 'admin' ? 'warn' : ''}>{scope}</Chip>)}</span></td><td>{key.project || <span class="dim">all</span>}</td><td>{moment(key.created) ?? ''}</td><td>{key.last_used ? ago(Date.parse(key.last_used)) : <span class="dim">never</span>}</td>
@@ -103,7 +103,7 @@ export function Settings() {
   return <>
     <Top title="Settings" loading={load.loading}><a class="button wide-only" href={href('/start')}>How to send traces</a><Refresh /></Top>
     <main class="page narrow">
-      {load.data ? <><Health s={load.data} /><Configuration s={load.data} /></> : <Card title="Health"><Loading load={load} lines={8}>{() => null}</Loading></Card>}
+      {load.data ? <><Health s={load.data} /><Configuration s={load.data} /></> : <><Card title="Health" className="health"><Loading load={load} lines={7}>{() => null}</Loading></Card>{!load.error && <Card title="How it was started" className="started"><Ghost lines={9} /></Card>}</>}
       <Keys />
       <Prices />
       <Browser />

@@ -52,7 +52,7 @@ function Facets({ scope, q, id }: { scope: { from: number; to: number }; q: stri
     <Loading load={load} lines={12}>{groups => groups.length === 0 ? <p class="dim" style={{ padding: '8px 12px' }}>No values in this range.</p> : groups.map(group => {
       const all = open[group.field], values = all ? group.values : group.values.slice(0, 6)
       const max = Math.max(1, ...group.values.map(v => v.count))
-      return <section key={group.field}><h3>{group.name}</h3><ul>{values.map(v => {
+      return <section key={group.field}><h2>{group.name}</h2><ul>{values.map(v => {
         const is = term(group.field, v.value), on = hasTerm(q, is), off = hasTerm(q, '-' + is)
         return <li key={v.value}><button class={'facet' + (on ? ' on' : off ? ' off' : '')} aria-pressed={on} title={`${v.value}: ${v.count.toLocaleString('en-US')} (alt-click leaves it out)`}
           onClick={event => setParams({ q: event.altKey ? toggleTerm(q, '-' + is) : off ? toggleTerm(q, '-' + is) : toggleTerm(q, is) })}>

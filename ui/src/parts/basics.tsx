@@ -60,7 +60,7 @@ export function Popover({ label, title, side = 'right', className = '', children
     event.preventDefault()
   }
   return <div class="pop-wrap" ref={wrap} onKeyDown={onKeyDown}>
-    <button ref={button} type="button" class={'button ' + className} title={title} aria-label={title} aria-expanded={open} aria-pressed={pressed} onClick={() => setOpen(!open)}>{label}</button>
+    <button ref={button} type="button" class={'button ' + className} title={title} aria-expanded={open} aria-pressed={pressed} onClick={() => setOpen(!open)}><span class="sr">{title} </span>{label}</button>
     {open && <div class={'pop ' + side}>{children(() => { setOpen(false); button.current?.focus() })}</div>}
   </div>
 }

@@ -81,7 +81,7 @@ export function FilterBar({ value, onChange, error, scope, placeholder }:
       <div class="lane">
         <div class="ink" aria-hidden="true" style={{ transform: `translateX(${-scroll}px)` }}>{tokens(text).map(t => <span class={'tok-' + t.kind}>{t.text}</span>)}</div>
         <input ref={input} id="filter" value={text} placeholder={placeholder ?? 'Filter: model:gpt-4o status:error duration:>2s "free words"'} spellcheck={false} autocomplete="off" autocapitalize="off"
-          role="combobox" aria-label="Filter" aria-expanded={open && hints.length > 0} aria-controls="filter-hints" aria-autocomplete="list" aria-invalid={!!wrong}
+          role="combobox" aria-label="Filter" aria-expanded={open && hints.length > 0} aria-controls={open && hints.length > 0 ? 'filter-hints' : undefined} aria-autocomplete="list" aria-invalid={!!wrong}
           aria-activedescendant={chosen >= 0 ? 'hint-' + chosen : undefined} aria-describedby={wrong ? 'filter-wrong' : undefined}
           onInput={event => { setText(event.currentTarget.value); setOpen(true) }} onScroll={event => setScroll(event.currentTarget.scrollLeft)}
           onKeyDown={onKeyDown} onKeyUp={event => setScroll(event.currentTarget.scrollLeft)} onFocus={() => { if (!wrong) setOpen(true) }} onBlur={() => setOpen(false)} />

@@ -35,7 +35,7 @@ export function SqlEditor({ value, onInput, onRun, columns, error }: { value: st
   return <div class={'sqledit' + (error ? ' wrong' : '')}>
     <div class="paper" style={{ height: rows * 20 + 20 + 'px' }}>
       <div class="ink" ref={ink} aria-hidden="true">{wrong >= 0 ? <><Ink sql={value.slice(0, wrong)} /><u class="mistake"><Ink sql={value.slice(wrong).match(/^\s*\S+/)?.[0] ?? ' '} /></u><Ink sql={value.slice(wrong + (value.slice(wrong).match(/^\s*\S+/)?.[0] ?? '').length)} /></> : <Ink sql={value} />}{'\n'}</div>
-      <textarea id="filter" ref={area} value={value} spellcheck={false} autocomplete="off" autocapitalize="off" wrap="off" aria-label="SQL statement" aria-controls="sql-hints" aria-describedby={error ? 'sql-wrong' : undefined} aria-invalid={!!error}
+      <textarea id="filter" ref={area} value={value} spellcheck={false} autocomplete="off" autocapitalize="off" wrap="off" aria-label="SQL statement" aria-controls={hints.length ? 'sql-hints' : undefined} aria-describedby={error ? 'sql-wrong' : undefined} aria-invalid={!!error}
         onInput={event => { onInput(event.currentTarget.value); setWord(wordBefore(event.currentTarget.value, event.currentTarget.selectionStart)) }} onScroll={scroll} onKeyDown={onKeyDown} onBlur={() => setWord('')} onClick={() => setWord('')} />
     </div>
     {hints.length > 0 && <ul class="sqlhints" id="sql-hints" role="listbox" aria-label="Completions">{hints.map((hint, i) => <li key={hint.note + hint.text} role="option" aria-selected={i === chosen} onPointerDown={event => { event.preventDefault(); take(hint.text) }}><b>{hint.text}</b><span>{hint.note}</span></li>)}</ul>}
