@@ -12,13 +12,13 @@ export function makeAlerts() {
   const silences = []
   return {
     list: () => ({ file: 'monitors.yaml', silences, targets: [{ name: 'oncall', kind: 'pagerduty' }, { name: 'shop-channel', kind: 'slack' }], monitors: [
-      { name: 'LLM error rate is high', type: 'metric alert', query: 'sum(last_10m):count:ai_storefront.llm.errors{*} by {provider} > 5', message: 'More than {{threshold}} calls failed. @oncall', critical: 5, warning: 2, unit: 'errors', tags: ['team:storefront'], groups: [
+      { name: 'LLM error rate is high', type: 'metric alert', query: 'sum(last_10m):count:ai_storefront.llm.errors{*} by {provider} > 5', message: 'More than {{threshold}} calls failed. @oncall', critical: 5, warning: 2, unit: 'error', tags: ['team:storefront'], groups: [
         { group: 'provider:anthropic', state: 'OK', since: ago(900), value: 0, history: [] },
         { group: 'provider:openai', state: 'OK', since: ago(158), value: 1, history: [{ at: ago(158), from: 'ALERT', to: 'OK', value: 1 }, { at: ago(188), from: 'WARN', to: 'ALERT', value: 9 }, { at: ago(189), from: 'OK', to: 'WARN', value: 3 }] }] },
-      { name: 'Answers are slow', type: 'metric alert', query: 'avg(last_5m):avg:ai_storefront.llm.duration{*} > 3000', message: 'The mean LLM call takes {{value}} ms. @shop-channel', critical: 3000, warning: 2000, unit: 'ms', tags: [], groups: [
+      { name: 'Answers are slow', type: 'metric alert', query: 'avg(last_5m):avg:ai_storefront.llm.duration{*} > 3000', message: 'The mean LLM call takes {{value}} ms. @shop-channel', critical: 3000, warning: 2000, unit: 'millisecond', tags: [], groups: [
         { group: '', state: 'ALERT', since: ago(6), value: 3412.7, history: [{ at: ago(6), from: 'WARN', to: 'ALERT', value: 3102.4 }, { at: ago(14), from: 'OK', to: 'WARN', value: 2210.8 }] }] },
-      { name: 'Token budget', type: 'metric alert', query: 'sum(last_1h):sum:ai_storefront.llm.tokens{*} > 1000000', message: 'More tokens than planned.', critical: 1_000_000, unit: 'tokens', tags: ['team:finance'], groups: [{ group: '', state: 'OK', since: ago(3000), value: 412_000, history: [] }] },
-      { name: 'No conversations', type: 'metric alert', query: 'sum(last_30m):sum:ai_storefront.chat.turns{service:kiosk} < 1', critical: 1, unit: 'turns', tags: [], groups: [{ group: '', state: 'NO DATA', since: ago(600), history: [{ at: ago(600), from: 'OK', to: 'NO DATA' }] }] },
+      { name: 'Token budget', type: 'metric alert', query: 'sum(last_1h):sum:ai_storefront.llm.tokens{*} > 1000000', message: 'More tokens than planned.', critical: 1_000_000, unit: 'token', tags: ['team:finance'], groups: [{ group: '', state: 'OK', since: ago(3000), value: 412_000, history: [] }] },
+      { name: 'No conversations', type: 'metric alert', query: 'sum(last_30m):sum:ai_storefront.chat.turns{service:kiosk} < 1', critical: 1, unit: 'turn', tags: [], groups: [{ group: '', state: 'NO DATA', since: ago(600), history: [{ at: ago(600), from: 'OK', to: 'NO DATA' }] }] },
       { name: 'Mistyped', query: 'avg(last_5m):avg:ai_storefront.llm.duraton{*} > 1', error: 'monitors.yaml: Mistyped: column 19: there is no metric llm.duraton, did you mean llm.duration?', tags: [], groups: [] },
     ] }),
     silence: body => { silences.push({ id: silences.length + 1, monitor: body.monitor, group: body.group, reason: body.reason, until: new Date(Date.now() + body.minutes * 60_000).toISOString() }); return {} },

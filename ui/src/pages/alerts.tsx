@@ -18,12 +18,12 @@ export const groupsOf = (m: Monitor): AlertGroup[] => m.groups ?? []
 export const worst = (m: Monitor): AlertState | null => order.find(state => groupsOf(m).some(g => g.state === state)) ?? null
 const rank = (m: Monitor) => m.error ? 0.5 : order.indexOf(worst(m) ?? 'OK')
 
-/* A value in the monitor's own unit. */
-function measured(value: number | undefined, unit?: string) {
+/* A value in the monitor's own unit, as src/alert/metric.c names it. */
+function measured(value: number | undefined, unit = '') {
   if (value === undefined) return '–'
-  if (unit === 'ms') return duration(value)
-  if (unit === 'USD' || unit === '$') return usd(value)
-  return count(Number(value.toPrecision(4))) + (unit && unit !== 'count' ? ' ' + (value === 1 ? unit.replace(/s$/, '') : unit) : '')
+  if (unit === 'millisecond') return duration(value)
+  if (unit === 'dollar') return usd(value)
+  return [count(Number(value.toPrecision(4))), unit && (value === 1 ? unit : unit + 's')].filter(Boolean).join(' ')
 }
 
 const example = `- name: LLM error rate is high
