@@ -1,0 +1,76 @@
+// OTLP over gRPC with the client that Node's OpenTelemetry SDK uses.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import grpc from '@grpc/grpc-js';
+import { serve } from './lib/vitrine.mjs';
+import { exportRequest, llmSpan } from './lib/otlp.mjs';
+
+const raw = (data) => data;
+
+function client(t, v, service = 'trace.v1.TraceService', options = {}) {
+  const method = { path: `/opentelemetry.proto.collector.${service}/Export`, requestStream: false, responseStream: false,
+    requestSerialize: raw, requestDeserialize: raw, responseSerialize: raw, responseDeserialize: raw };
+  const Client = grpc.makeClientConstructor({ export: method, wrong: { ...method, path: method.path + 'ed' } }, 'Export');
+  const made = new Client(v.grpc, grpc.credentials.createInsecure(), options);
+  t.after(() => made.close());
+  const call = (name) => (body, metadata = new grpc.Metadata()) =>
+    new Promise((done) => made[name](body, metadata, { deadline: Date.now() + 15_000 }, (error, answer) => done({ code: error?.code ?? 0, details: error?.details, metadata: error?.metadata, answer })));
+  return { export: call('export'), wrong: call('wrong') };
+}
+
+test('spans over gRPC are stored like those over HTTP', async (t) => {
+  const v = await serve(t);
+  const c = client(t, v);
+  const { body, traceIds } = exportRequest([llmSpan('by grpc', { 'gen_ai.usage.input_tokens': 10 })]);
+  const { code, answer } = await c.export(body);
+  assert.equal(code, grpc.status.OK);
+  assert.equal(answer.length, 0);
+  assert.equal((await v.get(`/api/v1/traces/${traceIds[0]}`)).spans[0].operation, 'by grpc');
+});
+
+test('compressed messages, and many calls at once over one connection', async (t) => {
+  const v = await serve(t);
+  const c = client(t, v, undefined, { 'grpc.default_compression_algorithm': 2 });
+  const requests = Array.from({ length: 300 }, () => exportRequest(Array.from({ length: 20 }, () => llmSpan('many', { 'gen_ai.prompt.0.content': 'word '.repeat(200) }))));
+  const answers = await Promise.all(requests.map(({ body }) => c.export(body)));
+  assert.ok(answers.every(({ code }) => code === 0));
+  const { series } = await v.post('/api/v1/query', { where: 'operation:many', select: ['count'] });
+  assert.equal(series[0].points[0][1], 6000);
+});
+
+test('a message larger than the window comes through', async (t) => {
+  const v = await serve(t);
+  const { body, traceIds } = exportRequest([llmSpan('large', { 'gen_ai.prompt.0.content': 'x'.repeat(6 << 20) })]);
+  assert.equal((await client(t, v).export(body)).code, 0);
+  assert.equal((await v.get(`/api/v1/traces/${traceIds[0]}`)).spans.length, 1);
+});
+
+test('what is wrong has the code that tells senders whether to try again', async (t) => {
+  const v = await serve(t, { args: ['--max-body', '100KiB'] });
+  const c = client(t, v);
+  assert.equal((await c.export(Buffer.from([255, 255, 255, 255]))).code, grpc.status.INVALID_ARGUMENT);
+  const large = await c.export(Buffer.alloc(200_000));
+  assert.equal(large.code, grpc.status.INVALID_ARGUMENT);
+  assert.match(large.details, /--max-body/);
+  assert.equal((await c.wrong(Buffer.alloc(0))).code, grpc.status.UNIMPLEMENTED);
+  const metadata = new grpc.Metadata();
+  metadata.set('authorization', 'Bearer vt_abcdefgh_wrong');
+  assert.equal((await c.export(Buffer.alloc(0), metadata)).code, grpc.status.UNAUTHENTICATED);
+  assert.equal((await c.export(exportRequest([llmSpan('fine')]).body)).code, 0);
+});
+
+test('a span without meaning is a partial success that names it', async (t) => {
+  const v = await serve(t);
+  const { body } = exportRequest([llmSpan('good'), { ...llmSpan('bad'), traceId: '0'.repeat(32) }]);
+  const { code, answer } = await client(t, v).export(body);
+  assert.equal(code, 0);
+  assert.match(answer.toString('latin1'), /1 refused; span 2: /);
+});
+
+test('keepalive pings are answered', async (t) => {
+  const v = await serve(t);
+  const c = client(t, v, undefined, { 'grpc.keepalive_time_ms': 100, 'grpc.keepalive_timeout_ms': 500, 'grpc.keepalive_permit_without_calls': 1 });
+  assert.equal((await c.export(Buffer.alloc(0))).code, 0);
+  await new Promise((done) => setTimeout(done, 1500));
+  assert.equal((await c.export(Buffer.alloc(0))).code, 0);
+});
