@@ -7,6 +7,7 @@
 
 #define PROTOBUF "Content-Type: application/x-protobuf\r\n"
 #define JSON "Content-Type: application/json\r\n"
+#define CONVEX_SIGNATURE "f16eed6737d0cc9abe010d16639064008244bd291776c393ce7d8fc75f9b8a0e"
 #define TRACE_1 "0102030400010708090a0b0000000f10" /* of put_otlp with seed 1, span 0 */
 
 enum { SCRIPT_BYTES = 316 };
@@ -117,6 +118,27 @@ static void takes_log_lines_and_counts_what_is_none(void **state) {
     expect(get(t.port, "/api/v1/traces/4bf92f3577b34da6a3ce929d0e0e4736", "", &out), 200);
 }
 
+static void tells_that_metrics_are_not_kept(void **state) {
+    expect(post(t.port, "/v1/metrics", JSON,
+                "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"m\",\"gauge\":{\"dataPoints\":[{\"asInt\":\"1\"},{\"asInt\":\"2\"}]}}]}]}]}", &out),
+           200);
+    assert_has(&out, "\"rejectedDataPoints\":\"2\"");
+}
+
+static void asks_convex_for_its_signature_without_a_hint(void **state) {
+    struct test_server signing;
+    test_server_init(&signing);
+    signing.options.convex_secret = "s3cret";
+    test_server_start(&signing);
+    const char *event = "[{\"topic\":\"verification\",\"timestamp\":1,\"message\":\"hello\"}]";
+    expect(post(signing.port, "/ingest/convex", JSON, event, &out), 401);
+    assert_has_not(&out, "hint");
+    expect(post(signing.port, "/ingest/convex", JSON "x-webhook-signature: sha256=00\r\n", event, &out), 401);
+    /* printf '%s' '[…]' | openssl dgst -sha256 -hmac s3cret */
+    expect(post(signing.port, "/ingest/convex", JSON "x-webhook-signature: sha256=" CONVEX_SIGNATURE "\r\n", event, &out), 200);
+    test_server_free(&signing);
+}
+
 static void finds_everything_after_a_restart(void **state) {
     buf_clear(&body);
     put_otlp(&body, 200, 7, "restart");
@@ -197,6 +219,8 @@ int main(void) {
         cmocka_unit_test(answers_in_the_encoding_of_the_question),
         cmocka_unit_test(says_which_spans_were_refused_and_keeps_the_rest),
         cmocka_unit_test(takes_log_lines_and_counts_what_is_none),
+        cmocka_unit_test(tells_that_metrics_are_not_kept),
+        cmocka_unit_test(asks_convex_for_its_signature_without_a_hint),
         cmocka_unit_test(finds_everything_after_a_restart),
         cmocka_unit_test(says_how_it_is),
         cmocka_unit_test(answers_unknown_paths_and_methods_with_what_there_is),
