@@ -148,8 +148,9 @@ struct stream {
 void request_answer_stream(struct request *request, unsigned status, const char *type, int64_t length, struct stream *stream);
 void request_wake(struct request *request);
 
-/* 101: the socket is given to `upgraded` on the loop's thread. `extra` are bytes that were read already. It ends with
- * http_upgrade_close. The request is gone when `upgraded` returns. */
+/* 101: the socket is given to `upgraded` on the loop's thread, once the answer was sent. `extra` are bytes that were read already.
+ * It ends with http_upgrade_close. If the client went before, `upgraded` is called with fd -1 and no handle. The request is gone
+ * when `upgraded` returns. */
 typedef void http_upgraded(void *ctx, struct http_loop *loop, int fd, struct slice extra,
                            struct MHD_UpgradeResponseHandle *handle);
 void request_upgrade(struct request *request, http_upgraded *upgraded, void *ctx);

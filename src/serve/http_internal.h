@@ -45,6 +45,7 @@ struct exchange {
     bool held;      /* waits for a later answer */
     bool suspended; /* libmicrohttpd leaves the connection alone */
     bool cut;       /* the stream must end: the server stops */
+    bool handed_over; /* the upgraded socket was given away */
     bool whole;     /* the body ended */
 };
 

@@ -16,8 +16,9 @@ enum { BATCHES_MAX = 64, ACCEPT_SIZE = BASE64_SIZE(SHA_DIGEST_LENGTH) + 1 };
 struct live_loop {
     struct live *live;
     struct http_loop *loop; /* NULL: not running */
-    atomic_uint client_count; /* written by the loop; the writer looks whether it is worth the while */
+    atomic_uint client_count; /* those on their way included; written by the loop, the writer looks whether it is worth the while */
     struct live_client *clients; /* the loop's */
+    unsigned arriving;           /* the loop's: told that they may come, their sockets are not here yet */
     struct buf scratch;          /* the loop's: a span on its way to a frame */
     pthread_mutex_t lock; /* over all below, and over `loop` for the writer */
     struct batch *batches[BATCHES_MAX];
@@ -64,7 +65,7 @@ void live_watch(void *ctx, struct batch *batch) {
     if (atomic_load_explicit(&live->clients, memory_order_relaxed) == 0) return;
     for (unsigned i = 0; i < live->loop_count; i++) {
         struct live_loop *own = &live->loops[i];
-        if (atomic_load_explicit(&own->client_count, memory_order_relaxed) == 0) continue;
+        if (atomic_load(&own->client_count) == 0) continue;
         pthread_mutex_lock(&own->lock);
         if (own->loop && own->batch_count < BATCHES_MAX) own->batches[own->batch_count++] = batch_ref(batch);
         else own->lost += batch->count;
@@ -95,10 +96,15 @@ static void show_span(struct live_loop *own, const struct span *span, int64_t no
     frame_drop(frame);
 }
 
-static void on_batches(struct loop_task *task) {
-    struct live_loop *own = container_of(task, struct live_loop, task);
+/* While a viewer is arriving batches wait for it: what is sent after its handshake was answered is shown to it. */
+static void show_batches(struct live_loop *own) {
     struct batch *batches[BATCHES_MAX];
     pthread_mutex_lock(&own->lock);
+    if (own->arriving) {
+        own->posted = false;
+        pthread_mutex_unlock(&own->lock);
+        return;
+    }
     unsigned count = own->batch_count;
     uint64_t lost = own->lost;
     memcpy(batches, own->batches, count * sizeof *batches);
@@ -118,6 +124,8 @@ static void on_batches(struct loop_task *task) {
     }
     if (own->scratch.cap > 256 << 10) buf_free(&own->scratch);
 }
+
+static void on_batches(struct loop_task *task) { show_batches(container_of(task, struct live_loop, task)); }
 
 /* --- loops --- */
 
@@ -139,34 +147,39 @@ void live_loop_stopping(struct live *live, struct http_loop *loop) {
 
 /* --- viewers --- */
 
-static void on_ended(struct live_client *client) {
-    struct live_loop *own = client->owner;
-    *(client->prev ? &client->prev->next : &own->clients) = client->next;
-    if (client->next) client->next->prev = client->prev;
+static void count_out(struct live_loop *own) {
     atomic_fetch_sub(&own->client_count, 1);
     atomic_fetch_sub(&own->live->clients, 1);
 }
 
+static void on_ended(struct live_client *client) {
+    struct live_loop *own = client->owner;
+    *(client->prev ? &client->prev->next : &own->clients) = client->next;
+    if (client->next) client->next->prev = client->prev;
+    count_out(own);
+}
+
 struct wish { /* in the request's arena */
-    struct live *live;
+    struct live_loop *own;
     struct slice q, project;
 };
 
 static void on_upgraded(void *ctx, struct http_loop *loop, int fd, struct slice extra, struct MHD_UpgradeResponseHandle *handle) {
     const struct wish *wish = ctx;
-    struct live_loop *own = &wish->live->loops[http_loop_index(loop)];
-    struct live_client *client = own->loop ? live_client_open(loop, fd, extra, handle, wish->q, wish->project) : NULL;
-    if (!client) {
-        http_upgrade_close(loop, handle);
-        return;
+    struct live_loop *own = wish->own;
+    struct live_client *client = fd >= 0 && own->loop ? live_client_open(loop, fd, extra, handle, wish->q, wish->project) : NULL;
+    own->arriving--;
+    if (client) {
+        client->owner = own;
+        client->ended = on_ended;
+        client->next = own->clients;
+        if (own->clients) own->clients->prev = client;
+        own->clients = client;
+    } else {
+        count_out(own);
+        if (handle) http_upgrade_close(loop, handle);
     }
-    client->owner = own;
-    client->ended = on_ended;
-    client->next = own->clients;
-    if (own->clients) own->clients->prev = client;
-    own->clients = client;
-    atomic_fetch_add(&own->client_count, 1);
-    atomic_fetch_add(&wish->live->clients, 1);
+    show_batches(own);
 }
 
 static bool has_word(struct slice list, const char *word) {
@@ -212,7 +225,10 @@ void live_handle(struct request *request) {
     }
     struct wish *wish = arena_alloc(&request->arena, sizeof *wish);
     if (!wish) return;
-    *wish = (struct wish){live, q, request->project};
+    *wish = (struct wish){&live->loops[http_loop_index(request->loop)], q, request->project};
+    wish->own->arriving++;
+    atomic_fetch_add(&wish->own->client_count, 1);
+    atomic_fetch_add(&live->clients, 1);
     accept_of(key, accept);
     request_add_header(request, "Upgrade", "websocket");
     request_add_header(request, "Sec-WebSocket-Accept", accept);

@@ -57,6 +57,7 @@ void exchange_end(struct exchange *ex) {
     struct http_loop *loop = ex->request.loop;
     unwatch(ex);
     if (ex->stream) ex->stream->end(ex->stream);
+    if (ex->upgraded && !ex->handed_over) ex->upgraded(ex->upgraded_ctx, loop, -1, (struct slice){0}, NULL);
     if (ex->response) MHD_destroy_response(ex->response);
     if (ex->budget_bytes) http_budget_give(loop, ex->budget_bytes);
     buf_free(&ex->request.body);
@@ -485,14 +486,20 @@ void request_wake(struct request *request) {
 static void on_upgrade(void *cls, struct MHD_Connection *mhd, void *con_cls, const char *extra, size_t extra_len,
                        MHD_socket fd, struct MHD_UpgradeResponseHandle *handle) {
     struct exchange *ex = cls;
+    ex->handed_over = true;
     ex->upgraded(ex->upgraded_ctx, ex->request.loop, fd, slice_make(extra, extra_len), handle);
 }
 
 void request_upgrade(struct request *request, http_upgraded *upgraded, void *ctx) {
     struct exchange *ex = of(request);
+    struct MHD_Response *response = ex->response ? NULL : MHD_create_response_for_upgrade(on_upgrade, ex);
+    if (!response) {
+        upgraded(ctx, request->loop, -1, (struct slice){0}, NULL);
+        return;
+    }
     ex->upgraded = upgraded;
     ex->upgraded_ctx = ctx;
-    answer_with(request, MHD_HTTP_SWITCHING_PROTOCOLS, NULL, MHD_create_response_for_upgrade(on_upgrade, ex));
+    answer_with(request, MHD_HTTP_SWITCHING_PROTOCOLS, NULL, response);
 }
 
 void http_upgrade_close(struct http_loop *loop, struct MHD_UpgradeResponseHandle *handle) {
