@@ -1,0 +1,207 @@
+/* Fills stores with made-up spans and measures questions to them.
+ *
+ *     bench_query fill DIR SPANS     a store of so many spans (seed 1, one day)
+ *     bench_query ask DIR [REPEAT]   each question REPEAT times; prints the fastest and the middle one, and what was looked at
+ *     bench_query sqlite FILE SPANS  the same spans as rows of SQLite, with three indexes */
+#include "story.h"
+
+#include "base/timestamp.h"
+#include "query/api.h"
+#include "span/normalise.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { BATCH_SPANS = 2000, REPEAT_DEFAULT = 7 };
+static const int64_t DAY_START_NS = INT64_C(1795392000000000000), DAY_END_NS = INT64_C(1795478400000000000); /* 2026-11-23 */
+
+static void stop(const struct error *err) {
+    fprintf(stderr, "%s\n", err->message);
+    exit(1);
+}
+
+/* ---- filling ---- */
+
+static int fill(const char *dir, uint64_t spans) {
+    struct store_options options = {.dir = dir, .async_durability = true};
+    struct store *store;
+    struct error err = {0};
+    struct story story;
+    if (store_open(&store, &options, &err)) stop(&err);
+    story_init(&story, 1, spans, DAY_START_NS, DAY_END_NS);
+    int64_t start = time_monotonic_ns();
+    for (uint64_t done = 0; done < spans;) {
+        struct batch *batch = batch_new();
+        story_tell(&story, batch, BATCH_SPANS);
+        batch_finish(batch);
+        int code;
+        while ((code = store_append(store, batch, NULL, NULL, &err)) == VT_EFULL) usleep(1000);
+        if (code) stop(&err);
+        done += batch->count;
+        batch_unref(batch);
+    }
+    if (store_seal(store, &err)) stop(&err);
+    struct store_stats stats;
+    store_get_stats(store, &stats);
+    double seconds = (double)(time_monotonic_ns() - start) * 1e-9;
+    printf("%llu spans in %.1f s (%.0f a second), %.1f bytes a span on disk\n", (unsigned long long)stats.spans_total, seconds, (double)stats.spans_total / seconds,
+           (double)stats.segment_bytes / (double)stats.spans_total);
+    store_close(store);
+    return 0;
+}
+
+static void bind_span(sqlite3_stmt *stmt, const struct span *span) {
+    for (int c = 0; c < COL_COUNT; c++) {
+        enum col col = (enum col)c;
+        const struct column *column = &span_columns[c];
+        const char *field = (const char *)span + column->offset;
+        if (column->type == COL_BYTES) {
+            if (!id_is_zero((const uint8_t *)field, column->width)) sqlite3_bind_blob(stmt, c + 1, field, column->width, SQLITE_STATIC);
+        } else if (column->type == COL_INT) {
+            if (span_get_int(span, col) != SPAN_NO_INT) sqlite3_bind_int64(stmt, c + 1, span_get_int(span, col));
+        } else if (column->type == COL_DOUBLE) {
+            if (!isnan(span_get_double(span, col))) sqlite3_bind_double(stmt, c + 1, span_get_double(span, col));
+        } else if (span_get_text(span, col).len) {
+            sqlite3_bind_text(stmt, c + 1, span_get_text(span, col).ptr, (int)span_get_text(span, col).len, SQLITE_STATIC);
+        }
+    }
+}
+
+static int fill_sqlite(const char *path, uint64_t spans) {
+    sqlite3 *db;
+    sqlite3_stmt *stmt;
+    struct buf sql = {0};
+    struct story story;
+    if (sqlite3_open(path, &db)) return 1;
+    buf_puts(&sql, "CREATE TABLE spans(");
+    for (int c = 0; c < COL_COUNT; c++) buf_printf(&sql, "%s%s", c ? "," : "", span_columns[c].name);
+    buf_puts(&sql, ")");
+    sqlite3_exec(db, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;", NULL, NULL, NULL);
+    sqlite3_exec(db, buf_cstr(&sql), NULL, NULL, NULL);
+    sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+    buf_clear(&sql);
+    buf_puts(&sql, "INSERT INTO spans VALUES(?");
+    for (int c = 1; c < COL_COUNT; c++) buf_puts(&sql, ",?");
+    buf_puts(&sql, ")");
+    if (sqlite3_prepare_v2(db, buf_cstr(&sql), -1, &stmt, NULL)) return 1;
+    story_init(&story, 1, spans, DAY_START_NS, DAY_END_NS);
+    for (uint64_t done = 0; done < spans;) {
+        struct batch *batch = batch_new();
+        story_tell(&story, batch, BATCH_SPANS);
+        batch_finish(batch);
+        for (uint32_t i = 0; i < batch->count; i++) {
+            bind_span(stmt, &batch->spans[i]);
+            sqlite3_step(stmt);
+            sqlite3_reset(stmt);
+            sqlite3_clear_bindings(stmt);
+        }
+        done += batch->count;
+        batch_unref(batch);
+    }
+    sqlite3_finalize(stmt);
+    int code = sqlite3_exec(db, "CREATE INDEX by_trace ON spans(trace_id); CREATE INDEX by_start ON spans(start_ns); CREATE INDEX by_thread ON spans(thread_id); COMMIT", NULL, NULL, NULL);
+    sqlite3_close(db);
+    buf_free(&sql);
+    return code;
+}
+
+/* ---- asking ---- */
+
+struct question {
+    const char *name, *target, *body; /* %s in the target: a trace id */
+};
+
+#define RANGE "\"from\":\"2026-11-23\",\"to\":\"2026-11-24\""
+#define URL_RANGE "from=2026-11-23&to=2026-11-24"
+
+static const struct question questions[] = {
+    {"p50/p95/p99 by model and minute", "/api/v1/query", "{" RANGE ",\"where\":\"kind:llm\",\"select\":[\"p50(duration_ms)\",\"p95(duration_ms)\",\"p99(duration_ms)\"],\"group_by\":[\"model\"],\"interval\":\"1m\"}"},
+    {"top 20 users by cost", "/api/v1/query", "{" RANGE ",\"select\":[\"sum(cost_usd)\",\"count\"],\"group_by\":[\"user_id\"],\"limit\":20}"},
+    {"newest 50 with model and status", "/api/v1/traces?" URL_RANGE "&q=model:gpt-4o+status:error&limit=50", NULL},
+    {"trace by id", "/api/v1/traces/%s", NULL},
+    {"one thread's turns", "/api/v1/traces?" URL_RANGE "&q=thread:thread-1200-3&limit=50", NULL},
+    {"a word in prompts", "/api/v1/query", "{" RANGE ",\"where\":\"prompt:zanzibar\",\"select\":[\"count\"]}"},
+    {"a substring in prompts", "/api/v1/query", "{" RANGE ",\"where\":\"prompt:*anziba*\",\"select\":[\"count\"]}"},
+    {"distinct users by day", "/api/v1/query", "{" RANGE ",\"select\":[\"distinct(user_id)\"],\"interval\":\"1d\"}"},
+    {"an attribute", "/api/v1/query", "{" RANGE ",\"where\":\"attr.http.status_code:429\",\"select\":[\"count\"]}"},
+    {"group by an attribute", "/api/v1/query", "{" RANGE ",\"where\":\"kind:llm\",\"select\":[\"count\",\"p95(duration_ms)\"],\"group_by\":[\"experiment\"]}"},
+    {"errors by service and hour", "/api/v1/query", "{" RANGE ",\"select\":[\"count\",\"error_rate\"],\"group_by\":[\"service\"],\"interval\":\"1h\"}"},
+};
+
+static struct engine *engine;
+static struct buf answer;
+
+static double ask_ms(const struct question *q, const char *trace_id) {
+    char target[400];
+    struct error err = {0};
+    snprintf(target, sizeof target, q->target, trace_id);
+    const char *mark = strchr(target, '?');
+    struct api_request request = {.method = q->body ? SLICE("POST") : SLICE("GET"), .path = slice_make(target, mark ? (size_t)(mark - target) : strlen(target)),
+                                  .query = mark ? slice_of(mark + 1) : slice_of(""), .body = slice_of(q->body)};
+    buf_clear(&answer);
+    int64_t start = time_monotonic_ns();
+    if (api_call(engine, &request, &answer, &err)) stop(&err);
+    return (double)(time_monotonic_ns() - start) * 1e-6;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The page cache forgets the files, so that the next read comes from the disk. */
+static int forget_file(const char *path, const struct stat *info, int type, struct FTW *ftw) {
+    int fd = type == FTW_F ? open(path, O_RDONLY) : -1;
+    if (fd >= 0) posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), close(fd);
+    return 0;
+}
+
+static void open_engine(const char *dir, struct store **store) {
+    struct error err = {0};
+    struct store_options options = {.dir = dir, .read_only = true};
+    if (store_open(store, &options, &err) || engine_open(&engine, *store, NULL, &err)) stop(&err);
+}
+
+static int ask(const char *dir, int repeat, const char *only) {
+    struct store *store;
+    char trace_id[40];
+    double times[101];
+    open_engine(dir, &store);
+    struct question first = {"first question (puts traces together)", "/api/v1/traces?" URL_RANGE "&limit=1000", NULL};
+    printf("%-40s %9.2f ms\n", first.name, ask_ms(&first, ""));
+    const char *id = strstr(buf_cstr(&answer), "{\"trace_id\":\""); /* any will do */
+    snprintf(trace_id, sizeof trace_id, "%.32s", id ? id + 13 : "0");
+    printf("%-40s %12s %12s %12s\n", "", "cold ms", "fastest ms", "middle ms");
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
+        if (only && !strstr(questions[i].name, only)) continue;
+        engine_free(engine);
+        store_close(store);
+        nftw(dir, forget_file, 16, FTW_PHYS);
+        open_engine(dir, &store);
+        double cold = ask_ms(&questions[i], trace_id);
+        for (int n = 0; n < repeat; n++) times[n] = ask_ms(&questions[i], trace_id);
+        qsort(times, (size_t)repeat, sizeof *times, by_value);
+        printf("%-40s %12.2f %12.2f %12.2f   %.100s\n", questions[i].name, cold, times[0], times[repeat / 2], getenv("SHOW") ? buf_cstr(&answer) : "");
+        fflush(stdout);
+    }
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("most memory held: %ld MiB\n", usage.ru_maxrss / 1024);
+    engine_free(engine);
+    store_close(store);
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 4 && strcmp(argv[1], "fill") == 0) return fill(argv[2], strtoull(argv[3], NULL, 10));
+    if (argc == 4 && strcmp(argv[1], "sqlite") == 0) return fill_sqlite(argv[2], strtoull(argv[3], NULL, 10));
+    int repeat = argc > 3 ? atoi(argv[3]) : REPEAT_DEFAULT;
+    if (argc >= 3 && strcmp(argv[1], "ask") == 0 && repeat > 0 && repeat <= 101) return ask(argv[2], repeat, argc > 4 ? argv[4] : NULL);
+    fprintf(stderr, "usage: bench_query fill DIR SPANS | ask DIR [REPEAT [QUESTION]] | sqlite FILE SPANS\n");
+    return 2;
+}
