@@ -55,8 +55,8 @@ static struct slice sentence(struct story *s, struct arena *arena, uint32_t word
         memcpy(text + len, w.ptr, w.len);
         len += w.len;
     }
-    /* One prompt in 20,000 holds a word that no other does. */
-    if (draw(s, 20000) == 0) len += (size_t)sprintf(text + len, " zanzibar");
+    /* One text in 400,000 holds a word that no other does. */
+    if (draw(s, 400000) == 0) len += (size_t)sprintf(text + len, " zanzibar");
     if (as_messages) len += (size_t)sprintf(text + len, "\"}]");
     return slice_make(text, len);
 }

@@ -138,7 +138,7 @@ enum { BARS_MAX = 64 };
 static void put_histogram(const struct sketch *sketch, struct json_writer *w) {
     int32_t width = 1, first = 0, last = -1;
     for (uint32_t i = 0; sketch && i < sketch->count; i++) {
-        if (sketch->weights[i] == 0) continue;
+        if (sketch_weight(sketch, i) == 0) continue;
         if (last < first) first = sketch->low + (int32_t)i;
         last = sketch->low + (int32_t)i;
     }
@@ -146,7 +146,7 @@ static void put_histogram(const struct sketch *sketch, struct json_writer *w) {
     json_open(w, '[');
     for (int32_t bar = first - ((first - 1) % width + width) % width; bar <= last; bar += width) {
         double count = 0;
-        for (int32_t b = bar < first ? first : bar; b < bar + width && b <= last; b++) count += sketch->weights[b - sketch->low];
+        for (int32_t b = bar < first ? first : bar; b < bar + width && b <= last; b++) count += sketch_weight(sketch, (uint32_t)(b - sketch->low));
         if (count == 0) continue;
         json_open(w, '[');
         agg_put_number(sketch_border(bar), w);
@@ -212,14 +212,33 @@ static int descending_order(const void *a, const void *b) {
     return by_keys(x, y);
 }
 
-uint32_t agg_top(const struct agg_result *result, uint32_t column, bool ascending, uint32_t limit, uint32_t *order) {
-    struct ranked *ranked = malloc((result->group_count + 1) * sizeof *ranked);
-    for (uint32_t g = 0; g < result->group_count; g++) order[g] = g;
-    if (ranked) {
-        for (uint32_t g = 0; g < result->group_count; g++) ranked[g] = (struct ranked){agg_total(result, g, column), g, &result->groups[g]};
-        qsort(ranked, result->group_count, sizeof *ranked, ascending ? ascending_order : descending_order);
-        for (uint32_t g = 0; g < result->group_count; g++) order[g] = ranked[g].group;
-        free(ranked);
+static void sift_down(struct ranked *heap, uint32_t count, uint32_t at, int (*order)(const void *, const void *)) {
+    for (uint32_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && order(&heap[child + 1], &heap[child]) > 0) child++;
+        if (order(&heap[child], &heap[at]) <= 0) return;
+        struct ranked swap = heap[at];
+        heap[at] = heap[child];
+        heap[child] = swap;
     }
-    return result->group_count < limit ? result->group_count : limit;
+}
+
+uint32_t agg_top(const struct agg_result *result, uint32_t column, bool ascending, uint32_t limit, uint32_t *order) {
+    int (*compare)(const void *, const void *) = ascending ? ascending_order : descending_order;
+    uint32_t count = result->group_count < limit ? result->group_count : limit, held = 0;
+    struct ranked *heap = malloc((count + 1) * sizeof *heap); /* the last of those held on top */
+    for (uint32_t g = 0; g < count; g++) order[g] = g;
+    for (uint32_t g = 0; heap && g < result->group_count; g++) {
+        struct ranked next = {agg_total(result, g, column), g, &result->groups[g]};
+        if (held < count) {
+            heap[held++] = next;
+            for (uint32_t i = held == count ? count / 2 : 0; i-- > 0;) sift_down(heap, count, i, compare);
+        } else if (count && compare(&next, &heap[0]) < 0) {
+            heap[0] = next;
+            sift_down(heap, count, 0, compare);
+        }
+    }
+    if (heap && held) qsort(heap, held, sizeof *heap, compare);
+    for (uint32_t g = 0; heap && g < held; g++) order[g] = heap[g].group;
+    free(heap);
+    return count;
 }

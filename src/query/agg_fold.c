@@ -61,13 +61,19 @@ static void fold_bound(const struct fold *f, const double *values, bool least) {
     }
 }
 
+enum { RESERVE_GROUPS_MAX = 1024 };
+
 static int fold_sketch(const struct fold *f, const double *values, struct error *err) {
     struct arena *arena = f->worker->arena;
+    struct sketch *fresh = NULL;
     for (uint32_t g = 0; g < f->groups->count; g++) {
         struct agg_cell *cell = &f->groups->cells[g][f->slot];
         if (cell->sketch) continue;
         if (!(cell->sketch = arena_alloc(arena, sizeof *cell->sketch))) return no_memory(err);
         sketch_init(cell->sketch);
+        const struct sketch *last = f->worker->last_sketch[f->slot]; /* groups of such a size are much alike */
+        if (last && f->groups->count <= RESERVE_GROUPS_MAX && !sketch_reserve(cell->sketch, last, arena)) return no_memory(err);
+        fresh = cell->sketch;
     }
     for (uint32_t i = 0; i < f->count; i++) {
         uint32_t row = f->rows[i];
@@ -75,6 +81,7 @@ static int fold_sketch(const struct fold *f, const double *values, struct error 
         if (isnan(value)) continue;
         if (!sketch_add(CELL(row)->sketch, value, WEIGHT(row), arena)) return no_memory(err);
     }
+    if (fresh && fresh->count) f->worker->last_sketch[f->slot] = fresh;
     return 0;
 }
 

@@ -34,8 +34,11 @@ struct agg_plan {
 };
 
 /* A table of texts or tuples to numbers 0, 1, …: the caller keeps what they stand for. */
+struct number_slot {
+    uint32_t upper, number; /* of the hash; number + 1, 0 = free */
+};
 struct number_table {
-    uint32_t *slots; /* number + 1, 0 = free */
+    struct number_slot *slots;
     uint64_t *hashes; /* by number */
     uint32_t count, capacity; /* capacity of slots; hashes has half of it */
 };
@@ -50,6 +53,7 @@ struct key_list {
     uint32_t capacity;
 };
 /* The number of a key; UINT32_MAX when memory ran out. `copy`: its text goes to the arena when it is new. */
+uint32_t key_number_hashed(struct key_list *list, const struct agg_key *key, uint64_t hash, bool copy, struct arena *arena);
 uint32_t key_number(struct key_list *list, const struct agg_key *key, bool copy, struct arena *arena);
 
 struct agg_tuple {
@@ -69,6 +73,7 @@ struct agg_worker {
     struct agg_place *points;
     struct agg_cell **cells; /* by point: slot_count of them */
     uint32_t group_capacity, point_capacity;
+    const struct sketch *last_sketch[AGG_COLUMNS_MAX]; /* by slot */
 };
 /* The point of a tuple and bucket, made when it is new; UINT32_MAX when memory ran out. */
 uint32_t worker_point(struct agg_worker *worker, const struct agg_tuple *tuple, int64_t bucket);

@@ -4,6 +4,7 @@
 #include "query/mend.h"
 #include "query/pool.h"
 #include "query/weave.h"
+#include "query/weave_index.h"
 
 #include <stdlib.h>
 
@@ -132,17 +133,25 @@ int block_weights(struct block *block, const double **weights, struct error *err
     return 0;
 }
 
+void block_mend_span(const struct block *block, uint32_t row, struct span *span) {
+    uint32_t low = 0, count = block->mend ? block->mend->count : 0;
+    while (count) {
+        uint32_t half = count / 2;
+        if (block->mend->rows[low + half].row < row) low += half + 1, count -= half + 1;
+        else count = half;
+    }
+    const struct mend_row *m = block->mend && low < block->mend->count ? &block->mend->rows[low] : NULL;
+    if (!m || m->row != row) return;
+    memcpy(span->trace_id, m->trace_id, TRACE_ID_SIZE);
+    span->flags = m->flags;
+    *span_text(span, COL_USER_ID) = m->text[0];
+    *span_text(span, COL_THREAD_ID) = m->text[1];
+    *span_text(span, COL_TURN_ID) = m->text[2];
+}
+
 int block_span(struct block *block, uint32_t row, struct arena *arena, struct span *out, struct error *err) {
     int code = rowgroup_read_span(block->group, row, arena, out, err);
-    for (uint32_t i = 0; !code && block->mend && i < block->mend->count; i++) {
-        const struct mend_row *m = &block->mend->rows[i];
-        if (m->row != row) continue;
-        memcpy(out->trace_id, m->trace_id, TRACE_ID_SIZE);
-        out->flags = m->flags;
-        *span_text(out, COL_USER_ID) = m->text[0];
-        *span_text(out, COL_THREAD_ID) = m->text[1];
-        *span_text(out, COL_TURN_ID) = m->text[2];
-    }
+    if (!code) block_mend_span(block, row, out);
     return code;
 }
 
@@ -198,15 +207,20 @@ static int select_project(struct block *block, struct error *err) {
     return 0;
 }
 
-/* Rows of one trace among many: ids are compared as two words; many ids go through a small table first. */
-static int select_traces(struct block *block, struct error *err) {
+static bool is_one_of(const struct scan *scan, const uint8_t *id) {
+    for (uint32_t t = 0; t < scan->trace_count; t++)
+        if (memcmp(id, scan->traces[t], TRACE_ID_SIZE) == 0) return true;
+    return false;
+}
+
+/* All rows are looked at: ids are compared only where a small table says that they may be one of them. */
+static int select_traces_slowly(struct block *block, struct error *err) {
     enum { TABLE = 4096 };
     const struct scan *scan = block->run->scan;
-    if (!scan->traces) return 0;
     const struct vec *ids = block_column(block, COL_TRACE_ID, err);
-    if (!ids) return err->code;
     uint8_t table[TABLE / 8] = {0};
     uint32_t kept = 0;
+    if (!ids) return err->code;
     for (uint32_t t = 0; t < scan->trace_count; t++) {
         unsigned hash = (unsigned)(scan->traces[t][14] << 8 | scan->traces[t][15]) % TABLE;
         table[hash / 8] |= (uint8_t)(1u << hash % 8);
@@ -214,13 +228,39 @@ static int select_traces(struct block *block, struct error *err) {
     for (uint32_t i = 0; i < block->count; i++) {
         const uint8_t *id = ids->bytes + (size_t)block->rows[i] * TRACE_ID_SIZE;
         unsigned hash = (unsigned)(id[14] << 8 | id[15]) % TABLE;
-        if (!(table[hash / 8] >> hash % 8 & 1)) continue;
-        bool found = false;
-        for (uint32_t t = 0; t < scan->trace_count && !found; t++) found = memcmp(id, scan->traces[t], TRACE_ID_SIZE) == 0;
-        if (found) block->rows[kept++] = block->rows[i];
+        if (table[hash / 8] >> hash % 8 & 1 && is_one_of(scan, id)) block->rows[kept++] = block->rows[i];
     }
     block->count = kept;
     return 0;
+}
+
+static int by_number(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* By the index; rows of others, given by a rare chance of hashes, are taken out by their ids. */
+static int select_traces_by_index(struct block *block, struct error *err) {
+    const struct scan *scan = block->run->scan;
+    uint32_t count = 0, kept = 0, first = 0;
+    for (uint32_t t = 0; t < scan->trace_count; t++) {
+        uint32_t rows = group_index_rows(block->index, scan->traces[t], &first);
+        for (uint32_t row = first; row < first + rows && count < block->group->rows; row++) block->rows[count++] = row;
+    }
+    qsort(block->rows, count, sizeof *block->rows, by_number);
+    struct span *spans = block_alloc(block, count, sizeof *spans, err);
+    if (!spans) return VT_ELIMIT;
+    int code = rowgroup_read_span_columns(block->group, block->rows, count, (uint64_t)1 << COL_TRACE_ID, &block->arena, spans, err);
+    for (uint32_t i = 0; i < count && !code; i++)
+        if ((!i || block->rows[i] != block->rows[i - 1]) && is_one_of(scan, spans[i].trace_id)) block->rows[kept++] = block->rows[i];
+    block->count = kept;
+    return code;
+}
+
+static int select_traces(struct block *block, struct error *err) {
+    if (!block->run->scan->traces) return 0;
+    bool moved = block->mend && block->mend->traces;
+    return block->index && !moved ? select_traces_by_index(block, err) : select_traces_slowly(block, err);
 }
 
 static void select_undropped(struct block *block) {
@@ -238,38 +278,64 @@ int block_select(struct block *block, struct error *err) {
     const struct scan *scan = block->run->scan;
     int code;
     if (!(block->rows = block_take_rows(block, err))) return VT_ELIMIT;
-    for (uint32_t i = 0; i < block->group->rows; i++) block->rows[i] = i;
+    bool listed = scan->traces && block->index && !(block->mend && block->mend->traces);
+    for (uint32_t i = 0; i < block->group->rows && !listed; i++) block->rows[i] = i;
     block->count = block->group->rows;
-    atomic_fetch_add_explicit(&block->ask->scanned, block->count, memory_order_relaxed);
+    if ((code = select_traces(block, err))) return code;
+    atomic_fetch_add_explicit(&block->ask->scanned, listed ? block->count : block->group->rows, memory_order_relaxed);
     select_undropped(block);
-    if ((code = select_traces(block, err)) || (code = select_time(block, err)) || (code = select_project(block, err))) return code;
+    if ((code = select_time(block, err)) || (code = select_project(block, err))) return code;
     if (!block->count || !scan->filter) return 0;
     return filter_select(scan->filter, block, block->rows, block->count, block->rows, &block->count, err);
 }
 
 /* ---- row groups ---- */
 
-static bool has_some_trace(const struct scan_run *run, const struct rowgroup *group, const struct mend *mend) {
-    const struct scan *scan = run->scan;
-    if (!scan->traces || (mend && mend->traces)) return true;
-    for (uint32_t t = 0; t < scan->trace_count; t++)
-        if (rowgroup_may_have_trace(group, scan->traces[t])) return true;
+struct place place_at(const struct ask *ask, uint32_t number) {
+    return (struct place){snapshot_rowgroup(ask->snapshot, number), weave_mend(ask->view, number), weave_index(ask->view, number)};
+}
+
+void block_set_place(struct block *block, const struct place *place) {
+    block->group = place->group;
+    block->mend = place->mend;
+    block->index = place->index;
+}
+
+static bool has_some_trace(const struct scan *scan, const struct place *place) {
+    uint32_t first;
+    if (!scan->traces || (place->mend && place->mend->traces)) return true;
+    for (uint32_t t = 0; t < scan->trace_count; t++) {
+        if (!rowgroup_may_have_trace(place->group, scan->traces[t])) continue;
+        if (!place->index || group_index_rows(place->index, scan->traces[t], &first)) return true;
+    }
     return false;
 }
 
-bool scan_wants(const struct scan_run *run, const struct rowgroup *group, const struct mend *mend) {
+bool scan_wants(const struct scan_run *run, const struct place *place) {
     const struct scan *scan = run->scan;
+    const struct rowgroup *group = place->group;
     struct slice project = run->ask->request->project;
     if (group->max_start_ns < scan->from_ns || group->min_start_ns >= scan->to_ns) return false;
     if (group->max_start_ns < atomic_load_explicit(&run->floor_ns, memory_order_relaxed)) return false;
-    if (!has_some_trace(run, group, mend)) return false;
+    if (!has_some_trace(scan, place)) return false;
     if (project.len && !rowgroup_may_have_value(group, COL_PROJECT, project)) return false;
     /* Mended rows may hold values that their row group does not know of. */
-    return !scan->filter || mend || filter_may_match(scan->filter, group);
+    return !scan->filter || place->mend || filter_may_match(scan->filter, group, place->index);
+}
+
+/* Empties the arena and makes it one block that holds what was needed before: fresh memory from the kernel for each row group
+ * would cost more than decoding it. */
+static void renew_arena(struct arena *arena) {
+    enum { KEPT_MAX = 64 << 20 };
+    size_t used = arena->total_bytes;
+    arena_reset(arena);
+    if (arena->total_bytes == used || used > KEPT_MAX) return;
+    arena_free(arena);
+    if (arena_alloc(arena, used)) arena_reset(arena);
 }
 
 static int scan_group(struct scan_run *run, struct block *block, struct error *err) {
-    arena_reset(&block->arena);
+    renew_arena(&block->arena);
     block->read = 0;
     block->spare = NULL;
     block->spare_count = block->spare_capacity = 0;
@@ -293,9 +359,9 @@ static void scan_work(void *ctx, unsigned worker) {
         uint32_t next = atomic_fetch_add(&run->next, 1);
         if (next >= snapshot_count(ask->snapshot)) break;
         int code = ask_check(ask, &err);
-        block.group = snapshot_rowgroup(ask->snapshot, next);
-        block.mend = weave_mend(ask->view, next);
-        if (!code && scan_wants(run, block.group, block.mend)) code = scan_group(run, &block, &err);
+        struct place place = place_at(ask, next);
+        block_set_place(&block, &place);
+        if (!code && scan_wants(run, &place)) code = scan_group(run, &block, &err);
         /* A corrupt segment was named in the log and is set aside; the rest answers. */
         if (code == VT_ECORRUPT) code = 0;
         if (code) end_run(run, code, &err);

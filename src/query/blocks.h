@@ -30,6 +30,7 @@ struct block {
     uint64_t read;        /* columns that are in vecs: bit 1 << COL_… */
     struct vec vecs[COL_COUNT];
     const struct mend *mend; /* corrections of this row group; NULL = none */
+    const struct group_index *index; /* where its traces are; NULL = not known */
     uint32_t **spare;     /* selection vectors not in use */
     uint32_t spare_count, spare_capacity;
 };
@@ -68,13 +69,15 @@ int block_weights(struct block *block, const double **weights, struct error *err
 /* A vector of group->rows places for row numbers; give it back when done (or leave it to the block's end). */
 uint32_t *block_take_rows(struct block *block, struct error *err);
 void block_give_rows(struct block *block, uint32_t *rows);
-/* The spans that matched, whole, in the ask's or any other arena. */
+/* Applies the row's corrections to a span that was read by other ways. */
+void block_mend_span(const struct block *block, uint32_t row, struct span *span);
+/* A whole span, its texts in any arena. */
 int block_span(struct block *block, uint32_t row, struct arena *arena, struct span *out, struct error *err);
 
 /* filter_scan.c. Of `in` (ascending row numbers) those that match go to `out` (may be `in` itself); *kept = how many. */
 int filter_select(const struct filter *filter, struct block *block, const uint32_t *in, uint32_t count, uint32_t *out, uint32_t *kept,
                   struct error *err);
-/* False only when it is certain that no row of the row group matches. */
-bool filter_may_match(const struct filter *filter, const struct rowgroup *group);
+/* False only when it is certain that no row of the row group matches. `index` may be NULL. */
+bool filter_may_match(const struct filter *filter, const struct rowgroup *group, const struct group_index *index);
 
 #endif

@@ -15,8 +15,16 @@ struct scan_run {
     struct error err;
 };
 
+/* A row group of the snapshot, and what the weave knows of it. */
+struct place {
+    const struct rowgroup *group;
+    const struct mend *mend;
+    const struct group_index *index;
+};
+struct place place_at(const struct ask *ask, uint32_t number);
 /* False only when it is certain that nothing in the row group matches. */
-bool scan_wants(const struct scan_run *run, const struct rowgroup *group, const struct mend *mend);
+bool scan_wants(const struct scan_run *run, const struct place *place);
+void block_set_place(struct block *block, const struct place *place);
 /* Fills block->rows and block->count: rows of the block's row group that match. */
 int block_select(struct block *block, struct error *err);
 

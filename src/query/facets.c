@@ -38,15 +38,16 @@ static int put_facet(struct ask *ask, const struct agg_result *result, struct js
     const struct field *field = result->spec->group_by;
     double missing = 0;
     if (!order) return err->code;
-    agg_top(result, 0, false, UINT32_MAX, order);
+    uint32_t top = agg_top(result, 0, false, limit + 2, order); /* one may be "not known", one says that there are more */
     json_open(w, '{');
     json_put_key(w, "field");
     json_put_string(w, field_name(field));
     json_put_key(w, "values");
     json_open(w, '[');
-    for (uint32_t i = 0; i < result->group_count; i++) {
+    for (uint32_t g = 0; g < result->group_count; g++)
+        if (result->groups[g].keys[0].type == AGG_KEY_NONE) missing = agg_total(result, g, 0);
+    for (uint32_t i = 0; i < top; i++) {
         const struct agg_key *key = &result->groups[order[i]].keys[0];
-        if (key->type == AGG_KEY_NONE) missing = agg_total(result, order[i], 0);
         if (key->type == AGG_KEY_NONE || shown++ >= limit) continue;
         json_open(w, '{');
         put_value(key, w);

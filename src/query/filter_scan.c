@@ -1,6 +1,7 @@
 /* Filters over a block: each term narrows a vector of row numbers, over a whole column at a time. */
 #include "query/blocks.h"
 #include "query/filter_internal.h"
+#include "query/weave_index.h"
 #include "store/words.h"
 
 /* Rows of the answer are written without a branch: each candidate is stored, and kept by moving on. */
@@ -320,12 +321,13 @@ static bool is_plain_word(struct slice word) {
     return true;
 }
 
-static bool term_may_match(const struct term *term, const struct rowgroup *group) {
+static bool term_may_match(const struct term *term, const struct rowgroup *group, const struct group_index *index) {
     const struct field *field = &term->field;
     switch (term->type) {
     case TERM_ID: return field->col != COL_TRACE_ID || rowgroup_may_have_trace(group, term->id);
     case TERM_TEXT:
         if (field->source != FIELD_COLUMN || term->wildcard || span_columns[field->col].type != COL_DICT) return true;
+        if (index && (field->col == COL_USER_ID || field->col == COL_THREAD_ID)) return group_index_may_have(index, field->col, term->text);
         return rowgroup_may_have_value(group, field->col, term->text);
     case TERM_INTS:
         if (field->source != FIELD_COLUMN || field->col != COL_START_NS) return true;
@@ -340,22 +342,22 @@ static bool term_may_match(const struct term *term, const struct rowgroup *group
     }
 }
 
-static bool node_may_match(const struct node *node, const struct rowgroup *group) {
+static bool node_may_match(const struct node *node, const struct rowgroup *group, const struct group_index *index) {
     switch (node->type) {
     case NODE_AND:
         for (const struct node *child = node->first; child; child = child->next)
-            if (!node_may_match(child, group)) return false;
+            if (!node_may_match(child, group, index)) return false;
         return true;
     case NODE_OR:
         for (const struct node *child = node->first; child; child = child->next)
-            if (node_may_match(child, group)) return true;
+            if (node_may_match(child, group, index)) return true;
         return false;
-    case NODE_TERM: return term_may_match(node->term, group);
+    case NODE_TERM: return term_may_match(node->term, group, index);
     case NODE_NOT: return true;
     }
     return true;
 }
 
-bool filter_may_match(const struct filter *filter, const struct rowgroup *group) {
-    return !filter->root || node_may_match(filter->root, group);
+bool filter_may_match(const struct filter *filter, const struct rowgroup *group, const struct group_index *index) {
+    return !filter->root || node_may_match(filter->root, group, index);
 }

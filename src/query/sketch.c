@@ -21,6 +21,13 @@ bool sketch_grow(struct sketch *s, int32_t bucket, struct arena *arena) {
     return true;
 }
 
+bool sketch_reserve(struct sketch *s, const struct sketch *like, struct arena *arena) {
+    if (!like->count || !(s->weights = arena_calloc(arena, like->count, sizeof *s->weights))) return !like->count;
+    s->low = like->low;
+    s->count = like->count;
+    return true;
+}
+
 bool sketch_merge(struct sketch *into, const struct sketch *from, struct arena *arena) {
     if (!from->count) return true;
     int32_t last = from->low + (int32_t)from->count - 1;
@@ -28,7 +35,7 @@ bool sketch_merge(struct sketch *into, const struct sketch *from, struct arena *
         if (!sketch_grow(into, from->low, arena)) return false;
     if (last >= into->low + (int32_t)into->count && !sketch_grow(into, last, arena)) return false;
     double *to = into->weights + (from->low - into->low);
-    for (uint32_t i = 0; i < from->count; i++) to[i] += from->weights[i];
+    for (uint32_t i = 0; i < from->count; i++) to[i] += from->summed ? sketch_weight(from, i) : from->weights[i];
     into->total += from->total;
     if (from->min < into->min) into->min = from->min;
     if (from->max > into->max) into->max = from->max;
@@ -49,17 +56,30 @@ static double middle(int32_t bucket) {
     return (sketch_border(bucket) + sketch_border(bucket + 1)) / 2;
 }
 
-double sketch_quantile(const struct sketch *s, double quantile) {
+void sketch_sum(struct sketch *s) {
+    if (s->summed) return;
+    double below = 0;
+    for (uint32_t i = 0; i < s->count; i++) s->weights[i] = below += s->weights[i];
+    s->summed = true;
+}
+
+double sketch_weight(const struct sketch *s, uint32_t i) {
+    return s->summed && i ? s->weights[i] - s->weights[i - 1] : s->weights[i];
+}
+
+double sketch_quantile(struct sketch *s, double quantile) {
     if (!(s->total > 0)) return (double)NAN;
     if (quantile <= 0) return s->min;
     if (quantile >= 1) return s->max;
+    sketch_sum(s);
     /* A little less, since q × n of whole weights should not pass the rank by rounding. */
-    double rank = quantile * s->total * (1 - 1e-12), below = 0;
-    for (uint32_t i = 0; i < s->count; i++) {
-        below += s->weights[i];
-        if (below < rank || s->weights[i] == 0) continue;
-        double value = middle(s->low + (int32_t)i);
-        return value < s->min ? s->min : value > s->max ? s->max : value;
+    double rank = quantile * s->weights[s->count - 1] * (1 - 1e-12);
+    uint32_t low = 0, high = s->count - 1; /* the first bucket up to which there are enough */
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (s->weights[mid] < rank) low = mid + 1;
+        else high = mid;
     }
-    return s->max;
+    double value = middle(s->low + (int32_t)low);
+    return value < s->min ? s->min : value > s->max ? s->max : value;
 }

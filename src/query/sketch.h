@@ -17,6 +17,7 @@ struct sketch {
     int32_t low;         /* bucket of weights[0] */
     uint32_t count;      /* buckets held */
     double *weights;
+    bool summed;         /* weights are those of all buckets up to each: sketch_sum */
     double total, min, max;
 };
 
@@ -31,6 +32,8 @@ static inline int32_t sketch_bucket(double value) {
 }
 /* Room for the bucket; false when memory ran out. */
 bool sketch_grow(struct sketch *sketch, int32_t bucket, struct arena *arena);
+/* Room for as many buckets as `like` has, which saves growing step by step; false when memory ran out. */
+bool sketch_reserve(struct sketch *sketch, const struct sketch *like, struct arena *arena);
 /* NaN is not added. */
 static inline bool sketch_add(struct sketch *sketch, double value, double weight, struct arena *arena) {
     int32_t bucket = sketch_bucket(value);
@@ -42,8 +45,12 @@ static inline bool sketch_add(struct sketch *sketch, double value, double weight
     return true;
 }
 bool sketch_merge(struct sketch *into, const struct sketch *from, struct arena *arena);
+/* Ends adding: makes questions a binary search. Done by the first of them. */
+void sketch_sum(struct sketch *sketch);
+/* Of one bucket, summed or not. */
+double sketch_weight(const struct sketch *sketch, uint32_t i);
 /* quantile 0 … 1; NaN of nothing. 0 and 1 are exact. */
-double sketch_quantile(const struct sketch *sketch, double quantile);
+double sketch_quantile(struct sketch *sketch, double quantile);
 /* The borders of a bucket: low ≤ |value| < high. */
 double sketch_border(int32_t bucket);
 

@@ -109,13 +109,12 @@ int steps_next(struct steps *steps, struct block **block, struct error *err) {
         uint32_t number;
         int code = ask_check(ask, err);
         if (code) return code;
-        const struct rowgroup *group = group_at(steps, steps->next++, &number);
-        const struct mend *mend = weave_mend(ask->view, number);
-        if (!scan_wants(&steps->run, group, mend)) continue;
+        group_at(steps, steps->next++, &number);
+        struct place place = place_at(ask, number);
+        if (!scan_wants(&steps->run, &place)) continue;
         struct stepped *stepped = open_block(steps, err);
         if (!stepped) return err->code;
-        stepped->block.group = group;
-        stepped->block.mend = mend;
+        block_set_place(&stepped->block, &place);
         code = block_select(&stepped->block, err);
         if (!code && stepped->block.count) {
             *block = &stepped->block;

@@ -69,25 +69,45 @@ static struct span *new_span(struct loader *l, struct error *err) {
     return span;
 }
 
+/* Few rows: only the pages that hold them are read. The texts lie in the block's arena. */
+static int read_few(const struct loader *l, struct block *block, struct span **out, struct error *err) {
+    static const uint64_t numbers = ((uint64_t)1 << COL_TEXT_FIRST) - 1;
+    struct span *spans = arena_alloc(&block->arena, block->count * sizeof *spans);
+    if (!(*out = spans)) return error_set(err, VT_ELIMIT, "the traces need more memory than a request may hold");
+    for (uint32_t i = 0; i < block->count; i++) span_init(&spans[i]);
+    int code = rowgroup_read_span_columns(block->group, block->rows, block->count, l->columns | numbers, &block->arena, spans, err);
+    for (uint32_t i = 0; i < block->count && !code; i++) block_mend_span(block, block->rows[i], &spans[i]);
+    return code;
+}
+
+static int keep_span(struct loader *l, const struct span *from, struct error *err) {
+    struct span *span = new_span(l, err);
+    if (!span) return err->code;
+    *span = *from;
+    for (int t = 0; t < COL_TEXT_COUNT; t++) {
+        bool wanted = from->text[t].len && l->columns & (uint64_t)1 << (COL_TEXT_FIRST + t);
+        span->text[t] = wanted ? arena_copy(&l->ask->arena, from->text[t]) : (struct slice){NULL, 0};
+        if (wanted && !span->text[t].ptr) return error_set(err, VT_ELIMIT, "the traces need more memory than a request may hold");
+    }
+    return 0;
+}
+
+enum { FEW_ROWS = 2048 };
+
 static int load_block(void *ctx, struct block *block, struct error *err) {
     struct loader *l = ctx;
     struct slice *texts[COL_TEXT_COUNT];
-    int code = read_columns(l, block, texts, err);
+    struct span *few = NULL, one;
+    int code = block->count <= FEW_ROWS ? read_few(l, block, &few, err) : read_columns(l, block, texts, err);
     if (code) return code;
     pthread_mutex_lock(&l->lock);
     for (uint32_t i = 0; i < block->count && !code; i++) {
-        struct span *span = new_span(l, err);
-        if (!span) {
-            code = err->code;
-            break;
+        if (!few) {
+            span_init(&one);
+            copy_numbers(block, block->rows[i], &one);
+            for (int t = 0; t < COL_TEXT_COUNT; t++) one.text[t] = texts[t] ? texts[t][i] : (struct slice){NULL, 0};
         }
-        span_init(span);
-        copy_numbers(block, block->rows[i], span);
-        for (int t = 0; t < COL_TEXT_COUNT && !code; t++) {
-            if (!texts[t] || !texts[t][i].len) continue;
-            span->text[t] = arena_copy(&l->ask->arena, texts[t][i]);
-            if (!span->text[t].ptr) code = error_set(err, VT_ELIMIT, "the traces need more memory than a request may hold");
-        }
+        code = keep_span(l, few ? &few[i] : &one, err);
     }
     pthread_mutex_unlock(&l->lock);
     return code;

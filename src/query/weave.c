@@ -14,6 +14,7 @@ struct weave_view {
     struct arena arena; /* the corrections and their texts */
     uint32_t count;
     struct mend *mends;
+    struct group_index **indexes;
 };
 
 /* ---- maps ---- */
@@ -208,6 +209,7 @@ static struct digest *new_digest(struct weave *w, const struct rowgroup *group, 
 }
 
 static void free_digest(struct digest *digest) {
+    group_index_unref(digest->index);
     memory_rows_free(digest->memory);
     free(digest);
 }
@@ -279,7 +281,9 @@ static struct weave_view *make_view(struct look *look) {
     struct weave *w = look->weave;
     struct weave_view *view = calloc(1, sizeof *view);
     struct mend_row **rows = calloc(look->count + 1, sizeof *rows);
-    bool done = view && rows && (view->mends = arena_calloc(&view->arena, look->count + 1, sizeof *view->mends));
+    bool done = view && rows && (view->mends = arena_calloc(&view->arena, look->count + 1, sizeof *view->mends)) &&
+                (view->indexes = arena_calloc(&view->arena, look->count + 1, sizeof *view->indexes));
+    for (uint32_t i = 0; i < look->count && done; i++) view->indexes[i] = group_index_ref(look->digests[i]->index);
     if (view) view->count = look->count, atomic_init(&view->references, 1);
     for (uint32_t pass = 0; pass < 2 && done; pass++) {
         for (uint32_t n = 0; n < w->node_ids.count && done; n++)
@@ -405,11 +409,14 @@ int weave_look(struct weave *w, const struct snapshot *snapshot, struct weave_vi
 
 void weave_view_free(struct weave_view *view) {
     if (!view || atomic_fetch_sub(&view->references, 1) > 1) return;
+    for (uint32_t i = 0; view->indexes && i < view->count; i++) group_index_unref(view->indexes[i]);
     arena_free(&view->arena);
     free(view);
 }
 
 const struct mend *weave_mend(const struct weave_view *view, uint32_t i) { return view && view->mends[i].count ? &view->mends[i] : NULL; }
+
+const struct group_index *weave_index(const struct weave_view *view, uint32_t i) { return view ? view->indexes[i] : NULL; }
 
 struct weave *weave_new(void) {
     struct weave *w = calloc(1, sizeof *w);

@@ -19,5 +19,7 @@ int weave_look(struct weave *weave, const struct snapshot *snapshot, struct weav
 void weave_view_free(struct weave_view *view); /* NULL is fine */
 /* Those of the snapshot's row group i; NULL = none. `view` may be NULL. */
 const struct mend *weave_mend(const struct weave_view *view, uint32_t i);
+/* What it keeps of row group i beside (weave_index.h); NULL = nothing. `view` may be NULL. */
+const struct group_index *weave_index(const struct weave_view *view, uint32_t i);
 
 #endif

@@ -12,7 +12,9 @@ static bool overlap(const struct digest *a, const struct digest *b) { return a->
 
 static bool may_have(const struct look *look, uint32_t i, const uint8_t *trace_id) {
     const struct digest *digest = look->digests[i];
+    uint32_t first;
     if (digest->memory) return id_map_find(&digest->memory->traces, trace_id) != NONE;
+    if (digest->index) return group_index_rows(digest->index, trace_id, &first) > 0;
     return rowgroup_may_have_trace(snapshot_rowgroup(look->snapshot, i), trace_id);
 }
 
@@ -136,6 +138,7 @@ int digest_segment(struct look *look, uint32_t own, struct error *err) {
         for (end = first + 1; end < group->rows && memcmp(id_at(&c, COL_TRACE_ID, end), id_at(&c, COL_TRACE_ID, first), TRACE_ID_SIZE) == 0;) end++;
         note_run(look, own, &c, first, end, &far);
     }
+    if (!code) look->digests[own]->index = group_index_new(&c.v[COL_TRACE_ID], &c.v[COL_USER_ID], &c.v[COL_THREAD_ID]);
     arena_free(&arena);
     look->digests[own]->done = true;
     return code;

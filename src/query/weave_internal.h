@@ -3,6 +3,7 @@
 #define QUERY_WEAVE_INTERNAL_H
 
 #include "query/weave.h"
+#include "query/weave_index.h"
 
 #include <pthread.h>
 
@@ -56,6 +57,7 @@ struct digest {
     uint64_t seen;           /* number of the look that met it last */
     bool done, joiners;
     struct memory_rows *memory;
+    struct group_index *index; /* of a segment; may be NULL */
 };
 
 /* Who looks for a parent (of a log line) or for the rest of a trace. */

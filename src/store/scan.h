@@ -51,6 +51,9 @@ int rowgroup_read_rows(const struct rowgroup *group, enum col col, const uint32_
                        struct arena *arena, struct slice *out, struct error *err);
 /* Whole rows (ascending) as spans, texts in arena: only the pages that hold them are read. */
 int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, struct arena *arena, struct span *out, struct error *err);
+/* The same for some columns (bits 1 << COL_…); the other fields of `out` stay as they are. */
+int rowgroup_read_span_columns(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, uint64_t columns, struct arena *arena,
+                               struct span *out, struct error *err);
 /* One of them. */
 int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out, struct error *err);
 /* A row of a memtable as it lies there; lives as long as the snapshot. */

@@ -126,13 +126,19 @@ int rowgroup_read_rows(const struct rowgroup *group, enum col col, const uint32_
     return 0;
 }
 
-int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, struct arena *arena, struct span *out, struct error *err) {
+int rowgroup_read_span_columns(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, uint64_t columns, struct arena *arena,
+                               struct span *out, struct error *err) {
     const struct memory_source *m = group->source;
     int code = 0;
     for (uint32_t i = 0; i < row_count && !group->segment; i++) out[i] = *memtable_row(m->memtable, rows[i]);
     for (int c = 0; c < COL_COUNT && group->segment && row_count && !code; c++)
-        code = read_fields(group, (enum col)c, rows, row_count, arena, (char *)out + span_columns[c].offset, sizeof *out, err);
+        if (columns & (uint64_t)1 << c)
+            code = read_fields(group, (enum col)c, rows, row_count, arena, (char *)out + span_columns[c].offset, sizeof *out, err);
     return code;
+}
+
+int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, struct arena *arena, struct span *out, struct error *err) {
+    return rowgroup_read_span_columns(group, rows, row_count, UINT64_MAX, arena, out, err);
 }
 
 int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out, struct error *err) {
