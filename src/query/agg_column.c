@@ -65,7 +65,10 @@ static double cell_value(const struct agg_column *column, const struct agg_cell 
     case AGG_AVG: return cell->b > 0 ? cell->a / cell->b : (double)NAN;
     case AGG_MIN:
     case AGG_MAX: return cell->b > 0 ? cell->a : (double)NAN;
-    case AGG_PERCENTILE: return cell->sketch ? sketch_quantile(cell->sketch, column->quantile) : (double)NAN;
+    case AGG_PERCENTILE:
+        if (!cell->sketch) return (double)NAN;
+        sketch_sum(cell->sketch);
+        return sketch_quantile(cell->sketch, column->quantile);
     case AGG_DISTINCT: return cell->distinct ? distinct_count(cell->distinct) : 0;
     case AGG_HISTOGRAM: return (double)NAN;
     }

@@ -67,19 +67,25 @@ double sketch_weight(const struct sketch *s, uint32_t i) {
     return s->summed && i ? s->weights[i] - s->weights[i - 1] : s->weights[i];
 }
 
-double sketch_quantile(struct sketch *s, double quantile) {
-    if (!(s->total > 0)) return (double)NAN;
-    if (quantile <= 0) return s->min;
-    if (quantile >= 1) return s->max;
-    sketch_sum(s);
-    /* A little less, since q × n of whole weights should not pass the rank by rounding. */
-    double rank = quantile * s->weights[s->count - 1] * (1 - 1e-12);
-    uint32_t low = 0, high = s->count - 1; /* the first bucket up to which there are enough */
-    while (low < high) {
+/* The first bucket up to which the weights reach the rank. */
+static uint32_t bucket_at(const struct sketch *s, double rank) {
+    uint32_t low = 0, high = s->count - 1;
+    double below = 0;
+    for (uint32_t i = 0; i < high && !s->summed; i++)
+        if ((below += s->weights[i]) >= rank) return i;
+    while (s->summed && low < high) {
         uint32_t mid = low + (high - low) / 2;
         if (s->weights[mid] < rank) low = mid + 1;
         else high = mid;
     }
-    double value = middle(s->low + (int32_t)low);
+    return high;
+}
+
+double sketch_quantile(const struct sketch *s, double quantile) {
+    if (!(s->total > 0)) return (double)NAN;
+    if (quantile <= 0) return s->min;
+    if (quantile >= 1) return s->max;
+    /* A little less, since q × n of whole weights should not pass the rank by rounding. */
+    double value = middle(s->low + (int32_t)bucket_at(s, quantile * s->total * (1 - 1e-12)));
     return value < s->min ? s->min : value > s->max ? s->max : value;
 }

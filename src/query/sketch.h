@@ -45,12 +45,12 @@ static inline bool sketch_add(struct sketch *sketch, double value, double weight
     return true;
 }
 bool sketch_merge(struct sketch *into, const struct sketch *from, struct arena *arena);
-/* Ends adding: makes questions a binary search. Done by the first of them. */
+/* Makes questions a binary search; nothing may be added after. */
 void sketch_sum(struct sketch *sketch);
 /* Of one bucket, summed or not. */
 double sketch_weight(const struct sketch *sketch, uint32_t i);
 /* quantile 0 … 1; NaN of nothing. 0 and 1 are exact. */
-double sketch_quantile(struct sketch *sketch, double quantile);
+double sketch_quantile(const struct sketch *sketch, double quantile);
 /* The borders of a bucket: low ≤ |value| < high. */
 double sketch_border(int32_t bucket);
 
