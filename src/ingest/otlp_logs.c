@@ -29,7 +29,7 @@ static int close_group(struct otlp *o) {
     struct logs *logs = o->ctx;
     if (!logs->open) return 0;
     logs->open = false;
-    struct raw_span raw = {.name = SLICE("gen_ai.events"), .start_ns = logs->start_ns, .end_ns = logs->end_ns};
+    struct raw_span raw = {.name = SLICE("gen_ai.events"), .content_event = true, .start_ns = logs->start_ns, .end_ns = logs->end_ns};
     struct attr *kind = attr_list_add(&o->build, &o->build.attrs, SPAN_ATTRS_MAX, "attributes");
     if (kind) *kind = (struct attr){SLICE("vitrine.kind"), {.type = VALUE_STRING, .text = SLICE("other")}};
     struct slice seed = arena_printf(&o->build.arena, "%lld %u %.*s", (long long)logs->start_ns, o->build.event_count,

@@ -724,6 +724,7 @@ int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position
     span->duration_ns = duration > 0 ? duration : 0;
     span->status = raw->status;
     if (raw->join_by_parent) span->flags |= SPAN_JOIN_BY_PARENT;
+    if (raw->content_event) span->flags |= SPAN_CONTENT_EVENT;
     buf_clear(&batch->scratch);
     if (!pick_attrs(&in)) goto no_memory;
     read_events(&in);

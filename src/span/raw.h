@@ -54,6 +54,7 @@ struct raw_span {
     struct slice source_trace_id; /* ids that came in another form than hex, as given; empty otherwise */
     struct slice source_span_id;
     bool join_by_parent;          /* every span has a trace id of its own (WIRE.md §1) */
+    bool content_event;           /* log events that tell what its parent was asked and answered */
     enum raw_source source;
     struct slice name;
     int otel_kind;                /* 0 unspecified, 1 internal, 2 server, 3 client, 4 producer, 5 consumer */

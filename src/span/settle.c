@@ -4,6 +4,7 @@
 #include "span/tree.h"
 
 const enum col settled_cols[SETTLED_TEXTS] = {COL_USER_ID, COL_THREAD_ID, COL_TURN_ID};
+const enum col settled_contents[SETTLED_CONTENTS] = {COL_PROMPT, COL_COMPLETION};
 
 /* Fills `order` with all indices, parents before children. */
 static void order_by_depth(const struct settled *all, uint32_t n, uint32_t *order, bool *placed) {
@@ -38,6 +39,25 @@ static void mark_fallbacks(const struct span *const *spans, uint32_t n, struct s
     }
 }
 
+static bool is_before(const struct span *a, const struct span *b) {
+    return a->start_ns != b->start_ns ? a->start_ns < b->start_ns : memcmp(a->span_id, b->span_id, SPAN_ID_SIZE) < 0;
+}
+
+/* Some SDKs tell of contents in log events, which come apart from the spans: what the span itself says wins, then the earliest event. */
+static void settle_contents(const struct span *const *spans, uint32_t n, struct settled *all) {
+    for (uint32_t i = 0; i < n; i++)
+        for (int c = 0; c < SETTLED_CONTENTS; c++) all[i].content_of[c] = i;
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t up = all[i].parent;
+        if (!(spans[i]->flags & SPAN_CONTENT_EVENT) || up < 0) continue;
+        for (int c = 0; c < SETTLED_CONTENTS; c++) {
+            uint32_t *of = &all[up].content_of[c];
+            if (span_get_text(spans[up], settled_contents[c]).len || !span_get_text(spans[i], settled_contents[c]).len) continue;
+            if (*of == (uint32_t)up || is_before(spans[i], spans[*of])) *of = i;
+        }
+    }
+}
+
 bool spans_settle(const struct span *const *spans, uint32_t n, struct arena *arena, struct settled *out) {
     uint32_t *order = arena_alloc(arena, ((size_t)n + 1) * sizeof *order);
     int32_t *parent = arena_alloc(arena, ((size_t)n + 1) * sizeof *parent);
@@ -57,6 +77,7 @@ bool spans_settle(const struct span *const *spans, uint32_t n, struct arena *are
     for (uint32_t i = 0; i < n; i++)
         out[i].flags = marks[i] ? spans[i]->flags | SPAN_USAGE_RESTATED : spans[i]->flags & ~(int64_t)SPAN_USAGE_RESTATED;
     mark_fallbacks(spans, n, out);
+    settle_contents(spans, n, out);
     return true;
 }
 
@@ -65,6 +86,8 @@ bool settled_differs(const struct span *const *spans, const struct settled *all,
     if (all[i].flags != span->flags || memcmp(all[i].trace_id, span->trace_id, TRACE_ID_SIZE) != 0) return true;
     for (int t = 0; t < SETTLED_TEXTS; t++)
         if (!slice_eq(span_get_text(span, settled_cols[t]), span_get_text(spans[all[i].text_of[t]], settled_cols[t]))) return true;
+    for (int c = 0; c < SETTLED_CONTENTS; c++)
+        if (all[i].content_of[c] != i) return true;
     return false;
 }
 
@@ -72,6 +95,7 @@ void settled_apply(const struct span *const *spans, const struct settled *all, u
     memcpy(span->trace_id, all[i].trace_id, TRACE_ID_SIZE);
     span->flags = all[i].flags;
     for (int t = 0; t < SETTLED_TEXTS; t++) *span_text(span, settled_cols[t]) = span_get_text(spans[all[i].text_of[t]], settled_cols[t]);
+    for (int c = 0; c < SETTLED_CONTENTS; c++) *span_text(span, settled_contents[c]) = span_get_text(spans[all[i].content_of[c]], settled_contents[c]);
 }
 
 bool spans_settle_rows(const struct span **rows, uint32_t n, struct arena *arena) {

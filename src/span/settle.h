@@ -7,14 +7,16 @@
 #include "base/arena.h"
 #include "span/span.h"
 
-enum { SETTLED_TEXTS = 3 };
-extern const enum col settled_cols[SETTLED_TEXTS]; /* user, thread, turn: what children take from their parents */
+enum { SETTLED_TEXTS = 3, SETTLED_CONTENTS = 2 };
+extern const enum col settled_cols[SETTLED_TEXTS];       /* user, thread, turn: what children take from their parents */
+extern const enum col settled_contents[SETTLED_CONTENTS]; /* prompt, completion: what calls take from log events about them */
 
 struct settled {
     uint8_t trace_id[TRACE_ID_SIZE]; /* of a log line: its topmost known ancestor's */
     int32_t parent;                  /* index among the spans, or TREE_NO_PARENT */
     int64_t flags;                   /* SPAN_USAGE_RESTATED and SPAN_FALLBACK as they should be; the others as they are */
     uint32_t text_of[SETTLED_TEXTS]; /* which span's user, thread and turn it has: its own or its nearest ancestor's that says one */
+    uint32_t content_of[SETTLED_CONTENTS]; /* which span's prompt and completion: its own or those of its earliest content event */
 };
 
 /* Fills out[0 … n-1]. The spans are not changed. False when memory ran out. */

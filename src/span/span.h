@@ -22,7 +22,8 @@ enum span_flag {
     SPAN_COST_REPORTED = 2,   /* cost came from the sender, not from the price table */
     SPAN_JOIN_BY_PARENT = 4,  /* the sender gives every span a trace id of its own: only parent_span_id ties the trace */
     SPAN_USAGE_RESTATED = 8,  /* a descendant reports usage too: keep tokens and cost out of sums (set by the store) */
-    SPAN_FALLBACK = 16        /* a chat turn that succeeded although an LLM call below it failed (set by the store) */
+    SPAN_FALLBACK = 16,       /* a chat turn that succeeded although an LLM call below it failed (set by the store) */
+    SPAN_CONTENT_EVENT = 32   /* stands for log events that tell prompt and completion of its parent */
 };
 
 enum col {

@@ -50,7 +50,7 @@ for (const protocol of ['http/protobuf', 'http/json', 'grpc']) {
   });
 }
 
-test('openai under the OpenTelemetry SDK: contents that come as log events stand on their call', { todo: 'the log events of a call in other requests' }, async (t) => {
+test('openai under the OpenTelemetry SDK: contents that come as log events stand on their call', async (t) => {
   const [v, model] = await Promise.all([serve(t), fakeLlm(t)]);
   await runApp('openai-otel.cjs', model, {
     OTEL_EXPORTER_OTLP_ENDPOINT: v.url, OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf', OTEL_SERVICE_NAME: 'shop', OTEL_LOGS_EXPORTER: 'otlp',
