@@ -65,6 +65,7 @@ static int list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
         rows *= key == 1 ? 1e-5 : 0.1;
     }
     plan[2 * used] = 0;
+    info->idxNum = (int)(uint32_t)info->colUsed; /* tables here have less than 31 columns */
     info->idxStr = plan;
     info->needToFreeIdxStr = 1;
     info->estimatedRows = rows < 1 ? 1 : (sqlite3_int64)rows;
@@ -114,11 +115,11 @@ static int load(struct list_cursor *cursor) {
     return SQLITE_OK;
 }
 
-static int list_filter(sqlite3_vtab_cursor *base, int order, const char *plan, int argc, sqlite3_value **args) {
+static int list_filter(sqlite3_vtab_cursor *base, int used, const char *plan, int argc, sqlite3_value **args) {
     struct list_cursor *cursor = (struct list_cursor *)base;
     struct sql_list *list = &cursor->list;
     arena_reset(&list->arena);
-    *list = (struct sql_list){.session = list->session, .arena = list->arena, .to_ms = INT64_MAX, .from_ms = INT64_MIN, .more = true};
+    *list = (struct sql_list){.session = list->session, .arena = list->arena, .to_ms = INT64_MAX, .from_ms = INT64_MIN, .more = true, .used = (uint32_t)used};
     cursor->rowid = 0;
     for (int i = 0; i < argc; i++) {
         if (plan[2 * i] == 't') take_time(list, (unsigned char)plan[2 * i + 1], args[i]);
@@ -166,7 +167,7 @@ static const sqlite3_module module = {
 };
 
 int sql_lists_add(sqlite3 *db, struct sql_session *session) {
-    static const struct sql_list_table *const tables[] = {&sql_scores_table};
+    static const struct sql_list_table *const tables[] = {&sql_scores_table, &sql_traces_table, &sql_threads_table};
     int code = SQLITE_OK;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && code == SQLITE_OK; i++) {
         struct list_module *aux = malloc(sizeof *aux);
@@ -175,6 +176,33 @@ int sql_lists_add(sqlite3 *db, struct sql_session *session) {
         code = sqlite3_create_module_v2(db, tables[i]->name, &module, aux, free);
     }
     return code;
+}
+
+/* ---- values ---- */
+
+void sql_give_slice(sqlite3_context *c, struct slice text) {
+    if (text.len) sqlite3_result_text64(c, text.ptr, text.len, SQLITE_TRANSIENT, SQLITE_UTF8);
+}
+
+void sql_give_id(sqlite3_context *c, const uint8_t *id, size_t size) {
+    char hex[TRACE_ID_HEX];
+    hex_encode(id, size, hex);
+    if (!id_is_zero(id, size)) sql_give_slice(c, slice_make(hex, 2 * size));
+}
+
+void sql_give_whole(sqlite3_context *c, int64_t value) {
+    if (value != SPAN_NO_INT) sqlite3_result_int64(c, value);
+}
+
+void sql_give_number(sqlite3_context *c, double value) {
+    if (isnan(value)) return;
+    if (value == floor(value) && fabs(value) < 9e15) sqlite3_result_int64(c, (int64_t)value);
+    else sqlite3_result_double(c, value);
+}
+
+void sql_give_time(sqlite3_context *c, int64_t ns) {
+    char text[TIME_TEXT_MAX];
+    sql_give_slice(c, slice_make(text, time_format(ns, 6, text)));
 }
 
 /* ---- scores ---- */
@@ -214,29 +242,18 @@ static bool scores_load(struct sql_list *list) {
     return true;
 }
 
-static void give_text(sqlite3_context *c, struct slice text) {
-    if (text.len) sqlite3_result_text64(c, text.ptr, text.len, SQLITE_TRANSIENT, SQLITE_UTF8);
-}
-
-static void give_id(sqlite3_context *c, const uint8_t *id, size_t size) {
-    char hex[TRACE_ID_HEX];
-    hex_encode(id, size, hex);
-    if (!id_is_zero(id, size)) give_text(c, slice_make(hex, 2 * size));
-}
-
 static void scores_show(const struct sql_list *list, uint32_t row, int column, sqlite3_context *c) {
     const struct score *score = (const struct score *)list->rows + row;
-    char time[TIME_TEXT_MAX];
     switch (column) {
     case 0: sqlite3_result_int64(c, score->id); break;
-    case 1: give_id(c, score->trace_id, TRACE_ID_SIZE); break;
-    case 2: give_id(c, score->span_id, SPAN_ID_SIZE); break;
-    case 3: give_text(c, score->name); break;
+    case 1: sql_give_id(c, score->trace_id, TRACE_ID_SIZE); break;
+    case 2: sql_give_id(c, score->span_id, SPAN_ID_SIZE); break;
+    case 3: sql_give_slice(c, score->name); break;
     case 4: sqlite3_result_double(c, score->value); break;
-    case 5: give_text(c, score->comment); break;
-    case 6: give_text(c, score->user_id); break;
+    case 5: sql_give_slice(c, score->comment); break;
+    case 6: sql_give_slice(c, score->user_id); break;
     case 7: sqlite3_result_int64(c, score->time_ns / NS_PER_MS); break;
-    default: give_text(c, slice_make(time, time_format(score->time_ns, 6, time))); break;
+    default: sql_give_time(c, score->time_ns); break;
     }
 }
 

@@ -103,18 +103,18 @@ int threads_find(struct ask *ask, const struct thread_range *range, int sort, st
     return 0;
 }
 
-int threads_rows(struct ask *ask, const struct thread_range *range, const struct thread_list *list, uint32_t from, uint32_t count, struct thread_row **rows,
-                 struct error *err) {
+int threads_rows(struct ask *ask, const struct thread_range *range, const struct thread_list *list, uint32_t from, uint32_t count, bool with_parts,
+                 struct thread_row **rows, struct error *err) {
     struct slice *threads = ask_alloc(ask, count, sizeof *threads, err);
     struct part parts[2];
     *rows = threads ? ask_alloc(ask, count, sizeof **rows, err) : NULL;
     if (!*rows) return err->code;
     for (uint32_t i = 0; i < count; i++) threads[i] = list->ranked[from + i].key;
-    int code = count ? load_parts(ask, range, threads, count, parts, err) : 0;
+    int code = count && with_parts ? load_parts(ask, range, threads, count, parts, err) : 0;
     for (uint32_t i = 0; i < count && !code; i++) {
         (*rows)[i].thread_id = threads[i];
         numbers_of_group(list->result, list->ranked[from + i].group, &(*rows)[i].numbers);
-        take_parts(parts, &(*rows)[i]);
+        if (with_parts) take_parts(parts, &(*rows)[i]);
     }
     return code;
 }
@@ -173,7 +173,7 @@ int threads_list(struct ask *ask, struct json_writer *w, struct error *err) {
     if (code) return code;
     while (ask->cursor.len && from < list.count && rank_order(&list.ranked[from], &after) <= 0) from++;
     uint32_t count = list.count - from < ask->limit ? list.count - from : ask->limit;
-    if ((code = threads_rows(ask, &range, &list, from, count, &rows, err))) return code;
+    if ((code = threads_rows(ask, &range, &list, from, count, true, &rows, err))) return code;
     json_open(w, '{');
     json_put_key(w, "threads");
     json_open(w, '[');

@@ -26,8 +26,8 @@ struct thread_row {
     struct slice models[THREAD_MODELS_MAX]; /* most used first */
     uint32_t model_count;
 };
-/* Some of the list, with who and what took part. */
-int threads_rows(struct ask *ask, const struct thread_range *range, const struct thread_list *list, uint32_t from, uint32_t count,
+/* Some of the list; with `parts` also who and what took part, which takes a scan of its own. */
+int threads_rows(struct ask *ask, const struct thread_range *range, const struct thread_list *list, uint32_t from, uint32_t count, bool parts,
                  struct thread_row **rows, struct error *err);
 
 #endif

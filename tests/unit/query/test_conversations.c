@@ -1,6 +1,8 @@
 /* Threads, one thread, users and scores, asked over a real store. */
 #include "ask.h"
 
+#include "base/json.h"
+
 static const int64_t BASE_MS = INT64_C(1795460000000);
 #define RANGE "from=1795459000000&to=1795470000000"
 
@@ -169,6 +171,35 @@ static void scores_of_what_is_not_there_are_refused(void **state) {
     assert_int_equal(fixture_ask(f, "/api/v1/scores", "{\"trace_id\":\"01000000000000000000000000000000\",\"name\":\"x\",\"value\":1}", "lab"), VT_ENOTFOUND);
 }
 
+static void expect_rows(struct fixture *f, const char *sql, const char *rows) {
+    struct buf body = {0};
+    struct json_writer w = json_writer_on(&body);
+    json_open(&w, '{');
+    json_put_key(&w, "sql"), json_put_cstr(&w, sql);
+    json_close(&w, '}');
+    fixture_post(f, "/api/v1/sql", buf_cstr(&body));
+    buf_free(&body);
+    const char *from = strstr(f->answer.ptr, "\"rows\":") + 7, *to = strstr(f->answer.ptr, ",\"scanned\":");
+    if (!slice_is(slice_make(from, (size_t)(to - from)), rows)) fail_msg("%s\nexpected %s\n     got %.*s", sql, rows, (int)(to - from), from);
+}
+
+static void sql_has_traces_and_threads_with_the_same_numbers(void **state) {
+    struct fixture *f = *state;
+    expect_rows(f, "SELECT trace_id, start, duration_ms, operation, status, error, provider, model, span_count, llm_calls, errors, tokens_input, tokens_total, cost_usd, user_id, thread_id, fallback FROM traces ORDER BY start_ms",
+                "[[\"01000000000000000000000000000000\",\"2026-11-23T18:53:20.000000Z\",50,\"chat.start_thread\",\"OK\",\"rate limit\",\"openai\",\"gpt-4o\",4,2,1,100,110,0.01,\"ann\",\"t/1 \xc3\xa9\",1],"
+                "[\"02000000000000000000000000000000\",\"2026-11-23T18:53:21.000000Z\",30,\"openai.chat\",\"OK\",null,\"openai\",\"gpt-4o\",1,1,0,200,220,0.02,\"ann\",\"t/1 \xc3\xa9\",0],"
+                "[\"03000000000000000000000000000000\",\"2026-11-23T18:53:22.000000Z\",40,\"chat.continue_thread\",\"OK\",null,\"openai\",\"gpt-4o\",2,1,0,100,110,0.5,\"bob\",\"other\",0]]");
+    expect_rows(f, "SELECT count(*), sum(span_count) FROM traces WHERE start_ms >= 1795460001000 AND start_ms < 1795460002001", "[[2,3]]");
+    expect_rows(f, "SELECT span_count FROM traces WHERE start_ms = 1795460002000", "[[2]]"); /* its second span begins later */
+    expect_rows(f, "SELECT count(*) FROM traces WHERE start_ms > 1795460002000", "[[0]]");    /* a trace begins with its root */
+    expect_rows(f, "SELECT llm_calls FROM traces WHERE trace_id = '01000000000000000000000000000000'", "[[2]]");
+    expect_rows(f, "SELECT thread_id, user_id, first_ms, last, turn_count, llm_calls, errors, fallbacks, tokens_total, cost_usd, models FROM threads ORDER BY cost_usd",
+                "[[\"t/1 \xc3\xa9\",\"ann\",1795460000000,\"2026-11-23T18:53:21.000000Z\",2,3,1,1,330,0.03,\"[\\\"gpt-4o\\\",\\\"gpt-4o-mini\\\"]\"],"
+                "[\"other\",\"bob\",1795460002000,\"2026-11-23T18:53:22.001000Z\",1,1,0,0,110,0.5,\"[\\\"gpt-4o\\\"]\"]]");
+    expect_rows(f, "SELECT turn_count FROM threads WHERE thread_id = 'other'", "[[1]]");
+    expect_rows(f, "SELECT count(*) FROM threads JOIN traces USING (thread_id)", "[[3]]");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(threads_are_listed_with_their_numbers, start, fixture_stop),
@@ -176,6 +207,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_thread_is_shown_turn_by_turn, start, fixture_stop),
         cmocka_unit_test_setup_teardown(users_are_listed_by_what_they_cost, start, fixture_stop),
         cmocka_unit_test_setup_teardown(scores_stand_at_what_they_speak_of, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(sql_has_traces_and_threads_with_the_same_numbers, start, fixture_stop),
         cmocka_unit_test_setup_teardown(scores_of_what_is_not_there_are_refused, start, fixture_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,6 +169,42 @@ static void percentiles_are_within_one_percent(void **state) {
     expect(f, "SELECT p99(duration_ms) FROM spans WHERE kind = 'agent'", "[[null]]");
 }
 
+/* The values of each group of a query, and the rows of a statement, must be the same: answers come in two ways, numbers do not. */
+static void sql_and_query_give_the_same_numbers(void **state) {
+    struct fixture *f = *state;
+    static const struct {
+        const char *query, *statement;
+    } pairs[] = {
+        {"{\"from\":0,\"select\":[\"count\",\"sum(tokens.input)\",\"sum(tokens.total)\",\"avg(temperature)\",\"max(duration_ms)\",\"p95(duration_ms)\",\"p50(duration_ms)\"],\"where\":\"kind:llm\",\"group_by\":[\"model\"]}",
+         "SELECT count(*), sum(tokens_input), sum(tokens_total), avg(temperature), max(duration_ms), p95(duration_ms), p50(duration_ms) FROM spans WHERE kind = 'llm' GROUP BY model ORDER BY 1 DESC, model"},
+        {"{\"from\":0,\"select\":[\"count\",\"errors\",\"distinct(user_id)\",\"distinct(trace_id)\"],\"group_by\":[\"kind\"],\"order_by\":\"errors\"}",
+         "SELECT count(*), countif(status = 'ERROR'), count(DISTINCT user_id), count(DISTINCT trace_id) FROM spans GROUP BY kind ORDER BY 2 DESC, kind"},
+        {"{\"from\":1795460005000,\"to\":1795460020000,\"select\":[\"count\",\"p99(duration_ms)\"],\"where\":\"duration:>100ms user:user-3\"}",
+         "SELECT count(*), p99(duration_ms) FROM spans WHERE start_ns >= 1795460005000000000 AND start_ns < 1795460020000000000 AND duration_ms > 100 AND user_id = 'user-3'"},
+        {"{\"from\":0,\"select\":[\"count\",\"sum(attr.try)\"],\"group_by\":[\"attr.region\"],\"where\":\"has:attr.region\"}",
+         "SELECT count(*), sum(attr(attributes, 'try')) FROM spans WHERE attr(attributes, 'region') IS NOT NULL GROUP BY attr(attributes, 'region') ORDER BY 1 DESC, attr(attributes, 'region')"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct buf wanted = {0}, got = {0};
+        fixture_post(f, "/api/v1/query", pairs[i].query);
+        for (const char *at = f->answer.ptr; (at = strstr(at, "\"points\":[[")); ) {
+            const char *values = strchr(at + 11, ',') + 1, *end = strchr(values, ']');
+            buf_putc(&wanted, '['), buf_put(&wanted, values, (size_t)(end - values)), buf_putc(&wanted, ']');
+            at = end;
+        }
+        if (sql(f, pairs[i].statement, NULL)) fail_msg("%s", f->answer.ptr);
+        for (const char *at = strstr(f->answer.ptr, "\"rows\":[") + 7; at[1] == '['; ) {
+            const char *end = strchr(at, ']') + 1;
+            buf_put(&got, at + 1, (size_t)(end - at - 1));
+            at = end;
+        }
+        assert_true(got.len > 5);
+        assert_string_equal(buf_cstr(&got), buf_cstr(&wanted));
+        buf_free(&wanted);
+        buf_free(&got);
+    }
+}
+
 /* ---- the storefront's own query ---- */
 
 static void append_call(struct fixture *f, uint8_t n, const char *name, const char *attrs, int64_t duration_ms) {
@@ -339,6 +375,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(joins_find_children_of_turns, start, fixture_stop),
         cmocka_unit_test_setup_teardown(functions_do_what_they_say, start, fixture_stop),
         cmocka_unit_test_setup_teardown(percentiles_are_within_one_percent, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(sql_and_query_give_the_same_numbers, start, fixture_stop),
         cmocka_unit_test_setup_teardown(the_storefronts_bigquery_query_runs_as_written, start, fixture_stop),
         cmocka_unit_test_setup_teardown(only_one_reading_statement_is_taken, start, fixture_stop),
         cmocka_unit_test_setup_teardown(mistakes_are_shown_where_they_stand, start, fixture_stop),
