@@ -7,6 +7,9 @@
 /* page.c */
 void answer_page(struct request *request);
 
+/* export_route.c */
+void answer_export(struct request *request);
+
 /* health.c */
 void answer_healthz(struct request *request);
 void answer_readyz(struct request *request);

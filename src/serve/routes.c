@@ -21,6 +21,7 @@ static const struct row own[] = {
     {METHOD_POST, "/ingest/logs", SEND, ROUTE_INGEST, receive_lines, NULL, "Trace log lines: JSON lines, an array, or console text"},
     {METHOD_POST, "/ingest/convex", SEND, ROUTE_SIGNED, receive_convex, NULL, "A Convex log stream"},
     {METHOD_GET, "/api/v1/live", ASK, 0, live_handle, NULL, "Spans as they come, over a WebSocket"},
+    {METHOD_GET, "/api/v1/export", ASK, 0, answer_export, NULL, "All spans that match, as JSON lines or CSV"},
     {METHOD_GET, "/api/v1/status", ASK, 0, work_handle, answer_status, "How the server is doing"},
     {METHOD_GET, "/api/v1/keys", SCOPE_ADMIN, 0, work_handle, answer_keys, "The keys, without their secrets"},
     {METHOD_POST, "/api/v1/keys", SCOPE_ADMIN, 0, work_handle, answer_new_key, "A new key, shown this once"},

@@ -52,7 +52,10 @@ static void loop_stopping(struct http_loop *loop) {
     if (http_loop_index(loop) == 0) loop_timer_stop(server->tick_loop, &server->tick_timer);
 }
 
-static bool loop_busy(struct http_loop *loop, bool late) { return grpc_loop_busy(server_on(loop)->grpc, loop, late); }
+static bool loop_busy(struct http_loop *loop, bool late) {
+    struct server *server = server_on(loop);
+    return grpc_loop_busy(server->grpc, loop, late) || server->exports_under_way[http_loop_index(loop)] > 0;
+}
 
 /* --- the start --- */
 
@@ -135,7 +138,8 @@ static int set_http(struct server *server, struct error *err) {
         .stop_timeout_ms = options->stop_timeout_ms,
     };
     server->rows = routes_rows(&server->arena);
-    config->routes = server->rows ? routes_build(server->rows, &server->arena) : NULL;
+    server->exports_under_way = arena_calloc(&server->arena, options->threads, sizeof *server->exports_under_way);
+    config->routes = server->rows && server->exports_under_way ? routes_build(server->rows, &server->arena) : NULL;
     if (!config->routes) return error_set(err, VT_ENOMEM, "no memory for the routes");
     int code = net_parse(options->listen, &config->listen, err);
     if (!code && has_grpc(server)) code = net_parse(options->grpc, &server->grpc_address, err);

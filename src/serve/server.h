@@ -46,6 +46,7 @@ struct server {
     atomic_bool tick_waits;
     struct loop *tick_loop;       /* the first one */
     struct loop_timer tick_timer; /* its */
+    unsigned *exports_under_way; /* by loop, each of its own thread: the loop must not end before them */
     int64_t started_ns;           /* Unix time */
     atomic_bool stopping;
     atomic_bool disk_full; /* as of the last tick */

@@ -53,6 +53,24 @@ static void on_gone(struct request *request, void *ctx) {
     __atomic_store_n(&work->cancel, 1, __ATOMIC_RELAXED);
 }
 
+void work_ask(const struct request *request, struct api_request *ask) {
+    const char *question = request->target.len ? memchr(request->target.ptr, '?', request->target.len) : NULL;
+    size_t path_len = question ? (size_t)(question - request->target.ptr) : request->target.len;
+    *ask = (struct api_request){
+        .method = request->method == METHOD_GET ? SLICE("GET") : request->method == METHOD_DELETE ? SLICE("DELETE") : SLICE("POST"),
+        .path = slice_make(request->target.ptr, path_len),
+        .query = question ? slice_from(request->target, path_len + 1) : (struct slice){0},
+        .body = buf_slice(&request->body),
+        .project = request->project,
+    };
+}
+
+void work_refuse(struct request *request) {
+    request_add_header(request, "Retry-After", "1");
+    request_fail(request, 503, "full", "ask again after Retry-After; --query-queue and --query-threads set the bounds",
+                 "too many questions wait for an answer");
+}
+
 void work_handle(struct request *request) {
     struct server *server = server_of(request);
     const struct row *row = request->route->data;
@@ -61,8 +79,6 @@ void work_handle(struct request *request) {
         request_fail(request, 503, "out_of_memory", NULL, "no memory for the request");
         return;
     }
-    const char *question = request->target.len ? memchr(request->target.ptr, '?', request->target.len) : NULL;
-    size_t path_len = question ? (size_t)(question - request->target.ptr) : request->target.len;
     work->job.run = run;
     work->task.run = answer;
     work->request = request;
@@ -74,18 +90,10 @@ void work_handle(struct request *request) {
     work->gzip = request_takes_gzip(request);
     struct slice accept = request_header(request, "Accept");
     work->openmetrics = accept.len && memmem(accept.ptr, accept.len, "application/openmetrics-text", 28) != NULL;
-    work->ask = (struct api_request){
-        .method = request->method == METHOD_GET ? SLICE("GET") : request->method == METHOD_DELETE ? SLICE("DELETE") : SLICE("POST"),
-        .path = slice_make(request->target.ptr, path_len),
-        .query = question ? slice_from(request->target, path_len + 1) : (struct slice){0},
-        .body = buf_slice(&request->body),
-        .project = request->project,
-        .cancel = &work->cancel,
-    };
+    work_ask(request, &work->ask);
+    work->ask.cancel = &work->cancel;
     if (!workers_add(server->workers, &work->job)) {
-        request_add_header(request, "Retry-After", "1");
-        request_fail(request, 503, "full", "ask again after Retry-After; --query-queue and --query-threads set the bounds",
-                     "too many questions wait for an answer");
+        work_refuse(request);
         return;
     }
     request_hold(request);

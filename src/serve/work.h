@@ -33,6 +33,11 @@ struct work {
     int code;
 };
 
+/* The request in the form of the data's own door; borrowed from the request. */
+void work_ask(const struct request *request, struct api_request *ask);
+/* 503: the pool is full. */
+void work_refuse(struct request *request);
+
 /* Handler of the HTTP core; the route's row (routes.h) names the call. */
 void work_handle(struct request *request);
 

@@ -149,6 +149,66 @@ static void finds_everything_after_a_restart(void **state) {
     assert_has(&out, ",200]");
 }
 
+static void exports_all_spans_piece_by_piece(void **state) {
+    for (unsigned i = 0; i < 5; i++) {
+        buf_clear(&body);
+        put_otlp(&body, 2000, 900 + i, "export");
+        expect(post_bytes(t.port, "/v1/traces", PROTOBUF, buf_slice(&body), &out), 200);
+    }
+    expect(get(t.port, "/api/v1/export?q=service:export", "", &out), 200);
+    assert_has(&out, "Content-Type: application/x-ndjson");
+    unsigned lines = 0;
+    for (const char *at = buf_cstr(&out); (at = strstr(at, "\"operation\":\"chat gpt-4o\"")); at++) lines++;
+    assert_int_equal(lines, 10000);
+    expect(get(t.port, "/api/v1/export?format=parchment", "", &out), 400);
+    for (int i = 0; i < 5; i++) { /* readers that go in the midst */
+        int fd = client_connect(t.port);
+        client_send(fd, "GET /api/v1/export HTTP/1.1\r\n" HOST "\r\n");
+        if (i % 2) usleep(5000);
+        close(fd);
+    }
+    expect(get(t.port, "/healthz", "", &out), 200);
+}
+
+static void takes_no_more_bodies_than_it_may_hold(void **state) {
+    struct test_server small;
+    test_server_init(&small);
+    small.options.body_bytes_max = small.options.bodies_bytes_max = 100000;
+    test_server_start(&small);
+    int fd = client_connect(small.port); /* holds 90,000 bytes of room, and does not fill it */
+    client_send(fd, "POST /v1/traces HTTP/1.1\r\n" HOST PROTOBUF "Content-Length: 90000\r\n\r\n");
+    usleep(50000);
+    buf_clear(&body);
+    put_otlp(&body, 100, 3, "later");
+    expect(post_bytes(small.port, "/v1/traces", PROTOBUF, buf_slice(&body), &out), 503);
+    assert_has(&out, "Retry-After: 1\r\n");
+    assert_has(&out, "\r\n\r\n\b\016\022"); /* google.rpc.Status {1: UNAVAILABLE, … */
+    close(fd);
+    for (int i = 0; i < 100 && post_bytes(small.port, "/v1/traces", PROTOBUF, buf_slice(&body), &out) != 200; i++) usleep(20000);
+    expect(post_bytes(small.port, "/v1/traces", PROTOBUF, buf_slice(&body), &out), 200);
+    test_server_free(&small);
+}
+
+static void deletes_what_names_a_user(void **state) {
+    const char *line = "{\"timestamp\":\"%s\",\"message\":\"TRACE: a\",\"trace\":{\"traceId\":\"t-%s\",\"spanId\":\"s-%s\",\"operation\":\"a\","
+                       "\"duration\":\"1ms\",\"status\":\"OK\"},\"attributes\":{\"user.id\":\"%s\"}}\n";
+    char time[TIME_TEXT_MAX + 1] = "";
+    time_format(time_now_ns(), 3, time);
+    buf_clear(&body);
+    buf_printf(&body, line, time, "gone", "gone", "gone");
+    buf_printf(&body, line, time, "here", "here", "here");
+    expect(post_bytes(t.port, "/ingest/logs", "", buf_slice(&body), &out), 200);
+    expect(post(t.port, "/api/v1/delete", JSON, "{}", &out), 400);
+    expect(post(t.port, "/api/v1/delete", JSON, "{\"user_id\":\"gone\",\"trace_id\":\"x\"}", &out), 400);
+    expect(post(t.port, "/api/v1/delete", JSON, "{\"user\":\"gone\"}", &out), 400);
+    expect(post(t.port, "/api/v1/delete", JSON, "{\"user_id\":\"gone\"}", &out), 200);
+    assert_has(&out, "{\"spans\":1,\"scores\":0}");
+    expect(get(t.port, "/api/v1/traces?q=user:gone", "", &out), 200);
+    assert_has_not(&out, "\"user_id\":\"gone\"");
+    expect(get(t.port, "/api/v1/traces?q=user:here", "", &out), 200);
+    assert_has(&out, "\"user_id\":\"here\"");
+}
+
 static void says_how_it_is(void **state) {
     expect(get(t.port, "/healthz", "", &out), 200);
     expect(get(t.port, "/readyz", "", &out), 200);
@@ -222,6 +282,9 @@ int main(void) {
         cmocka_unit_test(tells_that_metrics_are_not_kept),
         cmocka_unit_test(asks_convex_for_its_signature_without_a_hint),
         cmocka_unit_test(finds_everything_after_a_restart),
+        cmocka_unit_test(exports_all_spans_piece_by_piece),
+        cmocka_unit_test(takes_no_more_bodies_than_it_may_hold),
+        cmocka_unit_test(deletes_what_names_a_user),
         cmocka_unit_test(says_how_it_is),
         cmocka_unit_test(answers_unknown_paths_and_methods_with_what_there_is),
         cmocka_unit_test(gives_the_page_for_its_own_routes_only),
