@@ -13,8 +13,13 @@ static const struct command *const looking[] = {&command_overview,
                                                 &command_services,
                                                 &command_sql,
                                                 NULL};
-static const struct command *const managing[] = {&command_keys_add, &command_keys_list, &command_keys_revoke,
-                                                 &command_delete,   &command_prices,    NULL};
+static const struct command *const managing[] = {&command_keys_add,
+                                                 &command_keys_list,
+                                                 &command_keys_revoke,
+                                                 &command_export,
+                                                 &command_delete,
+                                                 &command_prices,
+                                                 NULL};
 static const struct command *const connecting[] = {&command_dashboards, NULL};
 static const struct command *const meta[] = {&command_help, &command_completion, NULL};
 

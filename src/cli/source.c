@@ -85,6 +85,9 @@ void source_close(struct source *source) {
 struct client *source_client(struct source *source) {
     return source->client;
 }
+struct engine *source_engine(struct source *source) {
+    return source->engine;
+}
 const char *source_name(const struct source *source) {
     return source->client ? client_url(source->client) : source->dir;
 }

@@ -9,6 +9,7 @@
 #define SOURCE_URL_DEFAULT "http://127.0.0.1:4318"
 
 struct source;
+struct engine;
 
 /* By the group_source options. The stronger of --url and --data decides (flag over environment over file; both as flags
  * is a mistake). With neither: the default server when something listens there, else the default directory when it is
@@ -18,6 +19,8 @@ void source_close(struct source *source); /* NULL is fine */
 
 /* The server, or NULL when it is a directory. */
 struct client *source_client(struct source *source);
+/* The directory's, or NULL when it is a server. */
+struct engine *source_engine(struct source *source);
 /* "http://…", or the directory. */
 const char *source_name(const struct source *source);
 

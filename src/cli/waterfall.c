@@ -322,70 +322,91 @@ static void put_details(struct view *v, const struct doc *span, size_t depth, bo
 
 /* ---- the head ---- */
 
-static void put_fact(struct term *out, bool *begun, enum style style, const char *name, struct slice value) {
+/* A fact behind a dot, on a line of its own where this one is full. *used: columns of the line so far. */
+static void put_fact(struct term *out, size_t *used, enum style style, const char *name, struct slice value) {
+    struct buf clean = {0};
     if (!value.len) return;
-    if (*begun) term_style(out, STYLE_DIM, " \xc2\xb7 ");
+    text_clean(&clean, value, false);
+    size_t names = *name ? text_width(slice_of(name)) + 1 : 0, width = names + text_width(buf_slice(&clean));
+    if (*used && out->width && *used + 3 + width > out->width) {
+        term_puts(out, "\n");
+        *used = 0;
+    }
+    if (*used) term_style(out, STYLE_DIM, " \xc2\xb7 ");
     if (*name) term_stylef(out, STYLE_DIM, "%s ", name);
-    term_text(out, style, value);
-    *begun = true;
+    *used += (*used ? 3 : 0) + width;
+    term_puts(out, term_on(out, style));
+    text_put_cut(&out->buf, buf_slice(&clean), out->width ? out->width - names : SIZE_MAX / 2);
+    term_puts(out, term_off(out, style));
+    buf_free(&clean);
 }
 
-static void put_number(struct term *out, bool *begun, void (*put)(struct buf *, double), double value, const char *one,
+static void put_number(struct term *out, size_t *used, void (*put)(struct buf *, double), double value, const char *one,
                        const char *many) {
     struct buf text = {0};
     if (isnan(value)) return;
     put(&text, value);
     if (*one) buf_printf(&text, " %s", value == 1 ? one : many);
-    put_fact(out, begun, STYLE_PLAIN, "", buf_slice(&text));
+    put_fact(out, used, STYLE_PLAIN, "", buf_slice(&text));
     buf_free(&text);
 }
 
-static void put_head(struct term *out, const struct doc *trace, const struct shape_context *shape) {
+static void end_line(struct term *out, size_t *used) {
+    if (*used) term_puts(out, "\n");
+    *used = 0;
+}
+
+static void put_tokens(struct term *out, size_t *used, const struct doc *trace) {
     struct buf text = {0};
-    bool begun = false;
-    struct slice status = doc_text(trace, "status");
-    put_fact(out, &begun, STYLE_BOLD, "", doc_text(trace, "operation"));
-    put_fact(out, &begun,
-             slice_is(status, "ERROR") ? STYLE_BAD
-             : slice_is(status, "OK")  ? STYLE_GOOD
-                                       : STYLE_DIM,
-             "", status);
-    put_number(out, &begun, say_ms, doc_number(trace, "duration_ms"), "", "");
-    put_fact(out, &begun, STYLE_PLAIN, "", doc_text(trace, "service"));
-    if (time_of(doc_get(trace, "start"))) say_time(&text, time_of(doc_get(trace, "start")), shape);
-    put_fact(out, &begun, STYLE_DIM, "", buf_slice(&text));
-    term_puts(out, "\n");
-    begun = false;
-    put_fact(out, &begun, STYLE_ACCENT, "trace", doc_text(trace, "trace_id"));
-    put_fact(out, &begun, STYLE_PLAIN, "user", doc_text(trace, "user_id"));
-    put_fact(out, &begun, STYLE_PLAIN, "thread", doc_text(trace, "thread_id"));
-    put_fact(out, &begun, STYLE_PLAIN, "turn", doc_text(trace, "turn_id"));
-    term_puts(out, "\n");
-    begun = false;
-    put_number(out, &begun, say_count, doc_number(trace, "span_count"), "span", "spans");
-    put_number(out, &begun, say_count, doc_number(trace, "llm_calls"), "LLM call", "LLM calls");
-    double input = doc_number(trace, "tokens.input"), output = doc_number(trace, "tokens.output");
-    put_number(out, &begun, say_count, doc_number(trace, "tokens.total"), "token", "tokens");
+    double total = doc_number(trace, "tokens.total"), input = doc_number(trace, "tokens.input"),
+           output = doc_number(trace, "tokens.output");
+    if (isnan(total)) return;
+    say_count(&text, total);
+    buf_puts(&text, total == 1 ? " token" : " tokens");
     if (!isnan(input) && !isnan(output)) {
-        buf_clear(&text);
         buf_puts(&text, " (");
         say_count(&text, input);
         buf_puts(&text, " in, ");
         say_count(&text, output);
         buf_puts(&text, " out)");
-        term_style(out, STYLE_DIM, buf_cstr(&text));
     }
-    put_number(out, &begun, say_usd, doc_number(trace, "cost_usd"), "", "");
-    buf_clear(&text);
-    for (const struct doc *model = doc_first(doc_get(trace, "models")); model; model = model->next) {
-        if (text.len) buf_puts(&text, ", ");
-        buf_put_slice(&text, model->text);
+    put_fact(out, used, STYLE_PLAIN, "", buf_slice(&text));
+    buf_free(&text);
+}
+
+static void put_head(struct term *out, const struct doc *trace, const struct shape_context *shape) {
+    struct buf text = {0};
+    size_t used = 0;
+    struct slice status = doc_text(trace, "status");
+    put_fact(out, &used, STYLE_BOLD, "", doc_text(trace, "operation"));
+    put_fact(out, &used,
+             slice_is(status, "ERROR") ? STYLE_BAD
+             : slice_is(status, "OK")  ? STYLE_GOOD
+                                       : STYLE_DIM,
+             "", status);
+    put_number(out, &used, say_ms, doc_number(trace, "duration_ms"), "", "");
+    put_fact(out, &used, STYLE_PLAIN, "", doc_text(trace, "service"));
+    if (time_of(doc_get(trace, "start"))) say_time(&text, time_of(doc_get(trace, "start")), shape);
+    put_fact(out, &used, STYLE_DIM, "", buf_slice(&text));
+    end_line(out, &used);
+    put_fact(out, &used, STYLE_ACCENT, "trace", doc_text(trace, "trace_id"));
+    put_fact(out, &used, STYLE_PLAIN, "user", doc_text(trace, "user_id"));
+    put_fact(out, &used, STYLE_PLAIN, "thread", doc_text(trace, "thread_id"));
+    put_fact(out, &used, STYLE_PLAIN, "turn", doc_text(trace, "turn_id"));
+    end_line(out, &used);
+    put_number(out, &used, say_count, doc_number(trace, "span_count"), "span", "spans");
+    put_number(out, &used, say_count, doc_number(trace, "llm_calls"), "LLM call", "LLM calls");
+    put_tokens(out, &used, trace);
+    put_number(out, &used, say_usd, doc_number(trace, "cost_usd"), "", "");
+    for (const struct doc *model = doc_first(doc_get(trace, "models")); model; model = model->next)
+        put_fact(out, &used, STYLE_PLAIN, "", model->text);
+    end_line(out, &used);
+    if (doc_true(trace, "fallback")) {
+        used = 0;
+        put_fact(out, &used, STYLE_WARN, "",
+                 SLICE("\xe2\x86\xaa fallback: the turn succeeded although an LLM call in it failed"));
+        end_line(out, &used);
     }
-    put_fact(out, &begun, STYLE_PLAIN, "", buf_slice(&text));
-    if (begun) term_puts(out, "\n");
-    if (doc_true(trace, "fallback"))
-        term_stylef(out, STYLE_WARN, "%s fallback: the turn succeeded although an LLM call in it failed\n",
-                    "\xe2\x86\xaa");
     buf_free(&text);
 }
 
