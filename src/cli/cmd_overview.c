@@ -66,13 +66,13 @@ static const struct show_column model_columns[] = {
 };
 static const struct show_column provider_columns[] = {
     {"PROVIDER", "provider", SHAPE_TEXT, 12, 0}, {"CALLS", "calls", SHAPE_COUNT, 0, 0},
-    {"ERRORS", "errors", SHAPE_BAD, 0, 0},       {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 0},
-    {"P95", "p95_ms", SHAPE_MS, 0, 0},           {"COST", "cost_usd", SHAPE_USD, 0, 0}};
+    {"ERRORS", "errors", SHAPE_BAD, 0, 3},       {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 1},
+    {"P95", "p95_ms", SHAPE_MS, 0, 2},           {"COST", "cost_usd", SHAPE_USD, 0, 0}};
 static const struct show_column score_columns[] = {{"SCORE", "name", SHAPE_TEXT, 8, 0},
                                                    {"MODEL", "model", SHAPE_TEXT, 8, 0},
-                                                   {"COUNT", "count", SHAPE_COUNT, 0, 0},
+                                                   {"COUNT", "count", SHAPE_COUNT, 0, 2},
                                                    {"AVERAGE", "avg", SHAPE_COUNT, 0, 0},
-                                                   {"COST A TRACE", "cost_usd", SHAPE_USD, 0, 0}};
+                                                   {"COST A TRACE", "cost_usd", SHAPE_USD, 0, 1}};
 
 /* "▲ 12 %", red or green when that is better or worse. */
 static enum style put_change(struct buf *out, double now, double before, int better) {
@@ -161,7 +161,8 @@ static int put_people(struct cli *cli, const struct doc *answer, struct error *e
     buf_puts(&text, " to ");
     say_time(&text, (int64_t)(doc_number(answer, "to_ms") * 1e6), &shape);
     term_style(out, STYLE_DIM, buf_cstr(&text));
-    if (doc_get(answer, "previous")) term_style(out, STYLE_DIM, ", beside the time before");
+    if (doc_get(answer, "previous") && (!out->width || out->width > 60))
+        term_style(out, STYLE_DIM, ", beside the time before");
     term_puts(out, "\n");
     buf_free(&text);
     for (size_t i = 0; i < COUNT(metrics); i++) {

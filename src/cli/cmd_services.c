@@ -1,7 +1,7 @@
 /* `vitrine services`: who calls whom. */
 #include "cli/commands.h"
 #include "cli/show.h"
-#include "cli/table.h"
+#include "cli/text.h"
 
 #include <math.h>
 
@@ -11,13 +11,13 @@ enum { BAR_WIDTH = 12 };
 
 static const struct show_column service_columns[] = {
     {"SERVICE", "service", SHAPE_TEXT, 12, 0}, {"SPANS", "spans", SHAPE_COUNT, 0, 0},
-    {"ERRORS", "errors", SHAPE_BAD, 0, 0},     {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 0},
+    {"ERRORS", "errors", SHAPE_BAD, 0, 0},     {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 2},
     {"SPANS/S", "rate", SHAPE_COUNT, 0, 1},    {"P95", "p95_ms", SHAPE_MS, 0, 0}};
 static const struct show_column call_columns[] = {{"FROM", "from", SHAPE_TEXT, 10, 0},
                                                   {"TO", "to", SHAPE_TEXT, 10, 0},
                                                   {"CALLS", "count", SHAPE_COUNT, 0, 0},
                                                   {"ERRORS", "errors", SHAPE_BAD, 0, 0},
-                                                  {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 0},
+                                                  {"ERROR RATE", "error_rate", SHAPE_BADSHARE, 0, 2},
                                                   {"CALLS/S", "rate", SHAPE_COUNT, 0, 1},
                                                   {"P50", "p50_ms", SHAPE_MS, 0, 0},
                                                   {"P95", "p95_ms", SHAPE_MS, 0, 0}};
@@ -43,8 +43,50 @@ static bool on_way(const struct slice *way, size_t depth, struct slice service) 
 
 enum { DEPTH_MAX = 12 };
 
-static void put_callees(const struct map *m, struct slice *way, size_t depth, struct buf *prefix) {
+/* "└─▶ openai  ███  12 calls, p95 1.2 s, 1 error"; what does not fit the terminal is left out from the middle. */
+static void put_call(const struct map *m, const struct doc *call, bool last, const struct buf *prefix) {
     struct term *out = &m->cli->out;
+    struct buf name = {0}, count = {0}, p95 = {0}, failed = {0}, bar = {0};
+    double calls = doc_number(call, "count"), errors = doc_number(call, "errors");
+    text_clean(&name, doc_text(call, "to"), false);
+    say_count(&count, calls);
+    buf_puts(&count, calls == 1 ? " call" : " calls");
+    buf_puts(&p95, ", p95 ");
+    say_ms(&p95, doc_number(call, "p95_ms"));
+    if (errors > 0) {
+        buf_puts(&failed, ", ");
+        say_count(&failed, errors);
+        buf_puts(&failed, errors == 1 ? " error" : " errors");
+    }
+    size_t room = out->width ? out->width : SIZE_MAX / 2,
+           used = text_width(buf_slice(prefix)) + 4 + 2 + count.len + failed.len;
+    size_t names = text_width(buf_slice(&name)), most = room > used + 8 ? room - used : 8;
+    if (names > most) names = most;
+    used += names;
+    bool with_p95 = !isnan(doc_number(call, "p95_ms")) && used + text_width(buf_slice(&p95)) <= room;
+    if (with_p95) used += text_width(buf_slice(&p95));
+    bool with_bar = used + BAR_WIDTH + 1 <= room;
+    buf_put_slice(&out->buf, buf_slice(prefix));
+    term_style(out, STYLE_DIM,
+               last ? "\xe2\x94\x94\xe2\x94\x80\xe2\x96\xb6 " : "\xe2\x94\x9c\xe2\x94\x80\xe2\x96\xb6 ");
+    term_puts(out, term_on(out, STYLE_BOLD));
+    text_put_cut(&out->buf, buf_slice(&name), names);
+    term_puts(out, term_off(out, STYLE_BOLD));
+    term_puts(out, "  ");
+    if (with_bar) {
+        say_bar(&bar, calls / m->most, BAR_WIDTH);
+        term_style(out, STYLE_CALL, buf_cstr(&bar));
+        term_puts(out, " ");
+    }
+    term_puts(out, buf_cstr(&count));
+    if (with_p95) term_puts(out, buf_cstr(&p95));
+    term_style(out, STYLE_BAD, buf_cstr(&failed));
+    term_puts(out, "\n");
+    struct buf *all[] = {&name, &count, &p95, &failed, &bar};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) buf_free(all[i]);
+}
+
+static void put_callees(const struct map *m, struct slice *way, size_t depth, struct buf *prefix) {
     struct slice from = way[depth - 1];
     uint32_t left = 0;
     for (const struct doc *call = doc_first(m->calls); call; call = call->next)
@@ -53,32 +95,7 @@ static void put_callees(const struct map *m, struct slice *way, size_t depth, st
         if (!slice_eq(doc_text(call, "from"), from)) continue;
         bool last = --left == 0;
         struct slice to = doc_text(call, "to");
-        struct buf text = {0};
-        double errors = doc_number(call, "errors");
-        buf_put_slice(&out->buf, buf_slice(prefix));
-        term_style(out, STYLE_DIM,
-                   last ? "\xe2\x94\x94\xe2\x94\x80\xe2\x96\xb6 " : "\xe2\x94\x9c\xe2\x94\x80\xe2\x96\xb6 ");
-        term_text(out, STYLE_BOLD, to);
-        say_bar(&text, doc_number(call, "count") / m->most, BAR_WIDTH);
-        term_puts(out, "  ");
-        term_style(out, STYLE_CALL, buf_cstr(&text));
-        buf_clear(&text);
-        say_count(&text, doc_number(call, "count"));
-        buf_puts(&text, doc_number(call, "count") == 1 ? " call" : " calls");
-        if (!isnan(doc_number(call, "p95_ms"))) {
-            buf_puts(&text, ", p95 ");
-            say_ms(&text, doc_number(call, "p95_ms"));
-        }
-        term_printf(out, " %s", buf_cstr(&text));
-        buf_clear(&text);
-        if (errors > 0) {
-            buf_puts(&text, ", ");
-            say_count(&text, errors);
-            buf_puts(&text, errors == 1 ? " error" : " errors");
-            term_style(out, STYLE_BAD, buf_cstr(&text));
-        }
-        buf_free(&text);
-        term_puts(out, "\n");
+        put_call(m, call, last, prefix);
         if (depth == DEPTH_MAX || on_way(way, depth, to)) continue;
         size_t kept = prefix->len;
         buf_puts(prefix, last ? "   " : "\xe2\x94\x82  ");

@@ -77,6 +77,28 @@ static int search(struct cli *cli, struct source *source, struct slice prefix, s
     return error_set(err, VT_ENOTFOUND, "there are no traces yet");
 }
 
+/* The id in the form in which the sender wrote it, where every span of a log had a trace of its own: it is an attribute
+ * now. */
+static int search_source(struct cli *cli, struct source *source, struct slice id, struct slice *found,
+                         struct error *err) {
+    struct buf query = {0}, filter = {0};
+    struct slice json;
+    const struct doc *answer;
+    if (memchr(id.ptr, '"', id.len) || memchr(id.ptr, '\\', id.len)) return VT_ENOTFOUND;
+    buf_printf(&filter, "attr.source.trace_id:\"%.*s\"", (int)id.len, id.ptr);
+    query_add(&query, "q", buf_slice(&filter));
+    query_add(&query, "from", SLICE("0"));
+    query_add(&query, "limit", SLICE("1"));
+    struct error ignored;
+    int code =
+        parse_answer(cli, source, &(struct source_request){.path = SLICE("/api/v1/traces"), .query = buf_slice(&query)},
+                     &json, &answer, &ignored);
+    *found = code ? *found : doc_text(doc_first(doc_get(answer, "traces")), "trace_id");
+    buf_free(&filter);
+    buf_free(&query);
+    return code || !found->len ? VT_ENOTFOUND : 0;
+}
+
 static int get_trace(struct cli *cli, struct source *source, struct slice id, struct slice *json,
                      const struct doc **trace, struct error *err) {
     struct buf path = {0};
@@ -91,13 +113,15 @@ static int run_trace(struct cli *cli) {
     const struct one_args *args = cli->args;
     struct source *source;
     struct error err = {0};
-    struct slice id = slice_of(cli->words[0]), json = {NULL, 0};
+    struct slice id = slice_of(cli->words[0]), found = {NULL, 0}, json = {NULL, 0};
     const struct doc *trace = NULL;
     int code = source_open(&source, cli, &err);
     if (!code && slice_is(id, "last")) code = search(cli, source, (struct slice){NULL, 0}, &id, &err);
     if (!code) code = get_trace(cli, source, id, &json, &trace, &err);
-    if (code == VT_ENOTFOUND && is_prefix(id) && !(code = search(cli, source, id, &id, &err)))
-        code = get_trace(cli, source, id, &json, &trace, &err);
+    if (code == VT_ENOTFOUND && is_prefix(id) && !search(cli, source, id, &found, &err))
+        code = get_trace(cli, source, found, &json, &trace, &err);
+    if (code == VT_ENOTFOUND && !search_source(cli, source, id, &found, &err))
+        code = get_trace(cli, source, found, &json, &trace, &err);
     source_close(source);
     if (code) return cli_fail_at(cli, &err, NULL);
     if (args->shared.json)
