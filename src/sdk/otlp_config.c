@@ -141,24 +141,35 @@ static int read_json_headers(struct otlp_settings *s, const char *from, const ch
     return error_set(err, VT_EINVAL, "%s: no JSON object of strings (byte %zu)", from, json_offset(&r));
 }
 
-/* name=value,name=value, percent-encoded (W3C Baggage's form). */
-static int read_listed_headers(struct otlp_settings *s, const char *from, const char *at, struct error *err) {
+/* name=value,name=value, percent-encoded (W3C Baggage's form); or, where `is` is ':', what a shell leaves of the JSON
+ * form when it reads it without quotes around: name:value,name:value, as it stands. */
+static int read_listed_headers(struct otlp_settings *s, const char *from, struct slice list, char is,
+                               struct error *err) {
     int failed = 0;
-    while (*at && !failed) {
-        const char *end = strchrnul(at, ','), *equals = memchr(at, '=', (size_t)(end - at));
-        struct slice member = trim(slice_make(at, (size_t)(end - at)));
-        at = *end ? end + 1 : end;
+    while (list.len && !failed) {
+        const char *comma = memchr(list.ptr, ',', list.len);
+        struct slice member = trim(slice_make(list.ptr, comma ? (size_t)(comma - list.ptr) : list.len));
+        list = slice_from(list, comma ? (size_t)(comma + 1 - list.ptr) : list.len);
         if (!member.len) continue;
-        if (!equals)
-            return error_set(err, VT_EINVAL, "%s: a member has no '='; the form is name=value,name=value", from);
-        struct slice name = trim(slice_make(member.ptr, (size_t)(equals - member.ptr)));
-        struct slice value = trim(slice_make(equals + 1, (size_t)(member.ptr + member.len - equals - 1)));
+        const char *middle = memchr(member.ptr, is, member.len);
+        if (!middle)
+            return error_set(err, VT_EINVAL, "%s: a member has no '%c'; the form is name=value,name=value", from, is);
+        struct slice name = trim(slice_make(member.ptr, (size_t)(middle - member.ptr)));
+        struct slice value = trim(slice_from(member, (size_t)(middle + 1 - member.ptr)));
         struct slice copy = arena_copy(&s->arena, value);
         if (!copy.ptr) return no_memory(err);
-        copy.len = percent_decode((char *)(uintptr_t)copy.ptr, copy.len);
+        if (is == '=') copy.len = percent_decode((char *)(uintptr_t)copy.ptr, copy.len);
         failed = add_header(s, from, name, copy, err);
     }
     return failed;
+}
+
+/* The object without its braces when no quote stands in it; an empty slice else. */
+static struct slice unquoted_object(const char *text) {
+    size_t len = strlen(text);
+    while (len && strchr(" \t\r\n", text[len - 1])) len--;
+    bool whole = len > 2 && text[0] == '{' && text[len - 1] == '}' && !memchr(text, '"', len);
+    return whole ? slice_make(text + 1, len - 2) : SLICE("");
 }
 
 static int set_headers(struct otlp_settings *s, const vt_otlp_config *config, struct error *err) {
@@ -168,7 +179,9 @@ static int set_headers(struct otlp_settings *s, const vt_otlp_config *config, st
     if (strlen(text) > HEADER_BYTES_MAX)
         return error_set(err, VT_ELIMIT, "%s: longer than %d bytes", from, HEADER_BYTES_MAX);
     const char *first = text + strspn(text, " \t\r\n");
-    return *first == '{' ? read_json_headers(s, from, first, err) : read_listed_headers(s, from, first, err);
+    if (*first != '{') return read_listed_headers(s, from, slice_of(first), '=', err);
+    struct slice unquoted = unquoted_object(first);
+    return unquoted.len ? read_listed_headers(s, from, unquoted, ':', err) : read_json_headers(s, from, first, err);
 }
 
 /* The rest ----------------------------------------------------------------------------------------------------------

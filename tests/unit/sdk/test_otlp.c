@@ -278,6 +278,15 @@ static void honeycomb_environment_file_works_as_it_is(void **state) {
     assert_int_equal(sink_lines(), 1); /* OTEL_ENABLE_CONSOLE=true: both */
 }
 
+static void headers_that_a_shell_took_the_quotes_from_are_understood(void **state) {
+    setenv("OTEL_EXPORTER_OTLP_HEADERS", "{x-honeycomb-team:my%20key,x-honeycomb-dataset: a:b}", 1);
+    init((vt_config){.delay_ms = 0});
+    spans(1);
+    assert_int_equal(vt_flush(10000), 0);
+    assert_string_equal(request_header(collector_request(0), "x-honeycomb-team"), "my%20key");
+    assert_string_equal(request_header(collector_request(0), "x-honeycomb-dataset"), "a:b");
+}
+
 /* Answers -----------------------------------------------------------------------------------------------------------
  */
 
@@ -802,6 +811,7 @@ int main(void) {
         OTLP_TEST(headers_come_in_both_forms),
         OTLP_TEST(what_makes_no_sense_is_named_without_secrets),
         OTLP_TEST(honeycomb_environment_file_works_as_it_is),
+        OTLP_TEST(headers_that_a_shell_took_the_quotes_from_are_understood),
         OTLP_TEST(retryable_answers_are_tried_again),
         OTLP_TEST(other_answers_drop_the_batch),
         OTLP_TEST(retry_after_is_kept_to),
