@@ -73,12 +73,32 @@ static inline uint64_t rotl(uint64_t x, int k) {
     return x << k | x >> (64 - k);
 }
 
-uint64_t random_u64(void) {
+static inline struct generator *seeded(void) {
     struct generator *g = &generator;
     if (__builtin_expect(g->epoch != fork_epoch, 0)) seed(g);
+    return g;
+}
+
+static inline uint64_t draw(struct generator *g) {
     uint64_t *s = g->state, result = rotl(s[1] * 5, 7) * 9, t = s[1] << 17;
     s[2] ^= s[0], s[3] ^= s[1], s[1] ^= s[2], s[0] ^= s[3], s[2] ^= t, s[3] = rotl(s[3], 45);
     return result;
+}
+
+uint64_t random_u64(void) {
+    return draw(seeded());
+}
+
+void id_random_span(uint8_t trace_id[TRACE_ID_SIZE], uint8_t span_id[SPAN_ID_SIZE]) {
+    struct generator *g = seeded();
+    uint64_t span, trace[2];
+    while (!(span = draw(g))) {
+    }
+    memcpy(span_id, &span, SPAN_ID_SIZE);
+    if (!trace_id) return;
+    do trace[0] = draw(g), trace[1] = draw(g);
+    while (!(trace[0] | trace[1]));
+    memcpy(trace_id, trace, TRACE_ID_SIZE);
 }
 
 void id_random(uint8_t *id, size_t size) {

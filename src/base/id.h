@@ -13,6 +13,8 @@ bool hex_decode(struct slice text, uint8_t *bytes, size_t size);
 bool id_is_zero(const uint8_t *id, size_t size);
 /* Fills with random bytes, not all zero. Any thread, no lock, some nanoseconds; a forked child draws other numbers. */
 void id_random(uint8_t *id, size_t size);
+/* The same for a span's id and, unless it is NULL, its trace's, at once. */
+void id_random_span(uint8_t trace_id[TRACE_ID_SIZE], uint8_t span_id[SPAN_ID_SIZE]);
 /* A uniformly random 64-bit number from the same source. */
 uint64_t random_u64(void);
 /* Ids that came in another form than hex are mapped by hash (XXH3, seed 0): the same text gives the same id. */

@@ -273,11 +273,8 @@ struct span *span_open(struct thread *self, const struct limits *limits, struct 
     }
     struct record *record = &span->record;
     memset(record, 0, sizeof *record);
-    id_random(record->span_id, sizeof record->span_id);
-    if (above)
-        memcpy(record->trace_id, from.trace_id, sizeof record->trace_id);
-    else
-        id_random(record->trace_id, sizeof record->trace_id);
+    id_random_span(above ? NULL : record->trace_id, record->span_id);
+    if (above) memcpy(record->trace_id, from.trace_id, sizeof record->trace_id);
     memcpy(record->parent_span_id, from.span_id, sizeof record->parent_span_id);
     record->kind = kind;
     record->remote_parent = from.remote;

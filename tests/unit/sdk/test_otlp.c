@@ -367,17 +367,15 @@ static void answers_that_are_no_protobuf_count_as_taken(void **state) {
 }
 
 static void hanging_collector_is_given_up_on_in_time(void **state) {
-    collector_answer((struct answer){.status = 0});
-    setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "250", 1);
+    collector_answer_next(&(struct answer){.status = 0}, 1);
+    setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1000", 1);
     init((vt_config){.delay_ms = 0});
     spans(1);
-    assert_int_equal(vt_flush(10000), VT_ERROR_TIMEOUT);
+    assert_int_equal(vt_flush(20000), VT_ERROR_TIMEOUT); /* the attempt ended long before the flush's own time */
     collector_request(1);
-    collector_answer((struct answer){.status = 200});
-    sleep_ms(260);
     while (vt_flush(10000)) {
     }
-    assert_true(collector_spans() >= 1);
+    assert_int_equal(collector_spans() > 0, 1);
 }
 
 /* The collector is away -----------------------------------------------------------------------------------------------
