@@ -173,9 +173,10 @@ static void wait_before_retry(struct sender *s) {
     s->next_try_ns = s->failed_at_ns + (int64_t)wait_ms * NS_PER_MS;
 }
 
-static void answer_flush(struct sender *s, int result) {
-    if (s->flush_done == s->flush_asked) return;
-    s->flush_done = s->flush_asked;
+/* Those that asked up to this ticket. */
+static void answer_flush(struct sender *s, uint64_t ticket, int result) {
+    if (s->flush_done >= ticket) return;
+    s->flush_done = ticket;
     s->flush_result = result;
     pthread_cond_broadcast(&s->done);
 }
@@ -231,10 +232,11 @@ static enum otlp_verdict send_spooled(struct sender *s) {
 
 /* What is on disk is older than what is in memory. */
 static void attempt(struct sender *s) {
+    uint64_t ticket = s->flush_asked; /* who asks from here on gets an attempt that begins after */
     enum otlp_verdict verdict = s->spooled ? send_spooled(s) : send_parcel(s);
     if (verdict != OTLP_LATER) return;
     if (s->spool.dir) spill(s);
-    answer_flush(s, VT_ERROR_TIMEOUT);
+    answer_flush(s, ticket, VT_ERROR_TIMEOUT);
 }
 
 /* The end: one try, unless one has just failed; then the spool, or nothing. */
@@ -245,7 +247,7 @@ static void send_last(struct sender *s) {
     if (s->spool.dir) spill(s);
     for (struct parcel *parcel; (parcel = pop(s)); finish_parcel(s, parcel))
         lose(s, parcel->spans, "the program ends before the collector takes them");
-    answer_flush(s, hopeless ? VT_ERROR_TIMEOUT : 0);
+    answer_flush(s, s->flush_asked, hopeless ? VT_ERROR_TIMEOUT : 0);
 }
 
 static void *run(void *ctx) {
@@ -261,7 +263,7 @@ static void *run(void *ctx) {
             struct timespec until = at_time(s->next_try_ns);
             pthread_cond_timedwait(&s->wake, &s->lock, &until);
         } else {
-            answer_flush(s, 0);
+            answer_flush(s, s->flush_asked, 0);
             pthread_cond_wait(&s->wake, &s->lock);
         }
     }
