@@ -16,15 +16,15 @@ static const struct option_group *const traces_groups[] = {&group_range,  &group
 
 static const struct show_column trace_columns[] = {
     {"TIME", "start", SHAPE_TIME, 0, 1},           {"TRACE", "trace_id", SHAPE_ID, 0, 0},
-    {"OPERATION", "operation", SHAPE_TEXT, 16, 0}, {"SERVICE", "service", SHAPE_TEXT, 8, 10},
+    {"OPERATION", "operation", SHAPE_TEXT, 16, 0}, {"SERVICE", "service", SHAPE_TEXT, 13, 10},
     {"STATUS", "status", SHAPE_STATUS, 0, 2},      {"DURATION", "duration_ms", SHAPE_MS, 0, 0},
     {"SPANS", "span_count", SHAPE_COUNT, 0, 11},   {"CALLS", "llm_calls", SHAPE_COUNT, 0, 9},
     {"TOKENS", "tokens.total", SHAPE_COUNT, 0, 5}, {NULL, "tokens.input", SHAPE_COUNT, 0, 0},
-    {NULL, "tokens.output", SHAPE_COUNT, 0, 0},    {"COST", "cost_usd", SHAPE_USD, 0, 4},
-    {"MODEL", "models", SHAPE_NAMES, 8, 6},        {NULL, "provider", SHAPE_TEXT, 0, 0},
-    {"USER", "user_id", SHAPE_TEXT, 6, 8},         {"THREAD", "thread_id", SHAPE_TEXT, 8, 7},
+    {NULL, "tokens.output", SHAPE_COUNT, 0, 0},    {"COST", "cost_usd", SHAPE_USD, 0, 5},
+    {"MODEL", "models", SHAPE_NAMES, 11, 6},       {NULL, "provider", SHAPE_TEXT, 0, 0},
+    {"USER", "user_id", SHAPE_TEXT, 8, 8},         {"THREAD", "thread_id", SHAPE_TEXT, 14, 7},
     {NULL, "turn_id", SHAPE_TEXT, 0, 0},           {"FALLBACK", "fallback", SHAPE_FLAG, 0, 3},
-    {"ERROR", "error", SHAPE_ERROR, 12, 12},
+    {"ERROR", "error", SHAPE_ERROR, 20, 4},
 };
 static const struct listing traces_listing = {"traces", "traces", trace_columns, COUNT(trace_columns), true};
 

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { BAR_WIDTH = 16, SPARK_MOST = 60, SELECT_MOST = 30 };
+enum { BAR_WIDTH = 16, SPARK_LEAST = 10, SPARK_MOST = 60, SELECT_MOST = 30 };
 
 struct query_args {
     struct shared_args shared;
@@ -104,6 +104,7 @@ static const char *title_of(struct cli *cli, struct slice column) {
     for (size_t i = 0; i < title.len; i++)
         title.ptr[i] = strchr("()_.", title.ptr[i]) && title.ptr[i] ? ' ' : (char)toupper((unsigned char)title.ptr[i]);
     while (title.len && title.ptr[title.len - 1] == ' ') title.len--;
+    if (title.len > 4 && memcmp(title.ptr, "SUM ", 4) == 0) memmove(title.ptr, title.ptr + 4, title.len -= 4);
     if (title.len > 3 && memcmp(title.ptr + title.len - 3, " MS", 3) == 0) title.len -= 3;
     if (title.len > 4 && memcmp(title.ptr + title.len - 4, " USD", 4) == 0) title.len -= 4;
     copy = arena_copy(cli->arena, buf_slice(&title));
@@ -151,7 +152,11 @@ static void put_trend(const struct view *v, const struct doc *series, struct buf
     if (isnan(from) || isnan(to) || !(step > 0) || to <= from) return;
     from = floor(from / step) * step;
     double steps = ceil((to - from) / step);
-    size_t count = steps < SPARK_MOST ? (size_t)fmax(steps, 1) : SPARK_MOST;
+    size_t room = v->cli->out.width / 5, most = !room                ? SPARK_MOST
+                                                : room < SPARK_LEAST ? SPARK_LEAST
+                                                : room < SPARK_MOST  ? room
+                                                                     : SPARK_MOST;
+    size_t count = steps < (double)most ? (size_t)fmax(steps, 1) : most;
     for (const struct doc *point = doc_first(doc_get(same_group(v->trend, series), "points")); point;
          point = point->next) {
         double at = (doc_at(point, 0)->number - from) / step * (double)count / steps;
@@ -214,7 +219,7 @@ static int put_table(struct view *v, bool every_point, struct error *err) {
         shapes[selected] = shape_of(column->text);
         heads[count++] =
             (struct table_column){title_of(v->cli, column->text), true, 0, selected ? (unsigned)selected : 0};
-        if (!selected++) heads[count++] = (struct table_column){"", false, 0, SELECT_MOST};
+        if (!selected++) heads[count++] = (struct table_column){"", false, 0, v->trend ? 0 : SELECT_MOST};
     }
     struct table *table = table_new(v->cli->arena, heads, count);
     if (!table) return error_set(err, VT_EIO, "the answer has no columns, or too many");

@@ -220,15 +220,13 @@ static void put_turn(struct cli *cli, const struct doc *turn, const struct shape
     term_stylef(out, STYLE_DIM, " \xc2\xb7 trace ");
     term_text(out, STYLE_ACCENT, slice_make(id.ptr, out->tty && id.len > 8 ? 8 : id.len));
     term_puts(out, "\n");
-    if (input.len) {
-        term_style(out, STYLE_BOLD, "  user\n");
-        term_paragraph(out, STYLE_PLAIN, input, TIME_COLUMN, NULL, lines);
-    }
+    if (input.len)
+        talk_labelled(out, &(struct talk_label){SLICE("  user"), STYLE_BOLD, TIME_COLUMN, "", 0}, STYLE_PLAIN, input,
+                      lines);
     put_calls(out, turn, args->whole);
-    if (output.len) {
-        term_style(out, STYLE_ACCENT, "  assistant\n");
-        term_paragraph(out, STYLE_PLAIN, output, TIME_COLUMN, NULL, lines);
-    }
+    if (output.len)
+        talk_labelled(out, &(struct talk_label){SLICE("  assistant"), STYLE_ACCENT, TIME_COLUMN, "", 0}, STYLE_PLAIN,
+                      output, lines);
     if (error.len) term_paragraph(out, STYLE_BAD, error, TIME_COLUMN, NULL, lines);
     for (const struct doc *score = doc_first(doc_get(turn, "scores")); score; score = score->next) {
         const struct doc *value = doc_get(score, "value");

@@ -3,6 +3,7 @@
 
 #include "base/timestamp.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ static void put_three(struct buf *out, double value) {
         while (text[len - 1] == '0') text[--len] = 0;
         if (text[len - 1] == '.') text[len - 1] = 0;
     }
-    buf_puts(out, text);
+    buf_puts(out, size > 0 && strtod(text, NULL) == 0 ? "<0.001" : text);
 }
 
 void say_ms(struct buf *out, double ms) {
@@ -183,7 +184,7 @@ enum style shape_put(struct buf *out, enum shape shape, const struct doc *value,
     case SHAPE_STATUS: buf_put_slice(out, value->text); return status_style(value->text);
     case SHAPE_NAMES: put_names(out, value); return STYLE_PLAIN;
     case SHAPE_FLAG:
-        if (value->boolean) buf_puts(out, title);
+        for (const char *c = title; value->boolean && *c; c++) buf_putc(out, (char)tolower((unsigned char)*c));
         return STYLE_WARN;
     }
     return STYLE_PLAIN;

@@ -16,7 +16,7 @@ enum shape {
     SHAPE_BYTES,    /* "1.2 MiB" */
     SHAPE_STATUS,   /* coloured */
     SHAPE_NAMES,    /* a list of texts: "gpt-4o, gpt-4o-mini" */
-    SHAPE_FLAG,     /* its column's title when true */
+    SHAPE_FLAG,     /* its column's title, in small letters, when true */
     SHAPE_BAD,      /* a count that is red unless 0 */
     SHAPE_BADSHARE, /* a share that is red unless 0 */
     SHAPE_ERROR     /* a text in red */

@@ -53,35 +53,42 @@ void talk_text(struct buf *out, const struct doc *message) {
     if (out->len == before && message->type == JSON_OBJECT && !doc_get(message, "content")) put_part(out, message);
 }
 
+void talk_labelled(struct term *term, const struct talk_label *label, enum style style, struct slice text,
+                   size_t lines_max) {
+    struct buf margin = {0};
+    struct slice name = text_fit(label->name, label->width - 1);
+    term_puts(term, label->prefix);
+    term_text(term, label->style, name);
+    term_spaces(term, label->width - text_width(name));
+    buf_puts(&margin, label->prefix);
+    for (size_t i = 0; i < label->width; i++) buf_putc(&margin, ' ');
+    size_t from = term->buf.len;
+    term_paragraph(term, style, text, label->indent + label->width, buf_cstr(&margin), lines_max);
+    /* The first line stands beside the label. */
+    if (term->buf.len - from > margin.len && !term->buf.failed) {
+        memmove(term->buf.ptr + from, term->buf.ptr + from + margin.len, term->buf.len - from - margin.len);
+        term->buf.len -= margin.len;
+    } else if (term->buf.len == from)
+        term_puts(term, "\n");
+    buf_free(&margin);
+}
+
 static void put_one(struct term *term, struct slice role, struct slice text, const char *prefix, size_t indent,
                     bool whole) {
-    struct buf margin = {0};
     bool user = slice_is(role, "user"), system = slice_is(role, "system") || slice_is(role, "developer");
-    enum style style = user ? STYLE_BOLD : system ? STYLE_DIM : STYLE_ACCENT;
-    struct slice shown = text_fit(role, ROLE_WIDTH - 1);
-    term_puts(term, prefix);
-    term_text(term, style, shown);
-    term_spaces(term, ROLE_WIDTH - text_width(shown));
+    const struct talk_label label = {role,
+                                     user     ? STYLE_BOLD
+                                     : system ? STYLE_DIM
+                                              : STYLE_ACCENT,
+                                     ROLE_WIDTH, prefix, indent};
     if (whole) {
-        /* The first line stands beside the role, the others below it. */
-        size_t from = term->buf.len;
-        buf_puts(&margin, prefix);
-        for (size_t i = 0; i < ROLE_WIDTH; i++) buf_putc(&margin, ' ');
-        term_paragraph(term, system ? STYLE_DIM : STYLE_PLAIN, text, indent + ROLE_WIDTH, buf_cstr(&margin), 0);
-        if (term->buf.len - from > margin.len && !term->buf.failed) {
-            memmove(term->buf.ptr + from, term->buf.ptr + from + margin.len, term->buf.len - from - margin.len);
-            term->buf.len -= margin.len;
-        } else if (term->buf.len == from)
-            term_puts(term, "\n");
-    } else {
-        text_clean(&margin, text, false);
-        size_t room = term->width > indent + ROLE_WIDTH + 10 ? term->width - indent - ROLE_WIDTH
-                      : term->width                          ? 10
-                                                             : SIZE_MAX / 2;
-        text_put_cut(&term->buf, buf_slice(&margin), room);
-        term_puts(term, "\n");
+        talk_labelled(term, &label, system ? STYLE_DIM : STYLE_PLAIN, text, 0);
+        return;
     }
-    buf_free(&margin);
+    struct buf clean = {0};
+    text_clean(&clean, text, false); /* on one line */
+    talk_labelled(term, &label, system ? STYLE_DIM : STYLE_PLAIN, buf_slice(&clean), 1);
+    buf_free(&clean);
 }
 
 void talk_put(struct term *term, const struct doc *content, const char *role, const char *prefix, size_t indent,

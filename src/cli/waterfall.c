@@ -296,7 +296,7 @@ static void put_scores(struct view *v, const struct doc *scores, const char *pre
 static void put_details(struct view *v, const struct doc *span, size_t depth, bool has_children) {
     struct term *out = v->term;
     struct buf prefix = {0};
-    struct slice error = doc_text(span, "error");
+    struct slice error = doc_text(span, "error"), kind = doc_text(span, "kind");
     size_t indent = 3 * depth + 2;
     buf_puts(&prefix, term_on(out, STYLE_DIM));
     buf_put_slice(&prefix, buf_slice(&v->prefix));
@@ -309,8 +309,9 @@ static void put_details(struct view *v, const struct doc *span, size_t depth, bo
         else
             put_below(v, before, indent, STYLE_BAD, "", error);
     }
-    talk_put(out, doc_get(span, "prompt"), "user", before, indent, v->options->whole);
-    talk_put(out, doc_get(span, "completion"), "assistant", before, indent, v->options->whole);
+    bool speaks = slice_is(kind, "llm") || slice_is(kind, "turn") || slice_is(kind, "agent");
+    talk_put(out, doc_get(span, "prompt"), speaks ? "user" : "input", before, indent, v->options->whole);
+    talk_put(out, doc_get(span, "completion"), speaks ? "assistant" : "output", before, indent, v->options->whole);
     put_events(v, span, before, indent);
     put_scores(v, doc_get(span, "scores"), before, indent);
     if (v->options->whole) {

@@ -478,7 +478,7 @@ test('demo plays conversations and ends by itself where there is no terminal', a
   const temporary = await tempDir(t);
   const { code, stdout, stderr } = await vitrine(['demo', '--listen', '127.0.0.1:0'], { env: { TMPDIR: temporary }, timeoutMs: 120_000 });
   assert.equal(code, 0, stdout + stderr);
-  assert.match(stdout, /TRACE +OPERATION[\s\S]*FALLBACK[\s\S]*chat\.start_thread/);
+  assert.match(stdout, /TRACE +OPERATION[\s\S]* fallback [\s\S]*chat\.start_thread/);
   assert.match(stdout, /━/);
   assert.match(stdout, /Where to look next/);
   assert.deepEqual(await readdir(temporary), [], 'nothing is left behind');
