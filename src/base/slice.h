@@ -27,6 +27,10 @@ static inline bool slice_starts(struct slice a, struct slice prefix) {
 static inline bool slice_ends(struct slice a, struct slice suffix) {
     return a.len >= suffix.len && (suffix.len == 0 || memcmp(a.ptr + a.len - suffix.len, suffix.ptr, suffix.len) == 0);
 }
+/* Where `part` stands in `a` for the first time, or NULL. */
+static inline const char *slice_find(struct slice a, struct slice part) {
+    return a.len < part.len || !part.len ? NULL : (const char *)memmem(a.ptr, a.len, part.ptr, part.len);
+}
 /* The rest after `from` bytes; empty when there is none. */
 static inline struct slice slice_from(struct slice a, size_t from) {
     return from >= a.len ? (struct slice){NULL, 0} : (struct slice){a.ptr + from, a.len - from};

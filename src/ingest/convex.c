@@ -220,7 +220,7 @@ static void put_unquoted(struct buf *out, struct slice message) {
 static bool is_quoted(struct slice message) { return message.len > 1 && (*message.ptr == '\'' || *message.ptr == '`' || *message.ptr == '"'); }
 
 static bool looks_like_trace(struct slice text) {
-    return memmem(text.ptr, text.len, "spanId", 6) || memmem(text.ptr, text.len, "TRACE: {", 8) || memmem(text.ptr, text.len, "\"trace\"", 7);
+    return slice_find(text, SLICE("spanId")) || slice_find(text, SLICE("TRACE: {")) || slice_find(text, SLICE("\"trace\""));
 }
 
 /* "[LOG] '…'" of old streams. */

@@ -63,13 +63,12 @@ static bool is_blank(struct slice text) {
 
 /* ---- lines with prefix and colours ---- */
 
-static const char trace_mark[] = "TRACE:";
-static const char magnifier[] = "\xf0\x9f\x94\x8d";
+static const struct slice trace_mark = {"TRACE:", 6}, magnifier = {"\xf0\x9f\x94\x8d", 4};
 
 /* What stands before the object on its line and will stand on its other lines too: up to the printer's own mark. */
 static struct slice shared_prefix(struct slice before) {
-    const char *mark = memmem(before.ptr, before.len, magnifier, sizeof magnifier - 1);
-    if (!mark) mark = memmem(before.ptr, before.len, trace_mark, sizeof trace_mark - 1);
+    const char *mark = slice_find(before, magnifier);
+    if (!mark) mark = slice_find(before, trace_mark);
     if (mark) before.len = (size_t)(mark - before.ptr);
     return before;
 }
@@ -165,7 +164,7 @@ static enum stand stand_alone(struct log *log, struct slice prefix, size_t first
             continue;
         }
         /* The next one begins: this one was cut off. */
-        if (at != first && memmem(line.ptr, line.len, trace_mark, sizeof trace_mark - 1) && shared_prefix(line).len <= skip) return STAND_NONE;
+        if (at != first && slice_find(line, trace_mark) && shared_prefix(line).len <= skip) return STAND_NONE;
         line = slice_from(line, skip);
         bool whole = count_brackets(line, &depth, &closed);
         if (closed) line.len = closed;
@@ -199,8 +198,8 @@ static int object_done(struct log *log, int kind) {
 /* False when it was none of ours. */
 static bool reject_cut(struct log *log, size_t start, bool cut) {
     struct slice seen = slice_make(log->body.ptr + start, log->body.len - start < 4096 ? log->body.len - start : 4096);
-    bool ours = log->line.tried_trace || memmem(seen.ptr, seen.len, "\"trace\"", 7) || memmem(seen.ptr, seen.len, "\"traceId\"", 9) ||
-                memmem(seen.ptr, seen.len, "\"trace_id\"", 10);
+    bool ours = log->line.tried_trace || slice_find(seen, SLICE("\"trace\"")) || slice_find(seen, SLICE("\"traceId\"")) ||
+                slice_find(seen, SLICE("\"trace_id\""));
     if (!ours) log->ignored++;
     else if (cut) batch_reject(log->line.batch, log->line.position, "the object is cut off at the end: half a line, or a file that ends early");
     else batch_reject(log->line.batch, log->line.position, "the object is no JSON: %s", log->line.err.message);

@@ -313,7 +313,7 @@ static int take_otlp(struct log_line *line, struct slice object) {
 }
 
 static bool may_hold_traces(struct slice text) {
-    return text.len > 20 && memchr(text.ptr, '{', text.len) && (memmem(text.ptr, text.len, "\"spanId\"", 8) || memmem(text.ptr, text.len, "\"span_id\"", 9));
+    return text.len > 20 && memchr(text.ptr, '{', text.len) && (slice_find(text, SLICE("\"spanId\"")) || slice_find(text, SLICE("\"span_id\"")));
 }
 
 static int end_all(struct log_line *line, int code) {

@@ -116,14 +116,14 @@ static void copy_id(uint8_t *id, size_t size, struct slice bytes) {
 
 /* The value of an attribute when it is text. */
 static struct slice attr_text(struct slice bytes, struct slice wanted) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct slice key = {NULL, 0}, text = {NULL, 0};
     struct pb_field field;
     while (pb_step(&at, end, &field) > 0) {
         if (field.wire != PB_BYTES) continue;
         if (field.number == 1) key = field.bytes;
         if (field.number != 2) continue;
-        const uint8_t *any = (const uint8_t *)field.bytes.ptr, *any_end = any + field.bytes.len;
+        const uint8_t *any = pb_bytes(field.bytes), *any_end = any + field.bytes.len;
         while (pb_step(&any, any_end, &field) > 0)
             if (field.number == 1 && field.wire == PB_BYTES) text = field.bytes;
     }
@@ -131,7 +131,7 @@ static struct slice attr_text(struct slice bytes, struct slice wanted) {
 }
 
 static int read_record_protobuf(struct otlp *o, struct slice bytes) {
-    const uint8_t *const start = (const uint8_t *)bytes.ptr, *const end = start + bytes.len, *at = start;
+    const uint8_t *const start = pb_bytes(bytes), *const end = start + bytes.len, *at = start;
     struct logs *logs = o->ctx;
     struct record record = {.body.type = VALUE_NONE};
     struct slice body = {NULL, 0};

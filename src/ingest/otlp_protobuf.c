@@ -12,12 +12,12 @@ static bool write_value(struct json_writer *w, struct slice bytes, unsigned dept
 
 static void write_base64(struct buf *out, struct slice bytes) {
     if (!buf_reserve(out, BASE64_SIZE(bytes.len))) return;
-    out->len += base64_encode((const uint8_t *)bytes.ptr, bytes.len, out->ptr + out->len);
+    out->len += base64_encode(pb_bytes(bytes), bytes.len, out->ptr + out->len);
 }
 
 /* ArrayValue and KeyValueList: field 1, again and again. */
 static bool write_list(struct json_writer *w, struct slice bytes, bool keyed, unsigned depth) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct pb_field field;
     int code;
     if (depth > VALUE_DEPTH_MAX) return false;
@@ -29,7 +29,7 @@ static bool write_list(struct json_writer *w, struct slice bytes, bool keyed, un
             continue;
         }
         struct slice key = {NULL, 0}, value = {NULL, 0};
-        const uint8_t *pair = (const uint8_t *)field.bytes.ptr, *pair_end = pair + field.bytes.len;
+        const uint8_t *pair = pb_bytes(field.bytes), *pair_end = pair + field.bytes.len;
         while ((code = pb_step(&pair, pair_end, &field)) > 0) {
             if (field.wire != PB_BYTES) continue;
             if (field.number == 1) key = field.bytes;
@@ -45,7 +45,7 @@ static bool write_list(struct json_writer *w, struct slice bytes, bool keyed, un
 
 /* The oneof of an AnyValue: its last member counts. Number 0: none is set. False: broken. */
 static bool value_field(struct slice bytes, struct pb_field *member) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     static const enum pb_wire wires[] = {0, PB_BYTES, PB_VARINT, PB_VARINT, PB_FIXED64, PB_BYTES, PB_BYTES, PB_BYTES};
     struct pb_field field;
     int code;
@@ -113,7 +113,7 @@ void otlp_value_protobuf(struct raw_build *build, struct slice bytes, struct val
 }
 
 void otlp_attr_protobuf(struct raw_build *build, struct slice bytes, struct attr_list *list, uint32_t max, const char *what, struct arena *arena) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct attr *attr = attr_list_add(build, list, max, what);
     struct pb_field field;
     int code;
@@ -139,7 +139,7 @@ static void read_id(struct raw_build *build, struct slice bytes, uint8_t *id, si
 }
 
 static void read_event(struct otlp *o, struct slice bytes) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct raw_event *event = raw_build_event(&o->build);
     struct pb_field field;
     int code;
@@ -154,7 +154,7 @@ static void read_event(struct otlp *o, struct slice bytes) {
 }
 
 static bool write_link(struct json_writer *w, struct slice bytes) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct pb_field field;
     char hex[2 * TRACE_ID_SIZE];
     bool attributes = false;
@@ -163,15 +163,15 @@ static bool write_link(struct json_writer *w, struct slice bytes) {
     while ((code = pb_step(&at, end, &field)) > 0) {
         size_t size = field.number == 1 ? TRACE_ID_SIZE : field.number == 2 ? SPAN_ID_SIZE : 0;
         if (!size || field.wire != PB_BYTES || field.bytes.len != size) continue;
-        hex_encode((const uint8_t *)field.bytes.ptr, size, hex);
+        hex_encode(pb_bytes(field.bytes), size, hex);
         json_put_key(w, field.number == 1 ? "trace_id" : "span_id");
         json_put_string(w, slice_make(hex, 2 * size));
     }
-    at = (const uint8_t *)bytes.ptr;
+    at = pb_bytes(bytes);
     while (code >= 0 && (code = pb_step(&at, end, &field)) > 0) {
         if (field.number != 4 || field.wire != PB_BYTES) continue;
         struct slice key = {NULL, 0}, value = {NULL, 0};
-        const uint8_t *pair = (const uint8_t *)field.bytes.ptr, *pair_end = pair + field.bytes.len;
+        const uint8_t *pair = pb_bytes(field.bytes), *pair_end = pair + field.bytes.len;
         while ((code = pb_step(&pair, pair_end, &field)) > 0)
             if (field.wire == PB_BYTES) *(field.number == 1 ? &key : &value) = field.bytes;
         if (code < 0) break;
@@ -187,7 +187,7 @@ static bool write_link(struct json_writer *w, struct slice bytes) {
 
 /* Rare, so the span is walked once more for them. */
 static void read_links(struct otlp *o, struct slice bytes, struct raw_span *raw) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct pb_field field;
     buf_clear(&o->build.text);
     struct json_writer w = json_writer_on(&o->build.text);
@@ -199,7 +199,7 @@ static void read_links(struct otlp *o, struct slice bytes, struct raw_span *raw)
 }
 
 static void read_status(struct otlp *o, struct slice bytes, struct raw_span *raw) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct pb_field field;
     int code;
     while ((code = pb_step(&at, end, &field)) > 0) {
@@ -245,7 +245,7 @@ static void add_count(struct raw_build *build, const struct pb_field *field) {
 }
 
 int otlp_read_span_protobuf(struct otlp *o, struct slice bytes) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct raw_build *build = &o->build;
     struct raw_span raw = {0};
     struct pb_field field;
@@ -281,7 +281,7 @@ int otlp_read_span_protobuf(struct otlp *o, struct slice bytes) {
         default: break;
         }
     }
-    if (code < 0) raw_build_refuse(build, "byte %zu of the span: %s", (size_t)(at - (const uint8_t *)bytes.ptr), pb_mistakes[-code]);
+    if (code < 0) raw_build_refuse(build, "byte %zu of the span: %s", (size_t)(at - pb_bytes(bytes)), pb_mistakes[-code]);
     if (links) read_links(o, bytes, &raw);
     return otlp_span_done(o, &raw);
 }
@@ -294,7 +294,7 @@ static int broken(struct otlp *o, const char *where, int code) {
 }
 
 static int read_resource(struct otlp *o, struct slice bytes) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct pb_field field;
     int code;
     while ((code = pb_step(&at, end, &field)) > 0)
@@ -304,7 +304,7 @@ static int read_resource(struct otlp *o, struct slice bytes) {
 }
 
 static int read_scope(struct otlp *o, struct slice bytes) {
-    const uint8_t *at = (const uint8_t *)bytes.ptr, *end = at + bytes.len;
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct pb_field field;
     int code;
     while ((code = pb_step(&at, end, &field)) > 0) {
@@ -321,7 +321,7 @@ static int read_scope(struct otlp *o, struct slice bytes) {
 static int read_around(struct otlp *o, struct slice bytes, const char *name, int (*read_about)(struct otlp *, struct slice),
                        int (*read_inner)(struct otlp *, struct slice)) {
     struct pb_field field;
-    const uint8_t *const start = (const uint8_t *)bytes.ptr, *const end = start + bytes.len, *at = start;
+    const uint8_t *const start = pb_bytes(bytes), *const end = start + bytes.len, *at = start;
     int code, result = 0;
     raw_build_reset(&o->build);
     while ((code = pb_step(&at, end, &field)) > 0)
@@ -350,7 +350,7 @@ static int read_resource_spans(struct otlp *o, struct slice bytes) {
 }
 
 int otlp_walk_protobuf(struct otlp *o, struct slice body) {
-    const uint8_t *at = (const uint8_t *)body.ptr, *end = at + body.len;
+    const uint8_t *at = pb_bytes(body), *end = at + body.len;
     struct pb_field field;
     int code, result;
     while ((code = pb_step(&at, end, &field)) > 0)

@@ -69,7 +69,7 @@ void raw_build_finish(struct raw_build *build, struct raw_span *raw) {
     for (uint32_t i = 0, end; i < build->event_count; i++) {
         struct raw_event *event = &build->events[i];
         end = i + 1 < build->event_count ? build->events[i + 1].attr_count : build->event_attrs.count;
-        event->attrs = build->event_attrs.items + event->attr_count;
+        event->attrs = build->event_attrs.items ? build->event_attrs.items + event->attr_count : NULL;
         event->attr_count = end - event->attr_count;
     }
 }

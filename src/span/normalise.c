@@ -395,7 +395,9 @@ static void read_temperature(struct reading *in) {
                 struct json_number number;
                 bool wanted = slice_is(key, "temperature");
                 if (wanted && json_peek(&r) == JSON_NUMBER && json_number(&r, &number)) temperature = number.real;
-                else if (wanted && json_peek(&r) == JSON_STRING && json_string(&r, &text)) (void)(number_of_text(text, &temperature) || (temperature = (double)NAN));
+                else if (wanted && json_peek(&r) == JSON_STRING && json_string(&r, &text)) {
+                    if (!number_of_text(text, &temperature)) temperature = (double)NAN;
+                }
                 else json_skip(&r, NULL);
             }
     }
