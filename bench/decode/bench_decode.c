@@ -154,6 +154,7 @@ static void measure_dialects(void) {
 int main(void) {
     if (prices_load(&prices, NULL, NULL)) return 1;
     data_protobuf(&protobuf);
+    if (!peer_protobuf_c_rewrite(&protobuf)) return 1;
     data_json(&json);
     struct libdeflate_compressor *packer = libdeflate_alloc_compressor(6);
     buf_reserve(&packed, protobuf.len);

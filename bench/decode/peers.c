@@ -16,6 +16,18 @@ bool peer_protobuf_c(struct slice body, size_t spans) {
     return good;
 }
 
+bool peer_protobuf_c_rewrite(struct buf *body) {
+    Bench__Request *request = bench__request__unpack(NULL, body->len, (const uint8_t *)body->ptr);
+    size_t size = request ? bench__request__get_packed_size(request) : 0;
+    struct buf out = {0};
+    bool good = request && buf_reserve(&out, size);
+    if (good) out.len = bench__request__pack(request, (uint8_t *)out.ptr);
+    if (request) bench__request__free_unpacked(request, NULL);
+    buf_free(body);
+    *body = out;
+    return good;
+}
+
 bool peer_jansson(struct slice json) {
     json_t *root = json_loadb(json.ptr, json.len, JSON_DECODE_ANY, NULL);
     bool good = root != NULL;

@@ -3,9 +3,11 @@
 #ifndef BENCH_PEERS_H
 #define BENCH_PEERS_H
 
-#include "base/slice.h"
+#include "base/buf.h"
 
 bool peer_protobuf_c(struct slice body, size_t spans);
+/* The same request as a sender's library writes it: lengths as short as they can be. */
+bool peer_protobuf_c_rewrite(struct buf *body);
 bool peer_jansson(struct slice json);
 bool peer_yyjson(struct slice json); /* false also where yyjson is not installed */
 bool peer_gunzip(struct slice packed, char *to, size_t room);

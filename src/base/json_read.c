@@ -3,6 +3,9 @@
 
 #include "base/utf8.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,18 +46,14 @@ enum json_type json_peek(struct json_reader *r) {
     if (r->failed) return JSON_ERROR;
     skip_space(r);
     if (r->at >= r->end) return JSON_ERROR;
-    switch (*r->at) {
-    case '{': return JSON_OBJECT;
-    case '[': return JSON_ARRAY;
-    case '"': return JSON_STRING;
-    case 't':
-    case 'f': return JSON_BOOL;
-    case 'n': return JSON_NULL;
-    default: return *r->at == '-' || (*r->at >= '0' && *r->at <= '9') ? JSON_NUMBER : JSON_ERROR;
-    }
+    static const uint8_t types[256] = {
+        ['{'] = JSON_OBJECT, ['['] = JSON_ARRAY,  ['"'] = JSON_STRING, ['t'] = JSON_BOOL,   ['f'] = JSON_BOOL,   ['n'] = JSON_NULL,   ['-'] = JSON_NUMBER,
+        ['0'] = JSON_NUMBER, ['1'] = JSON_NUMBER, ['2'] = JSON_NUMBER, ['3'] = JSON_NUMBER, ['4'] = JSON_NUMBER, ['5'] = JSON_NUMBER, ['6'] = JSON_NUMBER,
+        ['7'] = JSON_NUMBER, ['8'] = JSON_NUMBER, ['9'] = JSON_NUMBER};
+    return (enum json_type)types[(unsigned char)*r->at];
 }
 
-static bool open_bracket(struct json_reader *r, char bracket, const char *what) {
+static inline bool open_bracket(struct json_reader *r, char bracket, const char *what) {
     if (r->failed) return false;
     skip_space(r);
     if (r->at >= r->end || *r->at != bracket) return expected(r, what);
@@ -73,7 +72,7 @@ bool json_object(struct json_reader *r) { return open_bracket(r, '{', "an object
 bool json_array(struct json_reader *r) { return open_bracket(r, '[', "an array"); }
 
 /* True when another member follows; false after the taken closing bracket or a mistake. */
-static bool next_member(struct json_reader *r, char close, const char *what) {
+static inline bool next_member(struct json_reader *r, char close, const char *what) {
     if (r->failed) return false;
     skip_space(r);
     if (r->at < r->end && *r->at == close) {
@@ -159,30 +158,53 @@ static size_t unescape(struct json_reader *r, char *out) {
     return put_utf8(out, c);
 }
 
-/* From r->at on, past plain bytes: printable ASCII but quote and backslash. Eight at a time. */
-static inline void skip_plain(struct json_reader *r) {
+/* ---- plain runs, sixteen bytes at a time where the machine can ---- */
+
+#ifdef __SSE2__
+/* One bit for each of 16 bytes that is not printable ASCII other than quote and backslash. */
+static inline unsigned special_16(const char *at) {
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+    /* Signed: below a space are control characters and all beyond ASCII. */
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(marks, _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '))));
+}
+#endif
+
+/* From `at` on, past plain bytes: printable ASCII but quote and backslash. */
+static inline const char *past_plain(const char *at, const char *end) {
+#ifdef __SSE2__
+    while (end - at >= 16) {
+        unsigned special = special_16(at);
+        if (special) return at + __builtin_ctz(special);
+        at += 16;
+    }
+#else
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
-    while (r->end - r->at >= 8) {
+    while (end - at >= 8) {
         uint64_t w;
-        memcpy(&w, r->at, 8);
+        memcpy(&w, at, 8);
         uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\';
         uint64_t stop = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (w - ones * ' ') | w;
         stop &= highs;
-        if (stop) {
-            r->at += __builtin_ctzll(stop) / 8;
-            return;
-        }
-        r->at += 8;
+        if (stop) break;
+        at += 8;
     }
-    while (r->at < r->end && (unsigned char)*r->at >= ' ' && (unsigned char)*r->at < 0x80 && *r->at != '"' && *r->at != '\\') r->at++;
+#endif
+    while (at < end && (unsigned char)*at >= ' ' && (unsigned char)*at < 0x80 && *at != '"' && *at != '\\') at++;
+    return at;
+}
+
+/* The quote that ends the string, or the end of the text. Which bytes lie between does not matter here. */
+static const char *find_close(const char *at, const char *end) {
+    while ((at = past_plain(at, end)) < end && *at != '"') at += *at == '\\' && end - at > 1 ? 2 : 1;
+    return at < end ? at : end;
 }
 
 /* The slow way: from the first byte that needs a change, into the arena. */
 static bool string_into_arena(struct json_reader *r, const char *start, struct slice *value) {
-    const char *close = r->at;
-    while (close < r->end && *close != '"') close += *close == '\\' && r->end - close > 1 ? 2 : 1;
+    const char *close = find_close(r->at, r->end);
     /* A replacement has three bytes for one. */
-    size_t room = (size_t)(r->at - start) + 3 * (size_t)(close - r->at) + 8, len = (size_t)(r->at - start);
+    size_t len = (size_t)(r->at - start), room = len + 3 * (size_t)(close - r->at) + 8;
     char *out = arena_alloc_aligned(r->arena, room, 1);
     if (!out) {
         json_fail(r, "no memory for a string");
@@ -190,14 +212,19 @@ static bool string_into_arena(struct json_reader *r, const char *start, struct s
         return false;
     }
     if (len) memcpy(out, start, len);
-    while (r->at < r->end && *r->at != '"') {
+    for (;;) {
+        const char *run = r->at;
+        r->at = past_plain(run, r->end);
+        memcpy(out + len, run, (size_t)(r->at - run));
+        len += (size_t)(r->at - run);
+        if (r->at >= r->end) return expected(r, "the end of a string");
         uint8_t c = (uint8_t)*r->at;
+        if (c == '"') break;
+        if (c < ' ') return expected(r, "a string without control characters");
         if (c == '\\') {
             size_t n = unescape(r, out + len);
             if (!n) return false;
             len += n;
-        } else if (c < ' ') {
-            return expected(r, "a string without control characters");
         } else {
             size_t n = utf8_length((const uint8_t *)r->at, (size_t)(r->end - r->at));
             if (n) memcpy(out + len, r->at, n);
@@ -206,11 +233,31 @@ static bool string_into_arena(struct json_reader *r, const char *start, struct s
             r->at += n ? n : 1;
         }
     }
-    if (r->at >= r->end) return expected(r, "the end of a string");
     r->at++;
     /* What was not needed goes back: ours is the newest allocation. */
     if (r->arena->next == out + room) r->arena->next = out + len;
     *value = slice_make(out, len);
+    return true;
+}
+
+/* Past a string that is only checked. r->at stands on its quote. */
+static bool pass_string(struct json_reader *r) {
+    char out[4];
+    r->at++;
+    for (;;) {
+        r->at = past_plain(r->at, r->end);
+        if (r->at >= r->end) return expected(r, "the end of a string");
+        uint8_t c = (uint8_t)*r->at;
+        if (c == '"') break;
+        if (c < ' ') return expected(r, "a string without control characters");
+        if (c == '\\') {
+            if (!unescape(r, out)) return false;
+        } else {
+            size_t n = utf8_length((const uint8_t *)r->at, (size_t)(r->end - r->at));
+            r->at += n ? n : 1;
+        }
+    }
+    r->at++;
     return true;
 }
 
@@ -220,7 +267,7 @@ bool json_string(struct json_reader *r, struct slice *value) {
     if (r->at >= r->end || *r->at != '"') return expected(r, "a string");
     const char *start = ++r->at;
     for (;;) {
-        skip_plain(r);
+        r->at = past_plain(r->at, r->end);
         if (r->at >= r->end) return expected(r, "the end of a string");
         uint8_t c = (uint8_t)*r->at;
         if (c == '"') break;
@@ -372,15 +419,23 @@ bool json_uint64(struct json_reader *r, uint64_t *value) {
     return true;
 }
 
+/* A member's key and its colon, only checked; false after the taken '}' or a mistake. */
+static inline bool pass_key(struct json_reader *r) {
+    if (!next_member(r, '}', "',' or '}'")) return false;
+    if (r->at >= r->end || *r->at != '"') return expected(r, "a key in quotes");
+    if (!pass_string(r)) return false;
+    skip_space(r);
+    if (r->at >= r->end || *r->at != ':') return expected(r, "':'");
+    r->at++;
+    return true;
+}
+
 bool json_skip(struct json_reader *r, struct slice *raw) {
     uint32_t depth = r->depth;
-    struct slice text;
     struct json_number number;
     bool flag, objects[JSON_DEPTH_MAX + 1];
     json_peek(r); /* past white space */
     const char *start = r->at;
-    char *mark = r->arena ? r->arena->next : NULL;
-    struct arena_block *block = r->arena ? r->arena->head : NULL;
     do {
         /* A value, then as many closings as follow. */
         switch (json_peek(r)) {
@@ -390,15 +445,13 @@ bool json_skip(struct json_reader *r, struct slice *raw) {
         case JSON_ARRAY:
             if (json_array(r)) objects[r->depth] = false;
             break;
-        case JSON_STRING: json_string(r, &text); break;
+        case JSON_STRING: pass_string(r); break;
         case JSON_NUMBER: json_number(r, &number); break;
         case JSON_BOOL: json_bool(r, &flag); break;
         case JSON_NULL: json_null(r); break;
         case JSON_ERROR: expected(r, "a value"); break;
         }
-        /* Strings that were only passed over need no memory. */
-        if (r->arena && r->arena->head == block) r->arena->next = mark;
-        while (r->depth > depth && !(objects[r->depth] ? json_key(r, &text) : json_item(r)) && !r->failed) {}
+        while (r->depth > depth && !(objects[r->depth] ? pass_key(r) : json_item(r)) && !r->failed) {}
     } while (r->depth > depth && !r->failed);
     if (raw && !r->failed) *raw = slice_make(start, (size_t)(r->at - start));
     return !r->failed;

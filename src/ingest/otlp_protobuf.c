@@ -83,6 +83,20 @@ static bool write_value(struct json_writer *w, struct slice bytes, unsigned dept
     return true;
 }
 
+/* A value that stands alone in its message, as all but lists do; false: look again, slowly. */
+static inline bool read_plain_value(struct slice bytes, struct value *value) {
+    const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
+    struct pb_field field;
+    if (pb_step(&at, end, &field) <= 0 || at != end) return false;
+    switch (field.number << 3 | field.wire) {
+    case 1 << 3 | PB_BYTES: *value = (struct value){.type = VALUE_STRING, .text = field.bytes}; return true;
+    case 2 << 3 | PB_VARINT: *value = (struct value){.type = VALUE_BOOL, .integer = field.integer != 0}; return true;
+    case 3 << 3 | PB_VARINT: *value = (struct value){.type = VALUE_INT, .integer = (int64_t)field.integer}; return true;
+    case 4 << 3 | PB_FIXED64: *value = (struct value){.type = VALUE_DOUBLE, .real = double_of(field.integer)}; return true;
+    default: return false;
+    }
+}
+
 void otlp_value_protobuf(struct raw_build *build, struct slice bytes, struct value *value, struct arena *arena) {
     struct pb_field member;
     *value = (struct value){.type = VALUE_NONE};
@@ -122,7 +136,7 @@ void otlp_attr_protobuf(struct raw_build *build, struct slice bytes, struct attr
     while ((code = pb_step(&at, end, &field)) > 0) {
         if (field.wire != PB_BYTES) continue;
         if (field.number == 1) attr->key = field.bytes;
-        else if (field.number == 2) otlp_value_protobuf(build, field.bytes, &attr->value, arena);
+        else if (field.number == 2 && !read_plain_value(field.bytes, &attr->value)) otlp_value_protobuf(build, field.bytes, &attr->value, arena);
     }
     if (code < 0) raw_build_refuse(build, "%s: %s", what, pb_mistakes[-code]);
 }

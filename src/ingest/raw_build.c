@@ -40,13 +40,10 @@ static void *grow(struct raw_build *build, void *items, uint32_t *capacity, size
     return grown;
 }
 
-struct attr *attr_list_add(struct raw_build *build, struct attr_list *list, uint32_t max, const char *what) {
-    if (__builtin_expect(list->count >= list->capacity, 0)) {
-        struct attr *items = grow(build, list->items, &list->capacity, sizeof *items, max, what);
-        if (!items) return NULL;
-        list->items = items;
-    }
-    return &list->items[list->count++];
+bool attr_list_grow(struct raw_build *build, struct attr_list *list, uint32_t max, const char *what) {
+    struct attr *items = grow(build, list->items, &list->capacity, sizeof *items, max, what);
+    if (items) list->items = items;
+    return items != NULL;
 }
 
 struct raw_event *raw_build_event(struct raw_build *build) {

@@ -29,8 +29,12 @@ struct raw_build {
 void raw_build_free(struct raw_build *build);
 /* Forgets the span before. */
 void raw_build_reset(struct raw_build *build);
+bool attr_list_grow(struct raw_build *build, struct attr_list *list, uint32_t max, const char *what);
 /* Room for one more; NULL past `max` or without memory, which refuses the span. `what` names the list for the message. */
-struct attr *attr_list_add(struct raw_build *build, struct attr_list *list, uint32_t max, const char *what);
+static inline struct attr *attr_list_add(struct raw_build *build, struct attr_list *list, uint32_t max, const char *what) {
+    if (__builtin_expect(list->count >= list->capacity, 0) && !attr_list_grow(build, list, max, what)) return NULL;
+    return &list->items[list->count++];
+}
 /* A new event; its attributes are those that are added to event_attrs until the next one. NULL as above. */
 struct raw_event *raw_build_event(struct raw_build *build);
 /* Gives the span under way its lists. */
