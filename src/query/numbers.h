@@ -10,12 +10,14 @@ enum number {
     NUMBER_ERRORS,    /* failed ones of them */
     NUMBER_FALLBACKS, /* turns that succeeded although a call in them failed */
     NUMBER_TURN_SPANS,
-    NUMBER_INPUT, NUMBER_OUTPUT, NUMBER_CACHED, NUMBER_CACHE_WRITE, NUMBER_REASONING, NUMBER_TOTAL, /* tokens */
+    NUMBER_INPUT, NUMBER_OUTPUT, NUMBER_CACHED, NUMBER_CACHE_WRITE, NUMBER_REASONING, /* tokens */
     NUMBER_COST,
-    NUMBER_FIRST, NUMBER_LAST,  /* start, Unix ms */
     NUMBER_THREADS,
-    NUMBER_TRACES,              /* of conversations */
-    NUMBER_TURN_TRACES,         /* of conversations, with a turn in them */
+    NUMBER_SHARED,    /* how many the overview has, too */
+    NUMBER_TOTAL = NUMBER_SHARED, /* tokens */
+    NUMBER_FIRST, NUMBER_LAST,    /* start, Unix ms */
+    NUMBER_TRACES,                /* of conversations */
+    NUMBER_TURN_TRACES,           /* of conversations, with a turn in them */
     NUMBER_COUNT
 };
 

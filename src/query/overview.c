@@ -9,16 +9,25 @@ enum { STEPS_DEFAULT = 60, STEPS_MAX = 5000, MODELS_SHOWN = 100, RETURNING_DAYS 
 
 /* Columns of the overview's own, behind those of enum number. */
 enum {
-    O_P50 = NUMBER_COUNT, O_P95, O_P99, O_TTFT_P50, O_TTFT_P95, O_ERROR_RATE, O_USERS, O_TALK_COST, O_COUNT
+    O_P50 = NUMBER_SHARED, O_P95, O_P99, O_TTFT_P50, O_TTFT_P95, O_ERROR_RATE, O_USERS, O_TALK_COST, O_COUNT
 };
-/* Columns of models and providers. */
-enum { M_CALLS, M_ERRORS, M_ERROR_RATE, M_P50, M_P95, M_P99, M_TTFT_P50, M_TTFT_P95, M_INPUT, M_OUTPUT, M_CACHED, M_CACHE_WRITE, M_REASONING, M_COST, M_COUNT };
+/* Columns of models; providers have the first few. */
+enum {
+    M_CALLS, M_ERRORS, M_ERROR_RATE, M_COST, M_P95, M_OF_PROVIDERS,
+    M_P50 = M_OF_PROVIDERS, M_P99, M_TTFT_P50, M_TTFT_P95, M_INPUT, M_OUTPUT, M_CACHED, M_CACHE_WRITE, M_REASONING, M_COUNT
+};
+
+/* As they follow O_P50. */
+static const struct {
+    const char *name;
+    int of_model;
+} latencies[] = {{"p50_ms", M_P50}, {"p95_ms", M_P95}, {"p99_ms", M_P99}, {"ttft_p50_ms", M_TTFT_P50}, {"ttft_p95_ms", M_TTFT_P95}};
 
 struct overview {
     struct ask *ask;
     struct number_filters filters;
     struct filter *talk;           /* spans of conversations */
-    struct agg_column columns[O_COUNT], model_columns[M_COUNT];
+    struct agg_column columns[O_COUNT], model_columns[M_COUNT], people_columns[2], traces_column;
     struct field by_model[2], user;
     int64_t interval_ns;
 };
@@ -35,7 +44,12 @@ static int prepare(struct ask *ask, struct overview *o, struct error *err) {
     if (!code) code = filter_parse(SLICE("has:thread OR has:turn OR kind:turn"), &ask->arena, &o->talk, err);
     if (code) return code;
     const struct filter *llm = o->filters.llm;
-    numbers_columns(&o->filters, o->columns);
+    struct agg_column all[NUMBER_COUNT];
+    numbers_columns(&o->filters, all);
+    memcpy(o->columns, all, NUMBER_SHARED * sizeof *all);
+    o->people_columns[0] = all[NUMBER_FIRST];
+    o->people_columns[1] = all[NUMBER_LAST];
+    o->traces_column = all[NUMBER_TRACES];
     o->columns[O_P50] = percentile(0.5, "duration_ms", llm);
     o->columns[O_P95] = percentile(0.95, "duration_ms", llm);
     o->columns[O_P99] = percentile(0.99, "duration_ms", llm);
@@ -47,11 +61,11 @@ static int prepare(struct ask *ask, struct overview *o, struct error *err) {
     o->model_columns[M_CALLS] = o->columns[NUMBER_CALLS];
     o->model_columns[M_ERRORS] = o->columns[NUMBER_ERRORS];
     o->model_columns[M_ERROR_RATE] = o->columns[O_ERROR_RATE];
+    o->model_columns[M_COST] = o->columns[NUMBER_COST];
     for (int i = 0; i < 5; i++) {
-        o->model_columns[M_P50 + i] = o->columns[O_P50 + i];
+        o->model_columns[latencies[i].of_model] = o->columns[O_P50 + i];
         o->model_columns[M_INPUT + i] = o->columns[NUMBER_INPUT + i];
     }
-    o->model_columns[M_COST] = o->columns[NUMBER_COST];
     field_named(SLICE("model"), false, &o->by_model[0], NULL);
     field_named(SLICE("provider"), false, &o->by_model[1], NULL);
     field_named(SLICE("user_id"), false, &o->user, NULL);
@@ -68,8 +82,7 @@ struct people {
 static int count_people(struct overview *o, int64_t from_ns, int64_t to_ns, struct people *people, struct error *err) {
     static const int64_t DAY_NS = 86400 * INT64_C(1000000000);
     int64_t back = to_ns - from_ns > RETURNING_DAYS * DAY_NS ? to_ns - from_ns : RETURNING_DAYS * DAY_NS;
-    struct agg_column columns[2] = {o->columns[NUMBER_FIRST], o->columns[NUMBER_LAST]};
-    struct agg_spec spec = {.filter = o->ask->filter, .from_ns = from_ns - back, .to_ns = to_ns, .columns = columns, .column_count = 2, .group_by = &o->user, .group_by_count = 1};
+    struct agg_spec spec = {.filter = o->ask->filter, .from_ns = from_ns - back, .to_ns = to_ns, .columns = o->people_columns, .column_count = 2, .group_by = &o->user, .group_by_count = 1};
     struct agg_result *result;
     int code = aggregate(o->ask, &spec, &result, err);
     *people = (struct people){(double)NAN, (double)NAN};
@@ -87,20 +100,13 @@ static int count_people(struct overview *o, int64_t from_ns, int64_t to_ns, stru
 
 /* ---- the numbers of a range ---- */
 
-/* Turn spans; where nobody sends such, each trace of a conversation is a turn. */
-static double turns_of(const double *n) { return n[NUMBER_TURN_SPANS] > 0 ? n[NUMBER_TURN_SPANS] : n[NUMBER_TRACES]; }
-
 static void put_numbers(const double *n, const struct people *people, struct json_writer *w) {
-    double turns = turns_of(n), threads = n[NUMBER_THREADS];
+    double turns = n[NUMBER_TURN_SPANS], threads = n[NUMBER_THREADS];
     json_open(w, '{');
     put_count(w, "llm_calls", n[NUMBER_CALLS]);
     put_count(w, "errors", n[NUMBER_ERRORS]);
     put_number(w, "error_rate", n[O_ERROR_RATE]);
-    put_number(w, "p50_ms", n[O_P50]);
-    put_number(w, "p95_ms", n[O_P95]);
-    put_number(w, "p99_ms", n[O_P99]);
-    put_number(w, "ttft_p50_ms", n[O_TTFT_P50]);
-    put_number(w, "ttft_p95_ms", n[O_TTFT_P95]);
+    for (int i = 0; i < 5; i++) put_number(w, latencies[i].name, n[O_P50 + i]);
     put_tokens(&n[NUMBER_INPUT], w);
     put_number(w, "cost_usd", n[NUMBER_COST]);
     put_count(w, "turns", turns);
@@ -127,17 +133,32 @@ static void values_of(const struct agg_result *result, const struct agg_point *p
     }
 }
 
+/* Where nobody sends turns, each trace of a conversation is one: then they are counted in a scan of their own. */
+static int count_traces(struct overview *o, const struct agg_spec *spec, const double *n, struct agg_result **traces, struct error *err) {
+    *traces = NULL;
+    if (n[NUMBER_TURN_SPANS] > 0 || !(n[NUMBER_THREADS] > 0)) return 0;
+    struct agg_spec *own = ask_alloc(o->ask, 1, sizeof *own, err);
+    if (!own) return err->code;
+    *own = *spec;
+    own->columns = &o->traces_column;
+    own->column_count = 1;
+    return aggregate(o->ask, own, traces, err);
+}
+
 static int put_previous(struct overview *o, struct json_writer *w, struct error *err) {
     struct ask *ask = o->ask;
     int64_t from = ask->from_ns - (ask->to_ns - ask->from_ns);
     struct agg_spec spec = {.filter = ask->filter, .from_ns = from, .to_ns = ask->from_ns, .columns = o->columns, .column_count = O_COUNT};
     struct agg_result *result;
+    struct agg_result *traces;
     struct people people;
     double n[O_COUNT];
     int code = aggregate(ask, &spec, &result, err);
     if (!code) code = count_people(o, from, ask->from_ns, &people, err);
     if (code) return code;
     values_of(result, NULL, n);
+    if ((code = count_traces(o, &spec, n, &traces, err))) return code;
+    if (traces) n[NUMBER_TURN_SPANS] = agg_total(traces, 0, 0);
     json_put_key(w, "previous");
     put_numbers(n, &people, w);
     return 0;
@@ -145,13 +166,13 @@ static int put_previous(struct overview *o, struct json_writer *w, struct error 
 
 /* ---- the trend ---- */
 
-static void put_trend(const struct agg_result *result, struct json_writer *w) {
+static void put_trend(const struct agg_result *result, const struct agg_result *traces, struct json_writer *w) {
     static const struct {
         const char *name;
         int column;
     } columns[] = {{"llm_calls", NUMBER_CALLS}, {"error_rate", O_ERROR_RATE}, {"p50_ms", O_P50}, {"p95_ms", O_P95}, {"ttft_p50_ms", O_TTFT_P50},
                    {"tokens.input", NUMBER_INPUT}, {"tokens.output", NUMBER_OUTPUT}, {"tokens.cached", NUMBER_CACHED}, {"cost_usd", NUMBER_COST},
-                   {"turns", -1}, {"threads", NUMBER_THREADS}, {"active_users", O_USERS}, {"fallbacks", NUMBER_FALLBACKS}};
+                   {"turns", NUMBER_TURN_SPANS}, {"threads", NUMBER_THREADS}, {"active_users", O_USERS}, {"fallbacks", NUMBER_FALLBACKS}};
     enum { COLUMNS = sizeof columns / sizeof *columns };
     json_put_key(w, "trend");
     json_open(w, '{');
@@ -165,9 +186,10 @@ static void put_trend(const struct agg_result *result, struct json_writer *w) {
         const struct agg_point *point = &result->points[result->groups[0].first_point + p];
         double n[O_COUNT];
         values_of(result, point, n);
+        if (traces) n[NUMBER_TURN_SPANS] = agg_value(traces, &traces->points[traces->groups[0].first_point + p], 0); /* the same points: the same spans made them */
         json_open(w, '[');
         json_put_int(w, point->start_ns / 1000000);
-        for (int c = 0; c < COLUMNS; c++) agg_put_number(columns[c].column < 0 ? turns_of(n) : n[columns[c].column], w);
+        for (int c = 0; c < COLUMNS; c++) agg_put_number(n[columns[c].column], w);
         json_close(w, ']');
     }
     json_close(w, ']');
@@ -177,8 +199,7 @@ static void put_trend(const struct agg_result *result, struct json_writer *w) {
 /* ---- models and providers ---- */
 
 static void put_latencies(const struct agg_result *result, uint32_t group, struct json_writer *w) {
-    static const char *const names[] = {"p50_ms", "p95_ms", "p99_ms", "ttft_p50_ms", "ttft_p95_ms"};
-    for (uint32_t i = 0; i < 5; i++) put_number(w, names[i], agg_total(result, group, M_P50 + i));
+    for (int i = 0; i < 5; i++) put_number(w, latencies[i].name, agg_total(result, group, (uint32_t)latencies[i].of_model));
 }
 
 /* Groups with LLM calls or a cost, the most used first. */
@@ -281,7 +302,7 @@ static int read_parameters(struct overview *o, bool *compare, struct error *err)
 
 int overview_get(struct ask *ask, struct json_writer *w, struct error *err) {
     struct overview *o = ask_alloc(ask, 1, sizeof *o, err);
-    struct agg_result *results[3];
+    struct agg_result *results[3], *traces;
     struct people people;
     double now[O_COUNT];
     bool compare = false;
@@ -291,11 +312,13 @@ int overview_get(struct ask *ask, struct json_writer *w, struct error *err) {
     if (code) return code;
     struct agg_spec common = {.filter = ask->filter, .from_ns = ask->from_ns, .to_ns = ask->to_ns}, specs[3] = {common, common, common};
     specs[0].columns = o->columns, specs[0].column_count = O_COUNT, specs[0].interval_ns = o->interval_ns;
-    specs[1].columns = specs[2].columns = o->model_columns, specs[1].column_count = specs[2].column_count = M_COUNT;
+    specs[1].columns = specs[2].columns = o->model_columns, specs[1].column_count = M_COUNT, specs[2].column_count = M_OF_PROVIDERS;
     specs[1].group_by = o->by_model, specs[1].group_by_count = 2;
     specs[2].group_by = &o->by_model[1], specs[2].group_by_count = 1;
     if ((code = aggregate_many(ask, specs, 3, results, err)) || (code = count_people(o, ask->from_ns, ask->to_ns, &people, err))) return code;
     values_of(results[0], NULL, now);
+    if ((code = count_traces(o, &specs[0], now, &traces, err))) return code;
+    if (traces) now[NUMBER_TURN_SPANS] = agg_total(traces, 0, 0);
     json_open(w, '{');
     json_put_key(w, "from_ms"), json_put_int(w, ask->from_ns / 1000000);
     json_put_key(w, "to_ms"), json_put_int(w, ask->to_ns / 1000000);
@@ -303,7 +326,7 @@ int overview_get(struct ask *ask, struct json_writer *w, struct error *err) {
     json_put_key(w, "now");
     put_numbers(now, &people, w);
     if (compare) code = put_previous(o, w, err);
-    put_trend(results[0], w);
+    put_trend(results[0], traces, w);
     if (!code) code = put_models(o, results[1], now, w, err);
     if (!code) code = put_providers(o, results[2], w, err);
     if (!code) code = put_scores(o, w, err);

@@ -100,6 +100,13 @@ static void the_time_before_is_compared_with(void **state) {
     expect_part(f, "\"previous\":{\"llm_calls\":0,\"errors\":0,\"turns\":0,\"threads\":0,\"active_users\":0,\"returning_users\":0,\"new_users\":0,\"fallbacks\":0}");
 }
 
+static void where_nobody_sends_turns_traces_of_conversations_are_turns(void **state) {
+    struct fixture *f = *state;
+    fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m&q=kind:llm");
+    expect_part(f, "\"turns\":4,\"threads\":2,\"turns_per_thread\":2,");
+    expect_part(f, ",2,2,2,0],[1795460520000,1,0,");
+}
+
 static void filters_and_projects_narrow_it(void **state) {
     struct fixture *f = *state;
     fixture_get(f, "/api/v1/overview?" RANGE "&q=user:bob");
@@ -156,6 +163,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_trend_stands_at_multiples_of_the_interval, start, fixture_stop),
         cmocka_unit_test_setup_teardown(models_and_providers_have_their_shares, start, fixture_stop),
         cmocka_unit_test_setup_teardown(the_time_before_is_compared_with, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(where_nobody_sends_turns_traces_of_conversations_are_turns, start, fixture_stop),
         cmocka_unit_test_setup_teardown(filters_and_projects_narrow_it, start, fixture_stop),
         cmocka_unit_test_setup_teardown(scores_stand_against_cost, start, fixture_stop),
         cmocka_unit_test_setup_teardown(services_and_their_calls_are_found_wherever_the_parent_lies, start, fixture_stop),
