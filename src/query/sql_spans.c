@@ -2,7 +2,7 @@
  * WHERE pushed into it, and reads of each row only the columns that the statement uses. ORDER BY the start is given for free:
  * then several blocks are open at once, and the row that is next of all is shown. */
 #include "query/sql_internal.h"
-#include "query/steps.h"
+#include "query/sql_lookup.h"
 
 #include <stdlib.h>
 
@@ -12,6 +12,7 @@ struct spans_table {
     sqlite3_vtab base;
     struct sql_session *session;
     const struct sql_column_list *list;
+    struct lookup *lookup; /* made when the first trace is looked up */
 };
 
 /* Long texts of some rows, in the order in which they are shown. */
@@ -21,11 +22,14 @@ struct chunk {
     struct slice *texts;
 };
 
-/* A block whose rows are being shown. */
+/* A block whose rows are being shown: all that the scan selected, or those of one trace. */
 struct part {
     struct block *block;
+    uint32_t *rows;
+    uint32_t count;
+    struct found found;     /* of a trace that was looked up; its block is the lookup's */
     const int64_t *starts;  /* ordered scans only */
-    uint32_t at;            /* into block->rows */
+    uint32_t at;            /* into rows */
     struct chunk *chunks[COL_TEXT_COUNT];
 };
 
@@ -44,18 +48,19 @@ struct spans_cursor {
 
 /* ---- parts ---- */
 
-static void part_free(struct part *part) {
-    if (!part) return;
+static void part_free(struct lookup *lookup, struct part *part) {
     for (int t = 0; t < COL_TEXT_COUNT; t++) {
         if (!part->chunks[t]) continue;
         arena_free(&part->chunks[t]->arena);
         free(part->chunks[t]);
     }
-    block_close(part->block);
+    if (part->found.block) lookup_let_go(lookup, &part->found);
+    else block_close(part->block);
     free(part);
 }
 
-static struct sql_session *session_of(const struct spans_cursor *cursor) { return ((const struct spans_table *)cursor->base.pVtab)->session; }
+static struct spans_table *table_of(const struct spans_cursor *cursor) { return (struct spans_table *)cursor->base.pVtab; }
+static struct sql_session *session_of(const struct spans_cursor *cursor) { return table_of(cursor)->session; }
 
 static int no_memory(struct sql_session *session) { return error_set(&session->err, VT_ENOMEM, "sql: no memory for a block of spans"); }
 
@@ -72,12 +77,12 @@ static int sort_part(struct spans_cursor *cursor, struct part *part) {
     if (!starts) return session_of(cursor)->err.code;
     part->starts = sort_starts = starts->ints;
     sort_oldest_first = cursor->oldest_first;
-    qsort(part->block->rows, part->block->count, sizeof *part->block->rows, by_start);
+    qsort(part->rows, part->count, sizeof *part->rows, by_start);
     return 0;
 }
 
-/* Takes over the block. */
-static int add_part(struct spans_cursor *cursor, struct block *block) {
+/* Takes over the block, or what was found. */
+static int add_part(struct spans_cursor *cursor, struct block *block, const struct found *found) {
     struct part *part = calloc(1, sizeof *part);
     if (cursor->part_count == cursor->part_capacity) {
         uint32_t capacity = cursor->part_capacity ? 2 * cursor->part_capacity : 4;
@@ -85,29 +90,42 @@ static int add_part(struct spans_cursor *cursor, struct block *block) {
         if (grown) cursor->parts = grown, cursor->part_capacity = capacity;
     }
     if (!part || cursor->part_count == cursor->part_capacity) {
-        block_close(block);
+        struct found held = found ? *found : (struct found){0};
+        if (found) lookup_let_go(table_of(cursor)->lookup, &held);
+        else block_close(block);
         free(part);
         return no_memory(session_of(cursor));
     }
     part->block = block;
+    part->rows = found ? found->rows : block->rows;
+    part->count = found ? found->count : block->count;
+    if (found) part->found = *found;
     cursor->parts[cursor->part_count++] = part;
     return cursor->ordered ? sort_part(cursor, part) : 0;
 }
 
 static void drop_part(struct spans_cursor *cursor, uint32_t i) {
-    part_free(cursor->parts[i]);
+    part_free(table_of(cursor)->lookup, cursor->parts[i]);
     cursor->parts[i] = cursor->parts[--cursor->part_count];
 }
 
 /* ---- which row is next ---- */
 
+/* NULL at the end, and where traces are looked up: then all parts are there from the beginning. */
+static int next_block(struct spans_cursor *cursor, struct block **block) {
+    *block = NULL;
+    return cursor->steps ? steps_next(cursor->steps, block, &session_of(cursor)->err) : 0;
+}
+
 static int next_unordered(struct spans_cursor *cursor) {
     struct block *block;
     int code;
-    if (cursor->part_count) drop_part(cursor, 0);
-    if ((code = steps_next(cursor->steps, &block, &session_of(cursor)->err))) return code;
-    if (block && (code = add_part(cursor, block))) return code;
-    cursor->current = block ? cursor->parts[0] : NULL;
+    if (cursor->part_count && cursor->current) drop_part(cursor, 0);
+    if (!cursor->part_count) {
+        if ((code = next_block(cursor, &block))) return code;
+        if (block && (code = add_part(cursor, block, NULL))) return code;
+    }
+    cursor->current = cursor->part_count ? cursor->parts[0] : NULL;
     return 0;
 }
 
@@ -116,11 +134,11 @@ static struct part *first_part(struct spans_cursor *cursor) {
     struct part *best = NULL;
     for (uint32_t i = 0; i < cursor->part_count;) {
         struct part *part = cursor->parts[i];
-        if (part->at == part->block->count) {
+        if (part->at == part->count) {
             drop_part(cursor, i);
             continue;
         }
-        int64_t start = part->starts[part->block->rows[part->at]], other = best ? best->starts[best->block->rows[best->at]] : 0;
+        int64_t start = part->starts[part->rows[part->at]], other = best ? best->starts[best->rows[best->at]] : 0;
         if (!best || (cursor->oldest_first ? start < other : start > other)) best = part;
         i++;
     }
@@ -131,14 +149,15 @@ static struct part *first_part(struct spans_cursor *cursor) {
 static int next_ordered(struct spans_cursor *cursor) {
     for (;;) {
         struct part *best = first_part(cursor);
-        int64_t bound = steps_bound(cursor->steps), start = best ? best->starts[best->block->rows[best->at]] : 0;
+        int64_t none = cursor->oldest_first ? INT64_MAX : INT64_MIN;
+        int64_t bound = cursor->steps ? steps_bound(cursor->steps) : none, start = best ? best->starts[best->rows[best->at]] : 0;
         if (best && (cursor->oldest_first ? start <= bound : start >= bound)) {
             cursor->current = best;
             return 0;
         }
         struct block *block;
-        int code = steps_next(cursor->steps, &block, &session_of(cursor)->err);
-        if (!code && block) code = add_part(cursor, block);
+        int code = next_block(cursor, &block);
+        if (!code && block) code = add_part(cursor, block, NULL);
         if (code) return code;
         if (!block && !best) {
             cursor->current = NULL;
@@ -160,7 +179,7 @@ static int by_row(const void *a, const void *b) {
 /* Reads the texts of the next rows of the part into its chunk: few at first, since many statements want few rows. */
 static int fill_chunk(struct spans_cursor *cursor, struct part *part, enum col col, struct chunk *chunk) {
     struct sql_session *session = session_of(cursor);
-    uint32_t left = part->block->count - part->at, count = chunk->next_size ? chunk->next_size : CHUNK_FIRST;
+    uint32_t left = part->count - part->at, count = chunk->next_size ? chunk->next_size : CHUNK_FIRST;
     if (count > left) count = left;
     chunk->next_size = 2 * count < CHUNK_MAX ? 2 * count : CHUNK_MAX;
     arena_reset(&chunk->arena);
@@ -169,7 +188,7 @@ static int fill_chunk(struct spans_cursor *cursor, struct part *part, enum col c
     struct slice *read = arena_alloc(&chunk->arena, count * sizeof *read);
     chunk->texts = arena_alloc(&chunk->arena, count * sizeof *chunk->texts);
     if (!order || !rows || !read || !chunk->texts) return no_memory(session);
-    for (uint32_t i = 0; i < count; i++) order[i] = (struct numbered){part->block->rows[part->at + i], i};
+    for (uint32_t i = 0; i < count; i++) order[i] = (struct numbered){part->rows[part->at + i], i};
     if (cursor->ordered) qsort(order, count, sizeof *order, by_row);
     for (uint32_t i = 0; i < count; i++) rows[i] = order[i].row;
     int code = rowgroup_read_rows(part->block->group, col, rows, count, &chunk->arena, read, &session->err);
@@ -228,7 +247,9 @@ static int spans_connect(sqlite3 *db, void *aux, int argc, const char *const *ar
     return SQLITE_OK;
 }
 
-static int spans_disconnect(sqlite3_vtab *table) {
+static int spans_disconnect(sqlite3_vtab *base) {
+    struct spans_table *table = (struct spans_table *)base;
+    lookup_free(table->lookup);
     free(table);
     return SQLITE_OK;
 }
@@ -309,8 +330,23 @@ static int advance(struct spans_cursor *cursor) {
     if (code) return sql_table_failed(cursor->base.pVtab, session_of(cursor));
     if (!cursor->current) return SQLITE_OK;
     cursor->row.block = cursor->current->block;
-    cursor->row.row = cursor->current->block->rows[cursor->current->at];
+    cursor->row.row = cursor->current->rows[cursor->current->at];
     return SQLITE_OK;
+}
+
+/* One trace: its rows in all row groups, without a scan. What else the WHERE says SQLite checks for these few. */
+static int look_up(struct spans_cursor *cursor) {
+    struct spans_table *table = table_of(cursor);
+    struct sql_session *session = table->session;
+    const uint8_t *id = cursor->bounds.scan.traces[0];
+    int code = 0;
+    if (!table->lookup && !(table->lookup = lookup_new(session->ask, &session->err))) code = session->err.code;
+    for (uint32_t i = 0; !code && i < lookup_groups(table->lookup); i++) {
+        struct found found;
+        code = lookup_find(table->lookup, i, id, &found, &session->err);
+        if (!code && found.count) code = add_part(cursor, found.block, &found);
+    }
+    return code ? sql_table_failed(cursor->base.pVtab, session) : advance(cursor);
 }
 
 static int spans_filter(sqlite3_vtab_cursor *base, int order, const char *plan, int argc, sqlite3_value **args) {
@@ -327,6 +363,7 @@ static int spans_filter(sqlite3_vtab_cursor *base, int order, const char *plan, 
         constraints[i] = (struct sql_constraint){&list->columns[plan[3 * i] - 1], (unsigned char)plan[3 * i + 1], plan[3 * i + 2] == 2, args[i]};
     if (sql_bounds_of(session, constraints, argc, &cursor->arena, &cursor->bounds)) return sql_table_failed(base->pVtab, session);
     if (cursor->bounds.nothing) return SQLITE_OK;
+    if (cursor->bounds.scan.trace_count == 1) return look_up(cursor);
     if (!(cursor->steps = steps_open(session->ask, &cursor->bounds.scan, cursor->oldest_first, &session->err))) return sql_table_failed(base->pVtab, session);
     return advance(cursor);
 }
@@ -336,8 +373,8 @@ static int spans_next(sqlite3_vtab_cursor *base) {
     struct part *part = cursor->current;
     cursor->rowid++;
     part->at++;
-    if (!cursor->ordered && part->at < part->block->count) {
-        cursor->row.row = part->block->rows[part->at];
+    if (!cursor->ordered && part->at < part->count) {
+        cursor->row.row = part->rows[part->at];
         return SQLITE_OK;
     }
     return advance(cursor);

@@ -2,7 +2,7 @@
 #include "query/steps.h"
 
 #include "query/blocks_internal.h"
-#include "query/weave.h"
+#include "query/mend.h"
 
 #include <stdlib.h>
 
@@ -13,15 +13,17 @@ struct steps {
     uint32_t *order;       /* numbers of row groups; NULL = as the snapshot has them */
     uint32_t next, count;  /* into order */
     struct stepped *spare; /* a closed block, kept for its memory */
-    uint32_t open;         /* blocks that are open */
+    struct stepped *first; /* blocks that are open */
+    uint32_t open;         /* how many */
 };
 
 struct stepped {
     struct block block; /* first */
     struct steps *steps;
+    struct stepped *next, **link; /* among the open ones */
 };
 
-enum { BLOCKS_OPEN_MAX = 256 };
+enum { BLOCKS_OPEN_MAX = 256, BLOCK_BYTES_LEAST = 1 << 20 };
 
 static _Thread_local const struct snapshot *sorted_snapshot;
 static int oldest_first(const void *a, const void *b) {
@@ -68,6 +70,8 @@ void block_close(struct block *block) {
     if (!stepped) return;
     struct steps *steps = stepped->steps;
     steps->open--;
+    *stepped->link = stepped->next;
+    if (stepped->next) stepped->next->link = stepped->link;
     if (steps->spare) stepped_free(stepped);
     else steps->spare = stepped;
 }
@@ -84,6 +88,12 @@ int64_t steps_bound(const struct steps *steps) {
     return steps->oldest_first ? group->min_start_ns : group->max_start_ns;
 }
 
+size_t steps_held_bytes(const struct steps *steps) {
+    size_t held = 0;
+    for (const struct stepped *stepped = steps->first; stepped; stepped = stepped->next) held += stepped->block.arena.total_bytes;
+    return held;
+}
+
 static struct stepped *open_block(struct steps *steps, struct error *err) {
     struct stepped *stepped = steps->spare ? steps->spare : calloc(1, sizeof *stepped);
     if (!stepped) error_set(err, VT_ENOMEM, "no memory for a block of spans");
@@ -97,31 +107,50 @@ static struct stepped *open_block(struct steps *steps, struct error *err) {
     struct arena arena = stepped->block.arena;
     *stepped = (struct stepped){.block = {.ask = steps->run.ask, .run = &steps->run, .arena = arena}, .steps = steps};
     arena_reset(&stepped->block.arena);
-    stepped->block.arena.limit_bytes = steps->run.ask->engine->options.memory_bytes / (steps->open + 1);
+    /* What the others hold is taken; they were given no more than was left then. */
+    uint64_t all = steps->run.ask->engine->options.memory_bytes, held = steps_held_bytes(steps);
+    stepped->block.arena.limit_bytes = held + BLOCK_BYTES_LEAST < all ? all - held : BLOCK_BYTES_LEAST;
+    stepped->next = steps->first;
+    stepped->link = &steps->first;
+    if (stepped->next) stepped->next->link = &stepped->next;
+    steps->first = stepped;
     steps->open++;
     return stepped;
 }
 
+/* *block stays NULL when nothing matches or the segment is corrupt: it is named and set aside, the rest answers. */
+static int select_group(struct steps *steps, uint32_t number, struct block **block, struct error *err) {
+    struct place place = place_at(steps->run.ask, number);
+    if (!scan_wants(&steps->run, &place)) return 0;
+    struct stepped *stepped = open_block(steps, err);
+    if (!stepped) return err->code;
+    block_set_place(&stepped->block, &place);
+    int code = block_select(&stepped->block, err);
+    if (!code && stepped->block.count) *block = &stepped->block;
+    else block_close(&stepped->block);
+    return code == VT_ECORRUPT ? 0 : code;
+}
+
 int steps_next(struct steps *steps, struct block **block, struct error *err) {
     struct ask *ask = steps->run.ask;
+    int code = 0;
     *block = NULL;
-    while (steps->next < steps->count) {
+    while (!code && !*block && steps->next < steps->count) {
         uint32_t number;
-        int code = ask_check(ask, err);
-        if (code) return code;
+        if ((code = ask_check(ask, err))) break;
         group_at(steps, steps->next++, &number);
-        struct place place = place_at(ask, number);
-        if (!scan_wants(&steps->run, &place)) continue;
-        struct stepped *stepped = open_block(steps, err);
-        if (!stepped) return err->code;
-        block_set_place(&stepped->block, &place);
-        code = block_select(&stepped->block, err);
-        if (!code && stepped->block.count) {
-            *block = &stepped->block;
-            return 0;
-        }
-        block_close(&stepped->block);
-        if (code && code != VT_ECORRUPT) return code; /* a corrupt segment is named and set aside; the rest answers */
+        code = select_group(steps, number, block, err);
     }
-    return 0;
+    return code;
+}
+
+int steps_group(struct steps *steps, uint32_t number, struct block **block, struct error *err) {
+    *block = NULL;
+    int code = ask_check(steps->run.ask, err);
+    return code ? code : select_group(steps, number, block, err);
+}
+
+bool steps_may_have_trace(const struct steps *steps, uint32_t number, const uint8_t trace_id[TRACE_ID_SIZE]) {
+    struct place place = place_at(steps->run.ask, number);
+    return (place.mend && place.mend->traces) || rowgroup_may_have_trace(place.group, trace_id);
 }

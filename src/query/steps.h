@@ -15,6 +15,12 @@ void steps_close(struct steps *steps);
  * together stays within the request's. Fails as ask_check does. */
 int steps_next(struct steps *steps, struct block **block, struct error *err);
 void block_close(struct block *block); /* NULL is fine */
+/* Row group `number` of the snapshot, whatever came before; NULL when nothing in it matches. For who looks single traces up. */
+int steps_group(struct steps *steps, uint32_t number, struct block **block, struct error *err);
+/* False only when it is certain that row group `number` has no span of the trace. */
+bool steps_may_have_trace(const struct steps *steps, uint32_t number, const uint8_t trace_id[TRACE_ID_SIZE]);
+/* Memory that open blocks hold. */
+size_t steps_held_bytes(const struct steps *steps);
 /* No row of a block that is still to come starts later (oldest first: earlier) than this. */
 int64_t steps_bound(const struct steps *steps);
 

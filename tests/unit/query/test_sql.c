@@ -144,6 +144,17 @@ static void joins_find_children_of_turns(void **state) {
     expect(f, "SELECT count(*) FROM spans t JOIN spans c ON c.trace_id = t.trace_id AND c.parent_span_id = t.span_id WHERE t.kind = 'turn' AND t.start_ms < 1795460000300", "[[20]]");
 }
 
+/* Joins on a trace look into row groups that stay open: the answer must be that of a join by hand, in any order, and inside others. */
+static void looked_up_traces_are_whole_and_in_order(void **state) {
+    struct fixture *f = *state;
+    expect(f, "SELECT count(*), sum(c.tokens_input), count(c.prompt) FROM spans t JOIN spans c ON c.trace_id = t.trace_id WHERE t.kind = 'turn'", "[[3000,104995,1000]]");
+    expect(f, "SELECT (SELECT group_concat(kind) FROM (SELECT kind FROM spans c WHERE c.trace_id = t.trace_id ORDER BY c.start_ms DESC)) FROM spans t WHERE t.kind = 'turn' AND t.start_ms > 1795460029900 ORDER BY t.start_ms LIMIT 2",
+           "[[\"tool,llm,turn\"],[\"tool,llm,turn\"]]");
+    expect(f, "SELECT count(*) FROM spans a JOIN spans b ON b.trace_id = a.trace_id JOIN spans c ON c.trace_id = b.trace_id WHERE a.start_ms < 1795460010000", "[[9000]]");
+    assert_int_equal(sql(f, "SELECT count(*) FROM spans a JOIN spans b ON b.trace_id = a.trace_id", "other"), 0);
+    expect_part(f, "[[900]]");
+}
+
 static void functions_do_what_they_say(void **state) {
     struct fixture *f = *state;
     expect(f, "SELECT regexp_extract('took 42ms', r'(\\d+)ms'), 'abc' REGEXP '^a.c$', regexp_replace('a-b', r'(\\w)-(\\w)', r'\\2-\\1'), regexp_contains('abc', 'z'), regexp_extract('x', 'y')", "[[\"42\",1,\"b-a\",0,null]]");
@@ -373,6 +384,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(times_and_traces_are_skipped_to, start, fixture_stop),
         cmocka_unit_test_setup_teardown(rows_come_in_order_of_time_without_sorting, start, fixture_stop),
         cmocka_unit_test_setup_teardown(joins_find_children_of_turns, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(looked_up_traces_are_whole_and_in_order, start, fixture_stop),
         cmocka_unit_test_setup_teardown(functions_do_what_they_say, start, fixture_stop),
         cmocka_unit_test_setup_teardown(percentiles_are_within_one_percent, start, fixture_stop),
         cmocka_unit_test_setup_teardown(sql_and_query_give_the_same_numbers, start, fixture_stop),
