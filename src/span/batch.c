@@ -89,7 +89,16 @@ static bool get_varint(struct slice *from, uint64_t *value) {
 /* The numbers and ids of a span lie in one run before its texts, so they are one copy. */
 enum { FIXED_BYTES = offsetof(struct span, text) };
 
+/* At most; varints of lengths take two bytes mostly, five at most. */
+static size_t encoded_bytes(const struct batch *batch) {
+    size_t bytes = 32 + batch->count * ((size_t)FIXED_BYTES + COL_TEXT_COUNT);
+    for (uint32_t i = 0; i < batch->count; i++)
+        for (int t = 0; t < COL_TEXT_COUNT; t++) bytes += batch->spans[i].text[t].len + (batch->spans[i].text[t].len >= 128 ? 4 : 0);
+    return bytes;
+}
+
 void batch_encode(const struct batch *batch, struct buf *out) {
+    if (!buf_reserve(out, encoded_bytes(batch))) return; /* one piece of memory, not one that grows and is copied */
     buf_putc(out, ENCODING_VERSION);
     put_varint(out, FIXED_BYTES);
     put_varint(out, COL_TEXT_COUNT);

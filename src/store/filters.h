@@ -11,6 +11,7 @@ struct word_set {
     uint64_t *hashes; /* open addressing; 0 = free */
     uint32_t count, capacity;
     bool too_many;    /* a filter would say yes to all, or memory ran out */
+    struct buf lower; /* the text at hand, lower-cased */
 };
 void word_set_add(struct word_set *set, struct slice text);
 void word_set_free(struct word_set *set);

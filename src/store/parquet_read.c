@@ -24,7 +24,7 @@ struct reading {
     ZSTD_DCtx *zstd;
     struct buf body;
     struct buf values;
-    uint32_t levels[PAGE_ROWS_MAX];
+    uint32_t levels[PAGE_ROWS_MAX], codes[PAGE_ROWS_MAX];
 };
 
 struct page_reader {
@@ -35,6 +35,7 @@ struct page_reader {
     struct reading *own;
     const uint8_t *at, *end;
     bool checked;        /* checksums were compared before */
+    struct slice ids;    /* dictionary of a COL_BYTES column */
     struct error *err;
 };
 
@@ -179,8 +180,22 @@ static int page_levels(struct page_reader *r, const struct page *page, struct sl
 
 /* Each reader fills places at … at + page->values - 1 of `out`. */
 
+static int read_coded_bytes(struct page_reader *r, const struct page *page, struct slice body, uint8_t *to) {
+    size_t width = span_columns[r->col].width, count = r->ids.len / width;
+    uint32_t *codes = r->own->codes;
+    if (!body.len || page->values > PAGE_ROWS_MAX || span_columns[r->col].optional) return corrupt(r, "codes of ids are of the wrong size");
+    const uint8_t *from = (const uint8_t *)body.ptr + 1;
+    if (!hybrid_decode(from, from + body.len - 1, codes, page->values, (unsigned char)*body.ptr)) return corrupt(r, "codes are broken");
+    for (uint32_t i = 0; i < page->values; i++) {
+        if (codes[i] >= count) return corrupt(r, "a code is beyond its dictionary");
+        memcpy(to + i * width, r->ids.ptr + codes[i] * width, width);
+    }
+    return 0;
+}
+
 static int read_bytes(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels, uint32_t known, struct vec *out, uint32_t at) {
     size_t width = span_columns[r->col].width;
+    if (page->encoding == ENCODING_RLE_DICTIONARY) return read_coded_bytes(r, page, body, (uint8_t *)(uintptr_t)out->bytes + at * width);
     if (page->encoding != ENCODING_PLAIN || body.len != known * width) return corrupt(r, "a page of ids is of the wrong size");
     if (!levels && r->chunk->codec == CODEC_NONE && at == 0 && page->values == out->count) { /* straight from the mapped file */
         out->bytes = (const uint8_t *)body.ptr;
@@ -243,6 +258,10 @@ static int read_dictionary(struct page_reader *r, const struct page *page, struc
     struct slice body;
     int code = page_body(r, page, true, &body);
     if (code) return code;
+    if (out->type == COL_BYTES) {
+        r->ids = body;
+        return body.len == (size_t)page->values * span_columns[r->col].width ? 0 : corrupt(r, "the dictionary is cut off");
+    }
     struct slice *dict = arena_alloc(r->arena, ((size_t)page->values + 1) * sizeof *dict);
     if (!dict) return no_memory(r);
     dict[0] = (struct slice){NULL, 0};
@@ -313,7 +332,7 @@ static void fill_unknown(struct vec *vec, enum col col, void *room) {
 
 /* A column of one page that lies in the file as a vector does needs no room. */
 static bool lies_ready(const struct chunk *chunk, enum col col) {
-    return chunk->there && span_columns[col].type == COL_BYTES && !span_columns[col].optional && chunk->codec == CODEC_NONE;
+    return chunk->there && span_columns[col].type == COL_BYTES && !span_columns[col].optional && chunk->codec == CODEC_NONE && !chunk->has_dictionary;
 }
 
 int segment_read(const struct segment *s, uint32_t index, enum col col, struct arena *arena, struct vec *out, struct error *err) {
@@ -332,12 +351,12 @@ int segment_read(const struct segment *s, uint32_t index, enum col col, struct a
     }
     while (!code && r.at < r.end) {
         if (!read_page_header(&r, &page)) return corrupt(&r, "a page header is broken");
-        if (page.type == PAGE_DICTIONARY && out->type == COL_DICT) {
+        if (page.type == PAGE_DICTIONARY && (out->type == COL_DICT || out->type == COL_BYTES)) {
             code = read_dictionary(&r, &page, out);
             continue;
         }
         if (page.type != PAGE_DATA || page.values > rows - done) return corrupt(&r, "a page has more rows than its row group");
-        if (!room && page.values != rows && !(room = arena_alloc(arena, (size_t)rows * value_bytes(col) + 16))) return no_memory(&r);
+        if (!room && (page.values != rows || page.encoding != ENCODING_PLAIN) && !(room = arena_alloc(arena, (size_t)rows * value_bytes(col) + 16))) return no_memory(&r);
         if (room && out->type == COL_BYTES) out->bytes = room;
         code = read_page(&r, &page, out, done);
         done += page.values;
@@ -389,7 +408,7 @@ int segment_read_fields(const struct segment *s, uint32_t index, enum col col, c
     const struct group *group = &s->groups[index];
     struct page_reader r;
     struct page page;
-    struct vec dict = {.type = COL_DICT}, vec;
+    struct vec dict = {.type = span_columns[col].type}, vec;
     uint32_t first = 0, next = 0;
     int code = reader_init(&r, s, group, col, arena, err);
     if (code) return code;
@@ -400,7 +419,7 @@ int segment_read_fields(const struct segment *s, uint32_t index, enum col col, c
         for (; next < row_count; next++) give_value(&vec, col, 0, (char *)out + next * stride);
         return 0;
     }
-    if (span_columns[col].type == COL_DICT) {
+    if (r.chunk->has_dictionary) {
         if (!read_page_header(&r, &page) || page.type != PAGE_DICTIONARY) return corrupt(&r, "a page header is broken");
         if ((code = read_dictionary(&r, &page, &dict))) return code;
     }

@@ -266,6 +266,24 @@ static bool put_dictionary(struct segment_writer *w, struct written_chunk *chunk
     return true;
 }
 
+/* Spans of a trace stand together, so its id is written once where that saves enough; codes count the runs. */
+static bool put_runs(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, struct vec *coded) {
+    size_t width = span_columns[col].width;
+    uint32_t *codes = arena_alloc(&w->arena, vec->count * sizeof *codes), runs = 0;
+    if (!codes) return fail(w, VT_ENOMEM, "no memory for codes"), false;
+    for (uint32_t i = 0; i < vec->count; i++) {
+        runs += !i || memcmp(vec->bytes + i * width, vec->bytes + (i - 1) * width, width) != 0;
+        codes[i] = runs;
+    }
+    if (runs > vec->count / 2) return false;
+    for (uint32_t i = 0; i < vec->count; i++)
+        if (!i || codes[i] != codes[i - 1]) buf_put(&w->page, vec->bytes + i * width, width);
+    put_page(w, chunk, PAGE_DICTIONARY, 0, runs, ENCODING_PLAIN);
+    chunk->distinct = runs;
+    *coded = (struct vec){.type = COL_DICT, .count = vec->count, .codes = codes};
+    return true;
+}
+
 /* How many rows from `first` make a page. */
 static uint32_t page_rows(const struct vec *vec, enum col col, uint32_t first) {
     uint32_t left = vec->count - first, rows = 0;
@@ -287,6 +305,7 @@ static void put_column(struct segment_writer *w, struct written_chunk *chunk, en
     /* Random ids do not compress, and packed numbers hardly: as they are they need no copy on the way back. */
     if (vec->type == COL_BYTES || vec->type == COL_INT) chunk->codec = CODEC_NONE;
     if (vec->type == COL_DICT && !put_dictionary(w, chunk, vec, &own)) return;
+    if (col == COL_TRACE_ID) put_runs(w, chunk, col, vec, &own);
     for (uint32_t first = 0, rows; first < own.count && !w->failed; first += rows) {
         rows = page_rows(&own, col, first);
         put_levels(w, chunk, col, &own, first, rows);

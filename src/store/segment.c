@@ -81,6 +81,7 @@ static void read_chunk_meta(struct thrift_reader *r, struct chunk *chunk) {
         }
     }
     chunk->at = dictionary_at >= 0 ? dictionary_at : data_at;
+    chunk->has_dictionary = dictionary_at >= 0;
     chunk->there = true;
 }
 

@@ -12,7 +12,7 @@ struct chunk {
     int64_t values, uncompressed;
     int64_t min, max;       /* COL_INT, when has_range */
     enum parquet_codec codec;
-    bool has_range, there;
+    bool has_range, has_dictionary, there;
     int64_t index_at;
     uint32_t index_bytes;
 };
