@@ -151,7 +151,7 @@ int main(int argc, char **argv) {
     if (argc < 5) return fprintf(stderr, "bench_ingest HOST PORT CONNECTIONS SECONDS [SPANS_PER_REQUEST] [SERVER_PID]\n"), 2;
     int count = atoi(argv[3]), pid = argc > 6 ? atoi(argv[6]) : 0;
     double seconds = strtod(argv[4], NULL);
-    uint32_t spans = argc > 5 ? (uint32_t)atoi(argv[5]) : 512, bytes = 0;
+    uint32_t spans = argc > 5 ? (uint32_t)atoi(argv[5]) : 128, bytes = 0;
     if (count < 1 || count > CONNECTIONS_MAX || spans < SPANS_PER_TRACE || spans % SPANS_PER_TRACE) return 2;
     body_count = count + 8 > 64 ? (uint32_t)count + 8 : 64;
     if (body_count > BODIES_MAX) body_count = BODIES_MAX;

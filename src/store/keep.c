@@ -4,10 +4,29 @@
 #include "base/log.h"
 #include "base/timestamp.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { NICENESS = 10, LOOK_EVERY_S = 10 };
+enum { NICENESS = 10, LOOK_EVERY_S = 5 };
+
+struct rest {
+    uint64_t appended; /* when it was looked at last */
+    bool used;         /* something was done since memory was given back */
+};
+
+/* After a burst, memory that malloc holds on to goes back: an idle server is small. */
+static void give_memory_back(struct store *s, struct rest *rest) {
+    uint64_t appended = atomic_load(&s->appended);
+    if (appended == rest->appended && rest->used) {
+#ifdef __GLIBC__
+        malloc_trim(0);
+#endif
+        rest->used = false;
+    }
+    rest->used |= appended != rest->appended;
+    rest->appended = appended;
+}
 
 static bool wait_for_work(struct store *s) {
     struct timespec until;
@@ -29,13 +48,16 @@ void *keep_loop(void *ctx) {
     pthread_mutex_lock(&s->keeping);
     resume_deletions(s);
     pthread_mutex_unlock(&s->keeping);
+    struct rest rest = {.used = true}; /* a start leaves something behind too */
     do {
+        give_memory_back(s, &rest);
         pthread_mutex_lock(&s->keeping);
         retire_segments(s);
         pthread_mutex_unlock(&s->keeping);
         for (bool more = true; more && !s->options.no_merging && !atomic_load(&s->closing);) {
             pthread_mutex_lock(&s->keeping);
             more = merge_once(s);
+            rest.used |= more;
             pthread_mutex_unlock(&s->keeping);
         }
     } while (wait_for_work(s));

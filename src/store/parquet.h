@@ -12,7 +12,7 @@ enum parquet_page { PAGE_DATA = 0, PAGE_DICTIONARY = 2 };
 
 enum {
     ROWGROUP_ROWS = 65536,         /* at most */
-    ROWGROUP_TEXT_BYTES = 32 << 20, /* of one text column: what a reader of the column must hold */
+    ROWGROUP_TEXT_BYTES = 20 << 20, /* of one text column: what a reader of the column must hold */
     PAGE_ROWS_MAX = 8192,          /* reading a few rows decodes one page, not the column */
     PAGE_TEXT_BYTES = 128 << 10
 };

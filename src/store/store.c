@@ -15,7 +15,7 @@
 
 enum {
     SEAL_ROWS = 65536,
-    SEAL_BYTES = 16 << 20,
+    SEAL_BYTES = 12 << 20,
     SEAL_AFTER_MS = 30000,
     QUEUE_BATCHES = 1024,
     QUEUE_BYTES = 16 << 20,
@@ -29,6 +29,7 @@ enum {
 struct pending {
     struct pending *next;
     struct buf payload;
+    uint64_t bytes; /* all that it holds while it waits */
     struct batch *batch;
     store_done *done;
     void *ctx;
@@ -61,6 +62,7 @@ int store_append(struct store *s, struct batch *batch, store_done *done, void *c
         return error_set(err, VT_ENOMEM, "no memory for a batch of %u spans", batch->count);
     }
     p->batch = batch_ref(batch);
+    p->bytes = p->payload.cap + batch->arena.total_bytes + batch->kept[0].cap + batch->kept[1].cap + batch->capacity * sizeof *batch->spans;
     p->done = done;
     p->ctx = ctx;
     int code = 0;
@@ -68,13 +70,13 @@ int store_append(struct store *s, struct batch *batch, store_done *done, void *c
     if (s->stop) code = error_set(err, VT_ECANCELLED, "the store is closing");
     else if (atomic_load(&s->disk_full)) code = error_set(err, VT_EFULL, "the disk of %s is full", s->dir);
     else if (atomic_load(&s->backlogged)) code = error_set(err, VT_EFULL, "segments cannot be written to %s; see the log", s->dir);
-    else if (s->queued >= s->options.queue_batches || (s->queued && s->queued_bytes + p->payload.len > s->options.queue_bytes))
+    else if (s->queued >= s->options.queue_batches || (s->queued && s->queued_bytes + p->bytes > s->options.queue_bytes))
         code = error_set(err, VT_EFULL, "%u batches wait to be written", s->queued);
     if (!code) {
         *s->queue_tail = p;
         s->queue_tail = &p->next;
         s->queued++;
-        s->queued_bytes += p->payload.len;
+        s->queued_bytes += p->bytes;
         pthread_cond_signal(&s->queue_wake);
     } else {
         s->refused++;
@@ -127,7 +129,7 @@ static struct pending *take_queue(struct store *s, struct pending **list) {
     s->queue = last ? last->next : NULL;
     if (!s->queue) s->queue_tail = &s->queue;
     if (last) last->next = NULL;
-    for (struct pending *p = *list; p; p = p->next) s->queued--, s->queued_bytes -= p->payload.len;
+    for (struct pending *p = *list; p; p = p->next) s->queued--, s->queued_bytes -= p->bytes;
     pthread_mutex_unlock(&s->queue_lock);
     return *list;
 }
@@ -242,7 +244,7 @@ static void rotate_if_due(struct store *s) {
 /* A sealer that cannot keep up holds the writer, and so the queue, and so the senders: memory stays bounded. One that fails does
  * not hold it, but new spans are refused. */
 static void wait_for_sealer(struct store *s) {
-    bool over = memtable_bytes(s->active) >= 2 * s->options.seal_bytes || memtable_rows(s->active) >= 4 * s->options.seal_rows;
+    bool over = memtable_bytes(s->active) >= s->options.seal_bytes + s->options.seal_bytes / 4 || memtable_rows(s->active) >= 2 * s->options.seal_rows;
     pthread_mutex_lock(&s->lock);
     while (s->sealing_count >= SEALING_MAX && over && !s->sealer_stuck) pthread_cond_wait(&s->sealed, &s->lock);
     atomic_store(&s->backlogged, s->sealing_count >= SEALING_MAX && over);

@@ -18,12 +18,12 @@ struct store_options {
     bool no_merging;             /* segments stay as they were sealed */
     bool async_durability;       /* report done before fdatasync (data of the last moments may be lost in a crash) */
     uint32_t seal_rows;          /* 0 = 65,536 */
-    uint64_t seal_bytes;         /* 0 = 16 MiB */
+    uint64_t seal_bytes;         /* 0 = 12 MiB */
     uint32_t seal_after_ms;      /* 0 = 30,000 */
     int64_t retention_ns;        /* spans that began longer ago go; 0 = keep */
     uint64_t retention_bytes;    /* of segments; the oldest days go; 0 = keep */
     uint32_t queue_batches;      /* 0 = 1,024 */
-    uint64_t queue_bytes;        /* 0 = 16 MiB */
+    uint64_t queue_bytes;        /* memory of the batches that wait; 0 = 16 MiB */
 };
 
 int store_open(struct store **store, const struct store_options *options, struct error *err);

@@ -15,7 +15,7 @@
 enum {
     SEALING_MAX = 2,       /* memtables that wait to become segments, the one in work included, before the writer waits */
     SEALING_ROOM = 16,     /* of these a start may find more */
-    SEAL_LEVEL = 1,        /* zstd: while sealing, when senders wait */
+    SEAL_LEVEL = -1,       /* zstd: while sealing, when senders wait (a negative level is a faster one) */
     MERGE_LEVEL = 3        /* and in the background */
 };
 
