@@ -91,7 +91,7 @@ static const struct option store_options[] = {
     {.name = "seal-bytes",
      .kind = &option_size,
      .offset = AT(serve.store.seal_bytes),
-     .fallback = "16MiB",
+     .fallback = "12MiB",
      CONFIG,
      .help = "the same in bytes"},
     {.name = "seal-after",

@@ -81,32 +81,47 @@ static int reader_init(struct page_reader *r, const struct segment *s, const str
 
 /* ---- pages ---- */
 
+/* DataPageHeader or DictionaryPageHeader. Returns the fields that were seen, as bits; -1 for one that has no place there. */
+static int read_inner_header(struct thrift_reader *t, struct page *page, int64_t *values) {
+    struct thrift_field field;
+    int seen = 0;
+    thrift_enter(t);
+    while (thrift_next(t, &field)) {
+        int64_t value = field.id <= 4 && field.type == THRIFT_I32 ? thrift_read_int(t) : -1;
+        if (field.id == 1) *values = value;
+        else if (field.id == 2) page->encoding = (enum parquet_encoding)value;
+        else if (field.id > 4 || value != ENCODING_RLE) return -1; /* of levels */
+        seen |= 1 << field.id;
+    }
+    return seen;
+}
+
+/* No checksum covers a header, so it must be just as we write it. */
 static bool read_page_header(struct page_reader *r, struct page *page) {
+    enum { OUTER = 0x1e, DATA_INNER = 0x1e, DICTIONARY_INNER = 0x06 };
     struct thrift_reader t;
     struct thrift_field field;
     int64_t size = -1, stored = -1, values = -1;
-    bool has_crc = false;
+    int seen = 0, inner = 0;
     thrift_reader_init(&t, slice_make(r->at, (size_t)(r->end - r->at)));
     *page = (struct page){0};
-    while (thrift_next(&t, &field)) {
+    while (thrift_next(&t, &field) && inner >= 0) {
+        int64_t value = field.id <= 4 && field.type == THRIFT_I32 ? thrift_read_int(&t) : -1;
         switch (field.id) {
-        case 1: page->type = (enum parquet_page)thrift_read_int(&t); break;
-        case 2: size = thrift_read_int(&t); break;
-        case 3: stored = thrift_read_int(&t); break;
-        case 4: page->crc = (uint32_t)thrift_read_int(&t), has_crc = true; break;
+        case 1: page->type = (enum parquet_page)value; break;
+        case 2: size = value; break;
+        case 3: stored = value; break;
+        case 4: page->crc = (uint32_t)value; break;
         case 5:
-        case 7:
-            thrift_enter(&t);
-            while (thrift_next(&t, &field)) {
-                if (field.id == 1) values = thrift_read_int(&t);
-                else if (field.id == 2) page->encoding = (enum parquet_encoding)thrift_read_int(&t);
-                else thrift_skip(&t, field.type);
-            }
-            break;
-        default: thrift_skip(&t, field.type);
+        case 7: inner = field.type == THRIFT_STRUCT && !inner ? read_inner_header(&t, page, &values) : -1; break;
+        default: return false;
         }
+        seen |= 1 << field.id;
     }
-    if (t.failed || size < 0 || size > PAGE_MAX || stored < 0 || stored > t.end - t.at || values < 0 || values > 1 << 24 || !has_crc) return false;
+    bool whole = page->type == PAGE_DATA ? seen == (OUTER | 1 << 5) && inner == DATA_INNER
+                                         : page->type == PAGE_DICTIONARY && seen == (OUTER | 1 << 7) && inner == DICTIONARY_INNER;
+    if (!whole || t.failed || size < 0 || size > PAGE_MAX || stored < 0 || stored > t.end - t.at || values < 0 || values > 1 << 24) return false;
+    if (r->chunk->codec == CODEC_NONE && size != stored) return false;
     page->size = (uint32_t)size;
     page->values = (uint32_t)values;
     page->stored = slice_make(t.at, (size_t)stored);
