@@ -81,13 +81,20 @@ static int reader_init(struct page_reader *r, const struct segment *s, const str
 
 /* ---- pages ---- */
 
+/* -1 for what is no i32 of the four. Bits beyond 32 would be lost in a cast. */
+static int64_t read_header_int(struct thrift_reader *t, const struct thrift_field *field) {
+    int64_t value = field->id <= 4 && field->type == THRIFT_I32 ? thrift_read_int(t) : -1;
+    if (value != (int32_t)value) t->failed = true;
+    return value;
+}
+
 /* DataPageHeader or DictionaryPageHeader. Returns the fields that were seen, as bits; -1 for one that has no place there. */
 static int read_inner_header(struct thrift_reader *t, struct page *page, int64_t *values) {
     struct thrift_field field;
     int seen = 0;
     thrift_enter(t);
     while (thrift_next(t, &field)) {
-        int64_t value = field.id <= 4 && field.type == THRIFT_I32 ? thrift_read_int(t) : -1;
+        int64_t value = read_header_int(t, &field);
         if (field.id == 1) *values = value;
         else if (field.id == 2) page->encoding = (enum parquet_encoding)value;
         else if (field.id > 4 || value != ENCODING_RLE) return -1; /* of levels */
@@ -106,7 +113,7 @@ static bool read_page_header(struct page_reader *r, struct page *page) {
     thrift_reader_init(&t, slice_make(r->at, (size_t)(r->end - r->at)));
     *page = (struct page){0};
     while (thrift_next(&t, &field) && inner >= 0) {
-        int64_t value = field.id <= 4 && field.type == THRIFT_I32 ? thrift_read_int(&t) : -1;
+        int64_t value = read_header_int(&t, &field);
         switch (field.id) {
         case 1: page->type = (enum parquet_page)value; break;
         case 2: size = value; break;
