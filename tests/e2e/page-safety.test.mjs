@@ -2,7 +2,7 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { serve } from './lib/vitrine.mjs';
-import { clean, feed, launch, open, otlp, PATIENCE_MS } from './lib/page.mjs';
+import { clean, feed, launch, open, otlp, settled } from './lib/page.mjs';
 
 const evil = `<img src=x onerror="globalThis.pwned=1"><script>globalThis.pwned=2</script>`;
 const markdown = [
@@ -31,8 +31,7 @@ test('nothing that was sent runs, loads or breaks out', async (t) => {
   for (const path of pages) {
     await t.test(decodeURIComponent(path).slice(0, 60), async (t) => {
       const page = await open(t, browser, server.url + path, { expected: [/400/] });
-      await page.locator('main').first().waitFor();
-      await page.waitForLoadState('networkidle');
+      await settled(page);
       if (path.startsWith(`/traces/${trace}`)) for (const name of ['Conversation', /Attributes/, /Events/, /Scores/, 'Raw']) { await page.getByRole('tab', { name }).click(); }
       const found = await page.evaluate(() => ({
         pwned: globalThis.pwned, scripts: document.querySelectorAll('script').length, foreign: document.querySelectorAll('#app script, #app iframe, #app img, #app object, #app embed, #app base, #app link, #app style, #app meta').length,
@@ -64,26 +63,23 @@ test('every page is accessible, fits a phone and does not jump', async (t) => {
   const traces = await feed(server, 120);
   const fallen = traces.find((trace) => trace.spans[0].fallback) ?? traces[0];
   const pages = ['/', '/traces', `/traces/${fallen.trace_id}`, '/threads', `/threads/${fallen.spans[0].thread_id}`, '/users', '/live', '/models', '/services', '/alerts', '/sql?sql=SELECT model, count(*) AS calls FROM spans GROUP BY model', '/settings', '/start'];
-  const settled = async (page) => {
-    await page.waitForLoadState('networkidle');
-    await page.waitForFunction(() => !document.querySelector('.ghost-line'), undefined, { timeout: PATIENCE_MS });
-  };
   for (const path of pages) {
     await t.test(path.slice(0, 40), async (t) => {
-      for (const dark of [false, true]) {
-        const page = await open(t, browser, server.url + path, { dark, expected: [/404|501/] });
-        await settled(page);
-        await clean(page, `${path} in the ${dark ? 'dark' : 'light'}`);
-        const jumps = await page.evaluate(() => new Promise((done) => {
-          let sum = 0;
-          new PerformanceObserver((list) => { for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value; }).observe({ type: 'layout-shift', buffered: true });
-          setTimeout(() => done(sum), 50);
-        }));
-        assert.ok(jumps < 0.1, `${path} jumps while it loads: ${jumps.toFixed(3)}`);
-      }
-      const phone = await open(t, browser, server.url + path, { width: 375, height: 740, expected: [/404|501/] });
-      await settled(phone);
-      assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth - innerWidth <= 0), true, `${path} is wider than a phone`);
+      const page = await open(t, browser, server.url + path);
+      await settled(page);
+      const jumps = await page.evaluate(() => new Promise((done) => {
+        let sum = 0;
+        new PerformanceObserver((list) => { for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value; }).observe({ type: 'layout-shift', buffered: true });
+        setTimeout(() => done(sum), 50);
+      }));
+      assert.ok(jumps < 0.1, `${path} jumps while it loads: ${jumps.toFixed(3)}`);
+      await clean(page, `${path} in the light`);
+      await page.emulateMedia({ colorScheme: 'dark' });
+      assert.equal(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme), 'dark');
+      await clean(page, `${path} in the dark`);
+      await page.setViewportSize({ width: 375, height: 740 });
+      await page.waitForTimeout(100);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth <= 0), true, `${path} is wider than a phone`);
     });
   }
 });

@@ -210,8 +210,8 @@ test('the page shows a day of a storefront', async (t) => {
 
   await t.test('services: the map has every service and provider, and leads to their traces', async (t) => {
     const page = await go(t, '/services');
-    for (const name of ['ai-storefront', 'catalogue', 'openai', 'anthropic']) await page.getByRole('link', { name: new RegExp(`^${name}:`) }).waitFor();
-    await page.getByRole('link', { name: /^catalogue:/ }).press('Enter');
+    for (const name of ['ai-storefront', 'catalogue', 'openai', 'anthropic']) await page.getByRole('link', { name: new RegExp(`^${name} `) }).waitFor();
+    await page.getByRole('link', { name: /^catalogue / }).press('Enter');
     await arrives(page, /^\/traces\?q=service:catalogue/);
   });
 

@@ -36,8 +36,7 @@ export async function open(t, browser, address, { dark = false, width = 1280, he
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const complaints = [];
-  // a server that was built without monitors has no /api/v1/alerts; the page lives with that
-  const complain = (text) => { if (!/404.*\/api\/v1\/alerts/.test(text) && !expected.some((one) => one.test(text))) complaints.push(text); };
+  const complain = (text) => { if (!expected.some((one) => one.test(text))) complaints.push(text); };
   page.on('pageerror', (e) => complain(`exception: ${e.message}`));
   page.on('console', (m) => { if (m.type() === 'error') complain(`console: ${m.text()} (${m.location().url})`); });
   page.on('dialog', (d) => { complaints.push(`a dialog opened: ${d.message()}`); d.dismiss(); });
@@ -60,6 +59,12 @@ export async function clean(page, what) {
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
   const found = violations.map((v) => `${v.id} (${v.impact}): ${v.help}\n    ${v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join('\n    ')}`);
   assert.deepEqual(found, [], `${what ?? page.url()} is not accessible`);
+}
+
+/** Waits until the page has what it asked for. */
+export async function settled(page) {
+  await page.locator('main').first().waitFor();
+  await page.waitForFunction(() => !document.querySelector('.ghost-line, [aria-busy="true"], .progress.on'));
 }
 
 /** Feeds a server with a day of the storefront and waits until its traces are there. */

@@ -69,11 +69,14 @@ function Quiet({ text, note }: { text: string; note?: ComponentChildren }) { ret
 function ModelMix({ data, q }: { data: Data; q: string }) {
   const most = Math.max(...data.models.map(m => m.calls), 1), dear = Math.max(...data.models.map(m => m.cost_usd ?? 0), 1e-12)
   return <div class="mix" role="table" aria-label="Model mix"><div class="mixrow head" role="row"><span role="columnheader">Model</span><span role="columnheader">Calls</span><span role="columnheader">Cost</span><span role="columnheader" class="num">Errors</span></div>
-    {data.models.slice(0, 7).map(m => <a class="mixrow plain" role="row" key={`${m.provider} ${m.model}`} href={href('/traces', { q: m.model ? addTerm(q, term('model', m.model)) : q })}>
-      <span class="cut" role="cell"><i class="swatch" style={{ background: `var(${colourOf(m.model ?? '')})` }} />{m.model ?? 'no model given'}</span>
-      <span class="meterline" role="cell"><i><b style={{ width: 100 * m.calls / most + '%' }} /></i>{count(m.calls)}</span>
-      <span class="meterline" role="cell"><i><b style={{ width: 100 * (m.cost_usd ?? 0) / dear + '%', background: 'var(--c3)' }} /></i>{usd(m.cost_usd)}</span>
-      <span role="cell" class={'num' + (m.error_rate ? ' bad' : ' dim')}>{percent(m.error_rate ?? 0)}</span></a>)}</div>
+    {data.models.slice(0, 7).map(m => {
+      const to = href('/traces', { q: m.model ? addTerm(q, term('model', m.model)) : q })
+      return <div class="mixrow go" role="row" key={`${m.provider} ${m.model}`} onClick={() => navigate(to)}>
+        <span class="cut" role="cell"><i class="swatch" style={{ background: `var(${colourOf(m.model ?? '')})` }} /><a class="plain" href={to}>{m.model ?? 'no model given'}</a></span>
+        <span class="meterline" role="cell"><i><b style={{ width: 100 * m.calls / most + '%' }} /></i>{count(m.calls)}</span>
+        <span class="meterline" role="cell"><i><b style={{ width: 100 * (m.cost_usd ?? 0) / dear + '%', background: 'var(--c3)' }} /></i>{usd(m.cost_usd)}</span>
+        <span role="cell" class={'num' + (m.error_rate ? ' bad' : ' dim')}>{percent(m.error_rate ?? 0)}</span></div>
+    })}</div>
 }
 
 export function Overview() {

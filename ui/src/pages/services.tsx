@@ -29,7 +29,7 @@ function ServiceMap({ data }: { data: Data }) {
       return <g key={`${call.from}>${call.to}`} class={`edge ${tone(call.error_rate)}${dim ? ' dimmed' : ''}`}><path d={path} style={{ strokeWidth: 1.2 + 4 * Math.sqrt(call.count / most) + 'px' }}><title>{`${call.from} calls ${call.to}: ${call.count}, ${percent(call.error_rate ?? 0)} failed, p95 ${duration(call.p95_ms)}`}</title></path>
         <text x={x} y={y - 7} text-anchor="middle">{rate(call.rate) || count(call.count)}</text><text x={x} y={y + 13} text-anchor="middle" class="dim">{duration(call.p95_ms)}</text></g>
     })}
-    {map.nodes.map(node => <g key={node.name} class={'node ' + (node.provider ? 'provider' : '') + (over && over !== node.name ? ' ' : '')} role="link" tabIndex={0} aria-label={`${node.name}: ${count(node.spans)} ${node.provider ? 'calls' : 'spans'}, ${percent(node.error_rate ?? 0)} failed`} transform={`translate(${node.x} ${node.y})`}
+    {map.nodes.map(node => <g key={node.name} class={'node' + (node.provider ? ' provider' : '')} role="link" tabIndex={0} transform={`translate(${node.x} ${node.y})`}
       onPointerEnter={() => setOver(node.name)} onPointerLeave={() => setOver(null)} onFocus={() => setOver(node.name)} onBlur={() => setOver(null)} onClick={() => open(node)} onKeyDown={event => { if (event.key === 'Enter') open(node) }}>
       <rect width={BOX_W} height={BOX_H} rx="9" /><text class="name" x="14" y="25">{node.name.length > 21 ? node.name.slice(0, 20) + '…' : node.name}</text>
       <text class="about" x="14" y="45">{count(node.spans)} {node.provider ? 'calls' : 'spans'}{node.p95_ms !== undefined ? ` · p95 ${duration(node.p95_ms)}` : ''}</text>

@@ -47,7 +47,7 @@ export function Scatter({ points, onPick }: { points: ScatterPoint[]; onPick: (p
   return <div class="scatter" ref={host}><svg viewBox={`0 0 ${width} ${HEIGHT}`} role="group" aria-label="Score against cost by model">
     {[0, 0.25, 0.5, 0.75, 1].map(f => { const v = low + f * (high - low); return <g key={f}><line x1={LEFT} x2={width - RIGHT} y1={y(v)} y2={y(v)} /><text x={LEFT - 7} y={y(v) + 3.5} text-anchor="end">{Number(v.toFixed(2))}</text></g> })}
     {[0, 0.5, 1].map(f => <text key={f} x={x(f * xMax)} y={HEIGHT - 8} text-anchor={f === 0 ? 'start' : f === 1 ? 'end' : 'middle'}>{usd(Number((f * xMax).toPrecision(2)))}</text>)}
-    {drawn.map((p, i) => <g key={p.name} class="point" role="button" tabIndex={0} aria-label={`${p.name}: score ${p.y.toFixed(2)}, ${usd(p.x)} a trace, ${p.size} scores`} onClick={() => onPick(p)} onKeyDown={event => { if (event.key === 'Enter') onPick(p) }}>
+    {drawn.map((p, i) => <g key={p.name} class="point" role="button" tabIndex={0} onClick={() => onPick(p)} onKeyDown={event => { if (event.key === 'Enter') onPick(p) }}>
       <title>{`${p.name}: score ${p.y.toFixed(2)}, ${usd(p.x)} a trace, ${p.size} scores`}</title>
       <circle cx={p.cx} cy={p.cy} r={p.r} style={{ fill: `var(${p.color})`, stroke: `var(${p.color})` }} /><text class="label" x={labels[i].x} y={labels[i].y} text-anchor={labels[i].anchor}>{p.name}</text></g>)}
   </svg><p class="dim">Mean score ↑ · mean cost of a scored trace →</p></div>
