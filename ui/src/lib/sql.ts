@@ -35,7 +35,7 @@ export function completions(word: string, columns: string[]): { text: string; no
 }
 
 /* Unix milliseconds of a cell that is a time, judged by its column's name and its looks. */
-function timeOf(name: string, cell: unknown): number | null {
+export function timeOf(name: string, cell: unknown): number | null {
   if (typeof cell === 'string' && /^\d{4}-\d\d-\d\d([T ]\d\d(:\d\d)?(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/.test(cell)) {
     const ms = Date.parse(/[Z+]|-\d\d:?\d\d$/.test(cell.slice(10)) || cell.length === 10 ? cell : cell.replace(' ', 'T') + (cell.length === 13 ? ':00Z' : 'Z'))
     return Number.isNaN(ms) ? null : ms

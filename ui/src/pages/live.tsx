@@ -20,11 +20,12 @@ import { kindNames } from '../parts/waterfall'
 const ROW = 32
 const wide = '14px 92px minmax(170px, 1.2fr) minmax(110px, .8fr) 84px 76px 82px minmax(120px, 1.6fr)', narrow = '14px 64px minmax(0, 1fr) 66px'
 
-/* The first words of what was said, or why it failed. */
+/* Why it failed, else the first words of what was answered or last asked. */
 function gist(span: Span): string {
   if (span.error) return span.error
-  const said = spoken(span.completion, 'assistant').concat(spoken(span.prompt, 'user')).find(s => s.text)
-  return said ? said.text.slice(0, 300).replace(/\s+/g, ' ') : span.kind === 'llm' ? '' : span.service ?? ''
+  const said = spoken(span.completion, 'assistant').concat(spoken(span.prompt, 'user').reverse()).find(s => s.text || s.calls.length)
+  if (!said) return ''
+  return said.text ? said.text.slice(0, 300).replace(/[*`#|]+/g, ' ').replace(/\s+/g, ' ').trim() : said.calls.map(call => `calls ${call.name}`).join(', ')
 }
 
 export function Live() {

@@ -69,7 +69,7 @@ function Quiet({ text, note }: { text: string; note?: ComponentChildren }) { ret
 function ModelMix({ data, q }: { data: Data; q: string }) {
   const most = Math.max(...data.models.map(m => m.calls), 1), dear = Math.max(...data.models.map(m => m.cost_usd ?? 0), 1e-12)
   return <div class="mix" role="table" aria-label="Model mix"><div class="mixrow head" role="row"><span role="columnheader">Model</span><span role="columnheader">Calls</span><span role="columnheader">Cost</span><span role="columnheader" class="num">Errors</span></div>
-    {data.models.slice(0, 7).map(m => {
+    {data.models.filter(m => m.calls > 0).slice(0, 7).map(m => {
       const to = href('/traces', { q: m.model ? addTerm(q, term('model', m.model)) : q })
       return <div class="mixrow go" role="row" key={`${m.provider} ${m.model}`} onClick={() => navigate(to)}>
         <span class="cut" role="cell"><i class="swatch" style={{ background: `var(${colourOf(m.model ?? '')})` }} /><a class="plain" href={to}>{m.model ?? 'no model given'}</a></span>

@@ -6,7 +6,8 @@ import { useLoad } from '../lib/data'
 import { count, duration, exact } from '../lib/format'
 import { readPref, writePref } from '../lib/prefs'
 import { href, setParams, useRoute } from '../lib/router'
-import { drawingOf, tables, toCsv } from '../lib/sql'
+import { drawingOf, tables, timeOf, toCsv } from '../lib/sql'
+import { clock, day } from '../lib/time'
 import type { SqlResult } from '../lib/types'
 import { Card, Copy, Empty, Failure, Ghost, Popover, Segmented } from '../parts/basics'
 import { Chart, palette } from '../parts/chart'
@@ -36,7 +37,10 @@ async function loadSchema(signal: AbortSignal): Promise<Schema> {
 
 function Cell({ column, value }: { column: string; value: unknown }) {
   if (value === null || value === undefined) return <span class="dim">null</span>
-  if (typeof value === 'number') return <>{exact(value)}</>
+  if (typeof value === 'number') {
+    const ms = timeOf(column, value)
+    return ms === null ? <>{exact(value)}</> : <time dateTime={new Date(ms).toISOString()} title={String(value)}>{day(ms)} {clock(ms)}</time>
+  }
   const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
   if (/trace_?id$/i.test(column) && /^[\w-]{8,64}$/.test(text)) return <a class="mono" href={href('/traces/' + text)}>{text.slice(0, 12)}{text.length > 12 && '…'}</a>
   if (/thread_id$/i.test(column) && text) return <a href={href('/threads/' + encodeURIComponent(text))}>{text}</a>

@@ -44,7 +44,7 @@ function Meta({ turn }: { turn: Turn }) {
   return <footer class="meta">
     {[...new Set(turn.calls?.filter(call => call.kind === 'llm' && call.model).map(call => call.model!))].map(model => <Chip key={model} tone="accent">{model}</Chip>)}
     <dl>{parts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
-    {turn.scores?.map((score, i) => <Chip key={i} tone={score.value > 0.5 ? 'good' : 'bad'} title={score.comment}>{score.name === 'thumbs' ? score.value ? '👍' : '👎' : `${score.name} ${score.value}`}</Chip>)}
+    {turn.scores?.map((score, i) => <Chip key={i} tone={score.value > 0.5 ? 'good' : 'bad'} title={score.comment}>{score.name === 'thumbs' ? <><Icon name={score.value ? 'up' : 'bad'} size={12} />{score.value ? 'good' : 'bad'}</> : `${score.name} ${score.value}`}</Chip>)}
     <a class="push" href={traceHref(turn)}>Trace</a>
   </footer>
 }

@@ -36,7 +36,7 @@ function Summary({ tree, trace }: { tree: Tree; trace: TraceData }) {
     {sum.user && <Fact name="User"><a href={href('/traces', { q: term('user', sum.user), span: null })}>{sum.user}</a></Fact>}
     {sum.thread && <Fact name="Thread"><a href={href('/threads/' + encodeURIComponent(sum.thread), { trace: trace.trace_id })}>{sum.thread}</a></Fact>}
     {root.span.service && <Fact name="Service">{root.span.service}</Fact>}
-    <Fact name="Trace id"><span class="row"><span class="mono cut">{trace.trace_id.slice(0, 12)}…</span><Copy text={trace.trace_id} label="Copy the trace id" /></span></Fact>
+    <Fact name="Trace id"><span class="row"><span class="mono cut">{trace.trace_id.slice(0, 8)}…</span><Copy text={trace.trace_id} label="Copy the trace id" /></span></Fact>
   </dl>
 }
 

@@ -103,7 +103,7 @@ function Scores({ trace, span, onScored }: { trace: Trace; span: Span; onScored:
   }
   return <div class="stack">
     {all.length > 0 && <table class="attrs"><tbody>{all.map((s, i) => <tr key={i}><th scope="row">{s.name}</th><td><b>{exact(s.value)}</b>{s.whole && <span class="dim"> whole trace</span>}{s.comment && <span class="soft"> {s.comment}</span>}</td><td class="tools dim">{s.user_id}</td></tr>)}</tbody></table>}
-    <div class="row"><span class="soft">Was this a good answer?</span><button class="button small" disabled={busy} onClick={() => send('thumbs', 1)}>👍 Good</button><button class="button small" disabled={busy} onClick={() => send('thumbs', 0)}>👎 Bad</button></div>
+    <div class="row"><span class="soft">Was this a good answer?</span><button class="button small" disabled={busy} onClick={() => send('thumbs', 1)}><Icon name="up" />Good</button><button class="button small" disabled={busy} onClick={() => send('thumbs', 0)}><Icon name="bad" />Bad</button></div>
     <form class="scoreform" onSubmit={event => {
       event.preventDefault()
       const form = event.currentTarget, data = new FormData(form)
