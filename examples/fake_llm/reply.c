@@ -1,6 +1,7 @@
 /* Answers by keywords of the last thing that the shopper said. Tools are called when they are offered and the words ask for it. */
 #include "reply.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -82,15 +83,20 @@ static void say(struct reply *reply, const char *question) {
     }
 }
 
+/* A size that stands as a word of its own. */
+static const char *asked_size(const char *question) {
+    static const char *const sizes[] = {"41", "42", "43", "44", "XL", "S", "L", "M"};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t len = strlen(sizes[i]);
+        for (const char *at = question; (at = strstr(at, sizes[i])); at += len)
+            if (at > question && at[-1] == ' ' && !isalnum((unsigned char)at[len])) return sizes[i];
+    }
+    return "M";
+}
+
 static void call_tool(struct reply *reply, const char *name, const char *question) {
     static const char *const products[][2] = {{"anorak", "DRZ-01"}, {"boot", "RDG-07"}, {"tent", "TRN-03"}, {"mug", "MUG-02"}};
-    static const char *const sizes[] = {"41", "42", "43", "44", " XL", " S", " L", " M"};
-    const char *sku = "ALP-12", *size = "M";
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (strstr(question, sizes[i])) {
-            size = sizes[i] + (sizes[i][0] == ' ');
-            break;
-        }
+    const char *sku = "ALP-12", *size = asked_size(question);
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
         if (contains(question, products[i][0])) sku = products[i][1];
     snprintf(reply->tool, sizeof reply->tool, "%s", name);
