@@ -52,12 +52,12 @@ static void put_reading_json(const struct monitor *m, const struct reading *r, s
     json_close(w, '}');
 }
 
-static int check_monitor(struct engine *engine, const struct monitor *m, int64_t now_ns, bool json, struct arena *arena, struct buf *out,
+static int check_monitor(const struct asker *asker, const struct monitor *m, int64_t now_ns, bool json, struct arena *arena, struct buf *out,
                          struct json_writer *w, struct error *err) {
     struct reading *readings;
     struct buf text = {0};
     uint32_t count = 0;
-    int code = monitor_measure(engine, m, now_ns, arena, &readings, &count, err);
+    int code = monitor_measure(asker, m, now_ns, arena, &readings, &count, err);
     explain(m, &text);
     if (json) {
         put_text_member(w, "explanation", buf_slice(&text));
@@ -75,7 +75,7 @@ static int check_monitor(struct engine *engine, const struct monitor *m, int64_t
     return code;
 }
 
-int alerts_check(struct engine *engine, const struct monitor_file *file, int64_t now_ns, bool json, struct buf *out, struct error *err) {
+int alerts_check(const struct asker *asker, const struct monitor_file *file, int64_t now_ns, bool json, struct buf *out, struct error *err) {
     struct json_writer w = json_writer_on(out);
     struct arena arena = {0};
     int bad = 0, code = 0;
@@ -87,7 +87,7 @@ int alerts_check(struct engine *engine, const struct monitor_file *file, int64_t
         bad += m->problem.code != 0;
         if (m->problem.code && json) put_text_member(&w, "error", slice_of(m->problem.message));
         else if (m->problem.code) buf_printf(out, "  %s\n", m->problem.message);
-        else code = check_monitor(engine, m, now_ns, json, &arena, out, &w, err);
+        else code = check_monitor(asker, m, now_ns, json, &arena, out, &w, err);
         if (json) json_close(&w, '}');
         arena_reset(&arena);
     }
@@ -131,7 +131,7 @@ static void put_change(const struct monitor *m, const struct replayed *r, enum a
     json_close(w, '}');
 }
 
-static int replay_monitor(struct engine *engine, const struct monitor *m, int64_t from_ns, int64_t to_ns, int64_t step_ns, bool json,
+static int replay_monitor(const struct asker *asker, const struct monitor *m, int64_t from_ns, int64_t to_ns, int64_t step_ns, bool json,
                           struct buf *out, struct json_writer *w, struct error *err) {
     struct arena kept = {0}, arena = {0};
     struct replayed *all = arena_calloc(&kept, REPLAY_GROUPS_MAX, sizeof *all);
@@ -140,7 +140,7 @@ static int replay_monitor(struct engine *engine, const struct monitor *m, int64_
     for (int64_t at = from_ns + step_ns; at <= to_ns && !code; at += step_ns) {
         struct reading *readings;
         uint32_t count;
-        if ((code = monitor_measure(engine, m, at, &arena, &readings, &count, err))) break;
+        if ((code = monitor_measure(asker, m, at, &arena, &readings, &count, err))) break;
         for (uint32_t i = 0; i < count; i++) find_group(all, &group_count, readings[i].group, &kept);
         for (uint32_t g = 0; g < group_count; g++) {
             double value = m->query.metric->additive && all[g].group.len ? 0 : (double)NAN;
@@ -157,7 +157,7 @@ static int replay_monitor(struct engine *engine, const struct monitor *m, int64_
     return code;
 }
 
-int alerts_replay(struct engine *engine, const struct monitor_file *file, int64_t from_ns, int64_t to_ns, int64_t step_ns, bool json,
+int alerts_replay(const struct asker *asker, const struct monitor_file *file, int64_t from_ns, int64_t to_ns, int64_t step_ns, bool json,
                   struct buf *out, struct error *err) {
     struct json_writer w = json_writer_on(out);
     int code = 0;
@@ -169,7 +169,7 @@ int alerts_replay(struct engine *engine, const struct monitor_file *file, int64_
         if (m->problem.code) continue;
         if (json) json_open(&w, '{'), put_text_member(&w, "name", m->name), json_put_key(&w, "changes"), json_open(&w, '[');
         else buf_put_slice(out, m->name), buf_putc(out, '\n');
-        code = replay_monitor(engine, m, from_ns, to_ns, step_ns, json, out, &w, err);
+        code = replay_monitor(asker, m, from_ns, to_ns, step_ns, json, out, &w, err);
         if (json) json_close(&w, ']'), json_close(&w, '}');
     }
     if (json) json_close(&w, ']');

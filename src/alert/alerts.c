@@ -23,7 +23,7 @@ enum {
 };
 
 struct alerts {
-    struct engine *engine;
+    struct asker asker;
     char *file_path, *catalog_path, *page_url;
     uint32_t interval_ms;
 
@@ -115,7 +115,7 @@ static int evaluate(struct alerts *a, const struct monitor *m, int64_t now_ns, i
     struct slice *known;
     uint32_t count, known_count;
     int code;
-    if ((code = monitor_measure(a->engine, m, now_ns, arena, &readings, &count, err))) return code;
+    if ((code = monitor_measure(&a->asker, m, now_ns, arena, &readings, &count, err))) return code;
     if ((code = alert_db_groups(a->db, m->name, arena, &known, &known_count, err))) return code;
     if ((code = alert_db_begin(a->db, err))) return code;
     for (uint32_t i = 0; i < count && !code; i++) code = advance_group(a, m, readings[i].group, readings[i].value, now_ns, elapsed_ns, err);
@@ -225,13 +225,13 @@ static void *send_loop(void *ctx) {
 
 /* ---- life ---- */
 
-int alerts_open(struct alerts **out, struct engine *engine, const struct alerts_options *options, struct error *err) {
+int alerts_open(struct alerts **out, const struct asker *asker, const struct alerts_options *options, struct error *err) {
     struct alerts *a = calloc(1, sizeof *a);
     pthread_condattr_t clock;
     int code = 0;
     *out = NULL;
     if (!a) return error_set(err, VT_ENOMEM, "no memory for alerts");
-    a->engine = engine;
+    a->asker = *asker;
     a->interval_ms = options->interval_ms ? options->interval_ms : INTERVAL_MS;
     a->file_path = options->file ? strdup(options->file) : NULL;
     a->catalog_path = strdup(options->catalog_path);

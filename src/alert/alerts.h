@@ -5,7 +5,7 @@
 #define ALERT_ALERTS_H
 
 #include "alert/monitor.h"
-#include "query/api.h"
+#include "alert/measure.h"
 
 struct alerts;
 
@@ -16,8 +16,8 @@ struct alerts_options {
     uint32_t interval_ms;     /* 0 = 10,000 */
 };
 
-/* Fails only where nothing can run at all (the file as a whole cannot be read, the catalog cannot be opened). */
-int alerts_open(struct alerts **alerts, struct engine *engine, const struct alerts_options *options, struct error *err);
+/* `asker` is copied; what it stands on must outlive the alerts. Fails only where nothing can run at all (the file as a whole cannot be read, the catalog cannot be opened). */
+int alerts_open(struct alerts **alerts, const struct asker *asker, const struct alerts_options *options, struct error *err);
 /* Ends the threads; a notification on its way is finished or kept for the next start. NULL is fine. */
 void alerts_close(struct alerts *alerts);
 
@@ -30,9 +30,9 @@ int alerts_unsilence(struct alerts *alerts, int64_t id, struct error *err);
 
 /* What `vitrine alerts check` says: each monitor explained and what it would do now; `json` as an array of objects, else as text.
  * Returns the number of monitors that cannot run, or a negative code. */
-int alerts_check(struct engine *engine, const struct monitor_file *file, int64_t now_ns, bool json, struct buf *out, struct error *err);
+int alerts_check(const struct asker *asker, const struct monitor_file *file, int64_t now_ns, bool json, struct buf *out, struct error *err);
 /* What `vitrine alerts test` says: when each monitor would have changed between two times, stepping by `step_ns`. */
-int alerts_replay(struct engine *engine, const struct monitor_file *file, int64_t from_ns, int64_t to_ns, int64_t step_ns, bool json,
+int alerts_replay(const struct asker *asker, const struct monitor_file *file, int64_t from_ns, int64_t to_ns, int64_t step_ns, bool json,
                   struct buf *out, struct error *err);
 
 #endif

@@ -193,12 +193,17 @@ static struct slice read_group(struct json_reader *r, const struct monitor_query
     return group;
 }
 
-static int ask(struct engine *engine, const struct monitor_query *q, int64_t now_ns, bool service_only, struct buf *answer, struct error *err) {
+static int call_engine(void *ctx, const struct api_request *request, struct buf *out, struct error *err) {
+    return api_call(ctx, request, out, err);
+}
+struct asker asker_of_engine(struct engine *engine) { return (struct asker){call_engine, engine}; }
+
+static int ask(const struct asker *asker, const struct monitor_query *q, int64_t now_ns, bool service_only, struct buf *answer, struct error *err) {
     struct buf body = {0};
     put_request(q, now_ns, service_only, &body);
     struct api_request request = {.method = SLICE("POST"), .path = SLICE("/api/v1/query"), .body = buf_slice(&body),
                                   .deadline_ns = time_monotonic_ns() + (int64_t)EVALUATE_TIMEOUT_S * NS_PER_S};
-    int code = body.failed ? error_set(err, VT_ENOMEM, "no memory for a query") : api_call(engine, &request, answer, err);
+    int code = body.failed ? error_set(err, VT_ENOMEM, "no memory for a query") : asker->call(asker->ctx, &request, answer, err);
     buf_free(&body);
     return code;
 }
@@ -231,10 +236,10 @@ static int read_answer(struct slice answer, const struct monitor_query *q, struc
     return err->code;
 }
 
-static int measure(struct engine *engine, const struct monitor_query *q, int64_t now_ns, bool service_only, struct arena *arena,
+static int measure(const struct asker *asker, const struct monitor_query *q, int64_t now_ns, bool service_only, struct arena *arena,
                    struct reading *readings, uint32_t *count, struct error *err) {
     struct buf answer = {0};
-    int code = ask(engine, q, now_ns, service_only, &answer, err);
+    int code = ask(asker, q, now_ns, service_only, &answer, err);
     *count = 0;
     if (!code) code = read_answer(arena_copy(arena, buf_slice(&answer)), q, arena, readings, count, err);
     if (!code && !q->group_count && !*count) readings[(*count)++] = (struct reading){{NULL, 0}, folded(&(struct fold){0}, q)};
@@ -242,12 +247,12 @@ static int measure(struct engine *engine, const struct monitor_query *q, int64_t
     return code;
 }
 
-int monitor_measure(struct engine *engine, const struct monitor *monitor, int64_t now_ns, struct arena *arena, struct reading **readings,
+int monitor_measure(const struct asker *asker, const struct monitor *monitor, int64_t now_ns, struct arena *arena, struct reading **readings,
                     uint32_t *count, struct error *err) {
     const struct monitor_query *q = &monitor->query;
     *readings = arena_alloc(arena, READINGS_MAX * sizeof **readings);
     if (!*readings) return error_set(err, VT_ENOMEM, "no memory for readings");
-    int code = measure(engine, q, now_ns, false, arena, *readings, count, err);
+    int code = measure(asker, q, now_ns, false, arena, *readings, count, err);
     if (code || !monitor->notify_no_data || q->group_count || !is_total(q) || (*readings)->value > 0) return code;
     /* Is the total 0 because nothing of this kind happened, or because the service says nothing at all? */
     struct reading *any = arena_alloc(arena, READINGS_MAX * sizeof *any);
@@ -255,7 +260,7 @@ int monitor_measure(struct engine *engine, const struct monitor *monitor, int64_
     if (!any) return error_set(err, VT_ENOMEM, "no memory for readings");
     struct monitor_query service = *q;
     service.space_aggr = AGGR_COUNT, service.time_aggr = AGGR_SUM, service.form = FORM_VALUE;
-    if (!(code = measure(engine, &service, now_ns, true, arena, any, &any_count, err)) && !(any->value > 0))
+    if (!(code = measure(asker, &service, now_ns, true, arena, any, &any_count, err)) && !(any->value > 0))
         (*readings)->value = (double)NAN;
     return code;
 }

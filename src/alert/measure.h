@@ -5,6 +5,13 @@
 #include "alert/monitor.h"
 #include "query/api.h"
 
+/* Whom monitors ask: the engine of this process, or a server elsewhere. `call` is as api_call; any thread. */
+struct asker {
+    int (*call)(void *ctx, const struct api_request *request, struct buf *out, struct error *err);
+    void *ctx;
+};
+struct asker asker_of_engine(struct engine *engine);
+
 struct reading {
     struct slice group; /* "model:gpt-4o,…" in the order of by {…}; empty without groups */
     double value;       /* NaN: nothing in the window tells */
@@ -18,7 +25,7 @@ struct reading {
  *   counts too when the service sent nothing at all in it.
  * - .as_rate() is the sum divided by the window's seconds, .as_count() the sum.
  * Readings live in the arena. Groups that are known from before but missing now are the caller's. */
-int monitor_measure(struct engine *engine, const struct monitor *monitor, int64_t now_ns, struct arena *arena, struct reading **readings,
+int monitor_measure(const struct asker *asker, const struct monitor *monitor, int64_t now_ns, struct arena *arena, struct reading **readings,
                     uint32_t *count, struct error *err);
 /* The filter, in the filter language, of the spans that the query is about. */
 void monitor_where(const struct monitor_query *query, struct buf *out);

@@ -152,7 +152,8 @@ static int open_alerts(struct server *server, struct error *err) {
     snprintf(url, sizeof url, "%s://%s", server->http_config.tls_cert ? "https" : "http", net_format(&server->http_config.listen, address));
     struct alerts_options options = {.file = server->options.alerts, .catalog_path = store_catalog_path(server->store), .page_url = url};
     struct alerts *alerts;
-    int code = alerts_open(&alerts, server->engine, &options, err);
+    struct asker asker = asker_of_engine(server->engine);
+    int code = alerts_open(&alerts, &asker, &options, err);
     if (!code) atomic_store(&server->alerts, alerts);
     return code;
 }

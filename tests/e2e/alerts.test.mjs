@@ -1,0 +1,158 @@
+// Monitors: the storefront's three alerts as they stand in its document, from a span that comes in to a person who is told.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { root, run, serve, tempDir } from './lib/vitrine.mjs';
+
+const storefront = join(root, 'integrations/datadog/monitors.yaml');
+
+/** A log line as the storefront writes it. */
+let ids = 0;
+function line({ operation = 'openai.chat.completions.create', ms = 100, error, tokens = 100, at = Date.now() - 2000, model = 'gpt-4o' }) {
+  ids++;
+  return JSON.stringify({
+    timestamp: new Date(at).toISOString(), level: error ? 'ERROR' : 'INFO', message: `TRACE: ${operation}`,
+    trace: { traceId: ids.toString(16).padStart(32, 'a'), spanId: ids.toString(16).padStart(16, 'b'), operation, duration: `${ms}ms`, status: error ? 'ERROR' : 'OK', ...(error && { error }) },
+    attributes: { 'service.name': 'ai-storefront', 'llm.vendor': 'openai', 'llm.request.model': model, 'llm.usage.prompt_tokens': tokens, 'llm.usage.completion_tokens': 0 },
+  });
+}
+
+/** Something that people are told by: keeps what it got, answers `status`. */
+async function listener(t) {
+  const got = [];
+  const server = createServer(async (request, response) => {
+    const parts = [];
+    for await (const part of request) parts.push(part);
+    const body = Buffer.concat(parts).toString();
+    response.statusCode = got.status ?? 200;
+    response.end();
+    if (response.statusCode === 200) got.push({ headers: request.headers, body, json: JSON.parse(body) });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => (server.closeAllConnections(), server.close()));
+  got.url = `http://127.0.0.1:${server.address().port}/hook`;
+  got.until = async (count) => {
+    for (let i = 0; i < 600 && got.length < count; i++) await new Promise((done) => setTimeout(done, 50));
+    assert.ok(got.length >= count, `${got.length} notifications, expected ${count}`);
+  };
+  return got;
+}
+
+const stateOf = (body, name) => body.monitors.find((m) => m.name === name)?.groups[0]?.state;
+
+test("the storefront's three alerts run as they stand", async (t) => {
+  const v = await serve(t, { args: ['--alerts', storefront] });
+  await v.post('/ingest/logs', [line({ ms: 20000 }), ...Array.from({ length: 6 }, () => line({ ms: 5000, error: 'HTTP 500' })), line({ ms: 70000, tokens: 100001 })].join('\n'));
+  const body = await v.until('/api/v1/alerts', (b) => ['High LLM Latency', 'LLM Errors', 'High Token Usage'].every((n) => stateOf(b, n) === 'ALERT'), { timeoutMs: 30_000 });
+  assert.equal(body.monitors.length, 3);
+  for (const monitor of body.monitors) {
+    assert.ok(monitor.query.includes('ai_storefront.llm.'));
+    assert.ok(monitor.groups[0].value > monitor.critical);
+    assert.ok(monitor.groups[0].history.length >= 1);
+  }
+});
+
+test('a change is told once, signed, and so is the recovery', async (t) => {
+  const hook = await listener(t);
+  const dir = await tempDir(t);
+  const file = join(dir, 'alerts.yaml');
+  await writeFile(file, `
+monitors:
+  - name: "LLM Errors"
+    query: "sum(last_10s):count:ai_storefront.llm.errors{*} by {model} > 2"
+    message: "{{#is_alert}}Errors on {{model.name}}: {{value}} > {{threshold}}{{/is_alert}}{{#is_recovery}}fine again{{/is_recovery}}"
+notify:
+  - name: hook
+    kind: webhook
+    url: "${hook.url}"
+    secret: "\${HOOK_SECRET}"
+`);
+  const v = await serve(t, { args: ['--alerts', file], env: { HOOK_SECRET: 's3cret' } });
+  await v.post('/ingest/logs', Array.from({ length: 3 }, () => line({ error: 'HTTP 500', at: Date.now() })).join('\n'));
+  await hook.until(1);
+  const [first] = hook;
+  assert.equal(first.headers['x-vitrine-signature'], `sha256=${createHmac('sha256', 's3cret').update(first.body).digest('hex')}`);
+  assert.equal(first.json.state, 'ALERT');
+  assert.match(first.json.message, /Errors on gpt-4o: 3 > 2/);
+  await hook.until(2);
+  assert.equal(hook[1].json.state, 'OK');
+  assert.match(hook[1].json.message, /fine again/);
+  const text = JSON.stringify(await v.get('/api/v1/alerts'));
+  assert.ok(!text.includes('s3cret') && !v.log.includes('s3cret'), 'secrets are not shown');
+});
+
+test('a target that is down loses nothing and is not flooded; states outlive a restart', async (t) => {
+  const hook = await listener(t);
+  hook.status = 503;
+  const dir = await tempDir(t);
+  const file = join(dir, 'alerts.yaml');
+  await writeFile(file, JSON.stringify({
+    monitors: [{ name: 'Tokens', query: 'sum(last_1h):sum:ai_storefront.llm.tokens{*} > 100', message: 'tokens' }],
+    notify: [{ name: 'hook', kind: 'slack', url: hook.url }],
+  }));
+  const v = await serve(t, { args: ['--alerts', file] });
+  await v.post('/ingest/logs', line({ tokens: 5000 }));
+  await v.until('/api/v1/alerts', (b) => stateOf(b, 'Tokens') === 'ALERT', { timeoutMs: 30_000 });
+  await v.stop();
+  hook.status = 200;
+  const again = await serve(t, { dir: v.dir, args: ['--alerts', file] });
+  assert.equal(stateOf(await again.get('/api/v1/alerts'), 'Tokens'), 'ALERT', 'the state is known at once');
+  await hook.until(1);
+  await new Promise((done) => setTimeout(done, 3000));
+  assert.equal(hook.length, 1, 'told once');
+  assert.match(hook[0].json.text ?? JSON.stringify(hook[0].json), /Tokens/);
+});
+
+test('a monitor with a mistake is named with its column and the others run', async (t) => {
+  const dir = await tempDir(t);
+  const file = join(dir, 'alerts.yaml');
+  await writeFile(file, JSON.stringify([
+    { name: 'Broken', query: 'sum(last_5x):sum:ai_storefront.llm.tokens{*} > 1', message: '' },
+    { name: 'Good', query: 'sum(last_5m):sum:ai_storefront.llm.tokens{*} > 1', message: '' },
+  ]));
+  const v = await serve(t, { args: ['--alerts', file] });
+  const body = await v.until('/api/v1/alerts', (b) => stateOf(b, 'Good') === 'OK', { timeoutMs: 30_000 });
+  assert.match(body.monitors.find((m) => m.name === 'Broken').error, /Broken.*column 10|column 10.*/);
+  const broken = await serve(t, { args: ['--alerts', join(dir, 'none.yaml')] }).catch((error) => error);
+  assert.match(String(broken), /none\.yaml/);
+});
+
+test('silences keep a monitor quiet, from the page and until they end', async (t) => {
+  const hook = await listener(t);
+  const dir = await tempDir(t);
+  const file = join(dir, 'alerts.yaml');
+  await writeFile(file, JSON.stringify({ monitors: [{ name: 'Tokens', query: 'sum(last_1h):sum:ai_storefront.llm.tokens{*} > 100', message: 'x' }], notify: [{ name: 'hook', kind: 'webhook', url: hook.url }] }));
+  const v = await serve(t, { args: ['--alerts', file] });
+  await v.post('/api/v1/alerts/silences', { monitor: 'Tokens', minutes: 5, reason: 'sale' });
+  const { silences } = await v.get('/api/v1/alerts');
+  assert.equal(silences.length, 1);
+  await v.post('/ingest/logs', line({ tokens: 5000 }));
+  await v.until('/api/v1/alerts', (b) => stateOf(b, 'Tokens') === 'ALERT', { timeoutMs: 30_000 });
+  await new Promise((done) => setTimeout(done, 1500));
+  assert.equal(hook.length, 0);
+  assert.equal((await v.fetch(`/api/v1/alerts/silences/${silences[0].id}`, { method: 'DELETE' })).status, 200);
+  assert.equal((await v.get('/api/v1/alerts')).silences.length, 0);
+  assert.equal((await v.fetch('/api/v1/alerts/silences', { method: 'POST', body: '{"monitor":"","minutes":-1}' })).status, 400);
+});
+
+test('alerts check explains, alerts test replays', async (t) => {
+  const v = await serve(t);
+  await v.post('/ingest/logs', Array.from({ length: 6 }, () => line({ error: 'HTTP 500', at: Date.now() - 20 * 60_000 })).join('\n'));
+  await v.stop();
+  const check = await run(['alerts', 'check', storefront, '--data', v.dir]);
+  assert.equal(check.code, 0, check.stderr);
+  assert.match(check.stdout, /LLM Errors/);
+  assert.match(check.stdout, /ALERT when > 5 error/);
+  const replay = await run(['alerts', 'test', storefront, '--data', v.dir, '--from', '-1h', '--json']);
+  assert.equal(replay.code, 0, replay.stderr);
+  const { changes } = JSON.parse(replay.stdout).find((m) => m.name === 'LLM Errors');
+  assert.deepEqual(changes.map((c) => c.to), ['ALERT', 'OK']);
+  const bad = await run(['alerts', 'check', join(root, 'README.md'), '--data', v.dir]);
+  assert.notEqual(bad.code, 0);
+  assert.match(bad.stderr, /README\.md/);
+  assert.ok((await readFile(storefront, 'utf8')).includes('High Token Usage'));
+});
