@@ -198,6 +198,7 @@ static const struct option_group group_test = {"Replay", test_options}, group_si
 #define COMMON .args_size = sizeof(struct alerts_args), .defaults = defaults
 const struct command command_alerts_list = {
     .name = "alerts list",
+    .words = "",
     .summary = "how the server's monitors stand",
     .about = "The monitors that `vitrine serve --alerts FILE` runs, one line for each group.",
     .groups = (const struct option_group *const[]){&group_output, &group_server, &group_config, NULL},
