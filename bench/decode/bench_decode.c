@@ -1,4 +1,5 @@
-/* What it costs to read a span: our readers beside the libraries that one would take instead, on the same bytes in the same run. */
+/* What it costs to read a span: our readers beside the libraries that one would take instead, on the same bytes in the
+ * same run. */
 #include "data.h"
 
 #include "base/json.h"
@@ -6,9 +7,9 @@
 #include "ingest/inflate.h"
 #include "ingest/ingest.h"
 #include "ingest/otlp.h"
+#include "peers.h"
 #include "span/normalise.h"
 #include "span/prices.h"
-#include "peers.h"
 
 #include <libdeflate.h>
 #include <stdio.h>
@@ -38,8 +39,12 @@ static void walk(int (*walker)(struct otlp *, struct slice), const struct buf *b
     arena_reset(&lasting);
 }
 
-static void our_protobuf(void) { walk(otlp_walk_protobuf, &protobuf); }
-static void our_json(void) { walk(otlp_walk_json, &json); }
+static void our_protobuf(void) {
+    walk(otlp_walk_protobuf, &protobuf);
+}
+static void our_json(void) {
+    walk(otlp_walk_json, &json);
+}
 
 static void protobuf_c(void) {
     if (!peer_protobuf_c(buf_slice(&protobuf), SPANS)) exit(1);
@@ -49,7 +54,8 @@ static struct prices *prices;
 static void whole_protobuf(void) {
     struct batch *batch = batch_new();
     batch->prices = prices;
-    if (otlp_decode_protobuf(batch, buf_slice(&protobuf), (struct slice){NULL, 0}, NULL) || batch->count != SPANS) exit(1);
+    if (otlp_decode_protobuf(batch, buf_slice(&protobuf), (struct slice){NULL, 0}, NULL) || batch->count != SPANS)
+        exit(1);
     batch_finish(batch);
     batch_unref(batch);
 }
@@ -90,7 +96,9 @@ static void gunzip_ours(void) {
 
 /* ---- measuring ---- */
 
-static int by_size(const void *a, const void *b) { return *(const double *)a > *(const double *)b ? 1 : -1; }
+static int by_size(const void *a, const void *b) {
+    return *(const double *)a > *(const double *)b ? 1 : -1;
+}
 
 /* Of this thread's own CPU time: what else the machine does meanwhile does not count. */
 static int64_t cpu_ns(void) {
@@ -143,8 +151,12 @@ static void measure_dialects(void) {
         struct json_reader r;
         json_reader_init(&r, slice_of(dialect_samples[d].attributes), &build.arena);
         if (!attrs_read_json(&r, &build, &build.attrs, SPAN_ATTRS_MAX, "attributes")) exit(1);
-        sample = (struct raw_span){.trace_id = {1}, .span_id = {2}, .name = slice_of(dialect_samples[d].name), .start_ns = INT64_C(1763924391722000000),
-                                   .end_ns = INT64_C(1763924391822000000), .source = d == dialect_sample_count - 1 ? SOURCE_LOG : SOURCE_OTLP};
+        sample = (struct raw_span){.trace_id = {1},
+                                   .span_id = {2},
+                                   .name = slice_of(dialect_samples[d].name),
+                                   .start_ns = INT64_C(1763924391722000000),
+                                   .end_ns = INT64_C(1763924391822000000),
+                                   .source = d == dialect_sample_count - 1 ? SOURCE_LOG : SOURCE_OTLP};
         raw_build_finish(&build, &sample);
         print(dialect_samples[d].sdk, measure(normalise_sample), 0);
         raw_build_free(&build);
@@ -161,8 +173,9 @@ int main(void) {
     buf_reserve(&unpacked, protobuf.len * 2);
     packed.len = libdeflate_gzip_compress(packer, protobuf.ptr, protobuf.len, packed.ptr, packed.cap);
     libdeflate_free_compressor(packer);
-    printf("one request of %d LLM spans: protobuf %zu B/span, JSON %zu B/span, gzip %zu B/span; median of %d runs of %d ms of one thread's CPU time\n", SPANS, protobuf.len / SPANS,
-           json.len / SPANS, packed.len / SPANS, RUNS, RUN_MS);
+    printf("one request of %d LLM spans: protobuf %zu B/span, JSON %zu B/span, gzip %zu B/span; median of %d runs of "
+           "%d ms of one thread's CPU time\n",
+           SPANS, protobuf.len / SPANS, json.len / SPANS, packed.len / SPANS, RUNS, RUN_MS);
     printf("\nprotobuf\n");
     double peer = measure(protobuf_c);
     print("protobuf-c: unpack and free", peer, 0);

@@ -1,4 +1,5 @@
-/* LLM spans of about 1.5 KB as the OpenTelemetry conventions have them: 18 attributes, the messages among them, two events. */
+/* LLM spans of about 1.5 KB as the OpenTelemetry conventions have them: 18 attributes, the messages among them, two
+ * events. */
 #include "data.h"
 
 #include "base/json.h"
@@ -7,9 +8,12 @@
 #include <stdio.h>
 
 /* Words that are drawn by chance, the same in every run: bodies compress as talk does, not as one span repeated. */
-static const char *const words[] = {"jacket", "rain", "mountain", "waterproof", "light", "pack", "walk", "day", "shell", "parka", "warm", "size", "large", "delivery", "price", "return",
-                                    "colour", "green", "hood", "zip", "membrane", "down", "wool", "trail", "summer", "winter", "boots", "refund", "order", "stock", "maybe", "please",
-                                    "which", "would", "fit", "under", "about", "between", "without", "carry", "heavy", "storm", "wind", "breathable", "seam", "pocket", "length", "arm"};
+static const char *const words[] = {
+    "jacket",   "rain",   "mountain", "waterproof", "light",  "pack",   "walk",   "day",     "shell",   "parka",
+    "warm",     "size",   "large",    "delivery",   "price",  "return", "colour", "green",   "hood",    "zip",
+    "membrane", "down",   "wool",     "trail",      "summer", "winter", "boots",  "refund",  "order",   "stock",
+    "maybe",    "please", "which",    "would",      "fit",    "under",  "about",  "between", "without", "carry",
+    "heavy",    "storm",  "wind",     "breathable", "seam",   "pocket", "length", "arm"};
 
 static uint32_t draw(uint32_t *state) {
     *state = *state * 1664525 + 1013904223;
@@ -19,7 +23,8 @@ static uint32_t draw(uint32_t *state) {
 /* A message of about `bytes` bytes, as the list in JSON that SDKs send. */
 static void talk(struct buf *out, int seed, bool answer, size_t bytes) {
     uint32_t state = (uint32_t)seed * 2654435761u + answer;
-    buf_puts(out, answer ? "[{\"role\":\"assistant\",\"parts\":[{\"type\":\"text\",\"content\":\"" : "[{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"");
+    buf_puts(out, answer ? "[{\"role\":\"assistant\",\"parts\":[{\"type\":\"text\",\"content\":\""
+                         : "[{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"");
     for (size_t start = out->len; out->len - start < bytes;) {
         buf_puts(out, words[draw(&state) % (sizeof words / sizeof *words)]);
         buf_puts(out, draw(&state) % 9 ? " " : ", ");
@@ -32,23 +37,42 @@ static const struct {
     const char *key, *text;
     int64_t number;
 } attributes[] = {
-    {"gen_ai.operation.name", "chat", 0}, {"gen_ai.provider.name", "openai", 0}, {"gen_ai.request.model", "gpt-4o", 0}, {"gen_ai.response.model", "gpt-4o-2024-08-06", 0},
-    {"gen_ai.response.id", "chatcmpl-9J3uIL87gldCFtiIbyaOvTeYBRA3l", 0}, {"gen_ai.request.max_tokens", NULL, 800}, {"gen_ai.request.temperature", NULL, -7},
-    {"gen_ai.usage.input_tokens", NULL, 159}, {"gen_ai.usage.output_tokens", NULL, 237}, {"gen_ai.usage.cache_read.input_tokens", NULL, 128},
-    {"gen_ai.conversation.id", "thread-0000017", 0}, {"user.id", "user-000003", 0}, {"server.address", "api.openai.com", 0}, {"server.port", NULL, 443},
-    {"http.response.status_code", NULL, 200}, {"shop.locale", "de-CH", 0}, {"gen_ai.input.messages", "", 400}, {"gen_ai.output.messages", "", 250}, /* drawn */
+    {"gen_ai.operation.name", "chat", 0},
+    {"gen_ai.provider.name", "openai", 0},
+    {"gen_ai.request.model", "gpt-4o", 0},
+    {"gen_ai.response.model", "gpt-4o-2024-08-06", 0},
+    {"gen_ai.response.id", "chatcmpl-9J3uIL87gldCFtiIbyaOvTeYBRA3l", 0},
+    {"gen_ai.request.max_tokens", NULL, 800},
+    {"gen_ai.request.temperature", NULL, -7},
+    {"gen_ai.usage.input_tokens", NULL, 159},
+    {"gen_ai.usage.output_tokens", NULL, 237},
+    {"gen_ai.usage.cache_read.input_tokens", NULL, 128},
+    {"gen_ai.conversation.id", "thread-0000017", 0},
+    {"user.id", "user-000003", 0},
+    {"server.address", "api.openai.com", 0},
+    {"server.port", NULL, 443},
+    {"http.response.status_code", NULL, 200},
+    {"shop.locale", "de-CH", 0},
+    {"gen_ai.input.messages", "", 400},
+    {"gen_ai.output.messages", "", 250}, /* drawn */
 };
 enum { ATTRIBUTES = sizeof attributes / sizeof *attributes };
-static const char *const resource[][2] = {{"service.name", "ai-storefront"}, {"service.version", "1.0.0"}, {"deployment.environment", "production"}, {"host.name", "web-1"}};
+static const char *const resource[][2] = {{"service.name", "ai-storefront"},
+                                          {"service.version", "1.0.0"},
+                                          {"deployment.environment", "production"},
+                                          {"host.name", "web-1"}};
 static const uint64_t START_NS = UINT64_C(1795460391722000000);
 
 static void put_attr(struct buf *out, uint32_t field, const char *key, const char *text, int64_t number) {
     size_t attr = pb_begin(out, field);
     pb_put_bytes(out, 1, slice_of(key));
     size_t any = pb_begin(out, 2);
-    if (text) pb_put_bytes(out, 1, slice_of(text));
-    else if (number < 0) pb_put_double(out, 4, (double)-number / 10);
-    else pb_put_tag(out, 3, PB_VARINT), pb_put_varint(out, (uint64_t)number);
+    if (text)
+        pb_put_bytes(out, 1, slice_of(text));
+    else if (number < 0)
+        pb_put_double(out, 4, (double)-number / 10);
+    else
+        pb_put_tag(out, 3, PB_VARINT), pb_put_varint(out, (uint64_t)number);
     pb_end(out, any);
     pb_end(out, attr);
 }
@@ -115,9 +139,12 @@ static void put_json_attr(struct json_writer *w, const char *key, const char *te
     json_put_key(w, "value");
     json_open(w, '{');
     snprintf(digits, sizeof digits, "%lld", (long long)number);
-    if (text) json_put_key(w, "stringValue"), json_put_cstr(w, text);
-    else if (number < 0) json_put_key(w, "doubleValue"), json_put_double(w, (double)-number / 10);
-    else json_put_key(w, "intValue"), json_put_cstr(w, digits);
+    if (text)
+        json_put_key(w, "stringValue"), json_put_cstr(w, text);
+    else if (number < 0)
+        json_put_key(w, "doubleValue"), json_put_double(w, (double)-number / 10);
+    else
+        json_put_key(w, "intValue"), json_put_cstr(w, digits);
     json_close(w, '}');
     json_close(w, '}');
 }
@@ -173,39 +200,59 @@ void data_json(struct buf *out) {
     struct json_writer w = json_writer_on(out);
     json_open(&w, '{'), json_put_key(&w, "resourceSpans"), json_open(&w, '['), json_open(&w, '{');
     json_put_key(&w, "resource"), json_open(&w, '{'), json_put_key(&w, "attributes"), json_open(&w, '[');
-    for (size_t i = 0; i < sizeof resource / sizeof *resource; i++) put_json_attr(&w, resource[i][0], resource[i][1], 0);
+    for (size_t i = 0; i < sizeof resource / sizeof *resource; i++)
+        put_json_attr(&w, resource[i][0], resource[i][1], 0);
     json_close(&w, ']'), json_close(&w, '}');
     json_put_key(&w, "scopeSpans"), json_open(&w, '['), json_open(&w, '{');
-    json_put_key(&w, "scope"), json_open(&w, '{'), json_put_key(&w, "name"), json_put_cstr(&w, "opentelemetry.instrumentation.openai"), json_close(&w, '}');
+    json_put_key(&w, "scope"), json_open(&w, '{'), json_put_key(&w, "name"),
+        json_put_cstr(&w, "opentelemetry.instrumentation.openai"), json_close(&w, '}');
     json_put_key(&w, "spans"), json_open(&w, '[');
     for (int i = 0; i < SPANS; i++) put_json_span(&w, i);
     json_close(&w, ']');
     json_close(&w, '}'), json_close(&w, ']'), json_close(&w, '}'), json_close(&w, ']'), json_close(&w, '}');
 }
 
-#define MESSAGE "[{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"Which jacket fits rainy weather in the mountains, if I walk six hours a day?\\\"}]"
+#define MESSAGE                                                                                                        \
+    "[{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"Which jacket fits rainy weather in the mountains, if I walk six " \
+    "hours a day?\\\"}]"
 const struct dialect_sample dialect_samples[] = {
     {"OpenTelemetry GenAI", "chat gpt-4o",
-     "{\"gen_ai.operation.name\":\"chat\",\"gen_ai.provider.name\":\"openai\",\"gen_ai.request.model\":\"gpt-4o\",\"gen_ai.response.model\":\"gpt-4o-2024-08-06\",\"gen_ai.request.temperature\":0.7,"
-     "\"gen_ai.usage.input_tokens\":159,\"gen_ai.usage.output_tokens\":237,\"gen_ai.usage.cache_read.input_tokens\":128,\"gen_ai.response.finish_reasons\":[\"stop\"],\"gen_ai.conversation.id\":\"t1\",\"user.id\":\"u1\","
-     "\"gen_ai.input.messages\":\"" MESSAGE "\",\"gen_ai.output.messages\":\"" MESSAGE "\",\"server.address\":\"api.openai.com\"}"},
+     "{\"gen_ai.operation.name\":\"chat\",\"gen_ai.provider.name\":\"openai\",\"gen_ai.request.model\":\"gpt-4o\","
+     "\"gen_ai.response.model\":\"gpt-4o-2024-08-06\",\"gen_ai.request.temperature\":0.7,"
+     "\"gen_ai.usage.input_tokens\":159,\"gen_ai.usage.output_tokens\":237,\"gen_ai.usage.cache_read.input_tokens\":"
+     "128,\"gen_ai.response.finish_reasons\":[\"stop\"],\"gen_ai.conversation.id\":\"t1\",\"user.id\":\"u1\","
+     "\"gen_ai.input.messages\":\"" MESSAGE "\",\"gen_ai.output.messages\":\"" MESSAGE
+     "\",\"server.address\":\"api.openai.com\"}"},
     {"OpenInference", "ChatCompletion",
-     "{\"openinference.span.kind\":\"LLM\",\"llm.system\":\"openai\",\"llm.model_name\":\"gpt-4o\",\"llm.token_count.prompt\":159,\"llm.token_count.completion\":237,\"llm.token_count.total\":396,"
-     "\"llm.invocation_parameters\":\"{\\\"temperature\\\":0.7}\",\"llm.input_messages.0.message.role\":\"system\",\"llm.input_messages.0.message.content\":\"You sell jackets\","
-     "\"llm.input_messages.1.message.role\":\"user\",\"llm.input_messages.1.message.content\":\"Which jacket fits rainy weather?\",\"llm.output_messages.0.message.role\":\"assistant\","
+     "{\"openinference.span.kind\":\"LLM\",\"llm.system\":\"openai\",\"llm.model_name\":\"gpt-4o\",\"llm.token_count."
+     "prompt\":159,\"llm.token_count.completion\":237,\"llm.token_count.total\":396,"
+     "\"llm.invocation_parameters\":\"{\\\"temperature\\\":0.7}\",\"llm.input_messages.0.message.role\":\"system\","
+     "\"llm.input_messages.0.message.content\":\"You sell jackets\","
+     "\"llm.input_messages.1.message.role\":\"user\",\"llm.input_messages.1.message.content\":\"Which jacket fits "
+     "rainy weather?\",\"llm.output_messages.0.message.role\":\"assistant\","
      "\"llm.output_messages.0.message.content\":\"The Alpine Shell\",\"session.id\":\"t1\",\"user.id\":\"u1\"}"},
     {"OpenLLMetry", "openai.chat",
-     "{\"gen_ai.system\":\"OpenAI\",\"llm.request.type\":\"chat\",\"gen_ai.request.model\":\"gpt-4o\",\"gen_ai.prompt.0.role\":\"user\",\"gen_ai.prompt.0.content\":\"Which jacket fits rainy weather?\","
-     "\"gen_ai.completion.0.role\":\"assistant\",\"gen_ai.completion.0.content\":\"The Alpine Shell\",\"gen_ai.completion.0.finish_reason\":\"stop\",\"llm.usage.total_tokens\":396,"
-     "\"gen_ai.usage.prompt_tokens\":159,\"gen_ai.usage.completion_tokens\":237,\"traceloop.association.properties.user_id\":\"u1\",\"traceloop.association.properties.chat_id\":\"t1\"}"},
+     "{\"gen_ai.system\":\"OpenAI\",\"llm.request.type\":\"chat\",\"gen_ai.request.model\":\"gpt-4o\",\"gen_ai.prompt."
+     "0.role\":\"user\",\"gen_ai.prompt.0.content\":\"Which jacket fits rainy weather?\","
+     "\"gen_ai.completion.0.role\":\"assistant\",\"gen_ai.completion.0.content\":\"The Alpine "
+     "Shell\",\"gen_ai.completion.0.finish_reason\":\"stop\",\"llm.usage.total_tokens\":396,"
+     "\"gen_ai.usage.prompt_tokens\":159,\"gen_ai.usage.completion_tokens\":237,\"traceloop.association.properties."
+     "user_id\":\"u1\",\"traceloop.association.properties.chat_id\":\"t1\"}"},
     {"Vercel AI SDK", "ai.streamText.doStream",
-     "{\"ai.operationId\":\"ai.streamText.doStream\",\"ai.model.provider\":\"openai.chat\",\"ai.model.id\":\"gpt-4o\",\"ai.settings.temperature\":0.7,\"ai.usage.inputTokens\":159,\"ai.usage.outputTokens\":237,"
-     "\"ai.response.finishReason\":\"stop\",\"ai.response.msToFirstChunk\":312.5,\"ai.telemetry.metadata.userId\":\"u1\",\"ai.response.text\":\"The Alpine Shell\",\"ai.prompt.messages\":\"" MESSAGE "\"}"},
+     "{\"ai.operationId\":\"ai.streamText.doStream\",\"ai.model.provider\":\"openai.chat\",\"ai.model.id\":\"gpt-4o\","
+     "\"ai.settings.temperature\":0.7,\"ai.usage.inputTokens\":159,\"ai.usage.outputTokens\":237,"
+     "\"ai.response.finishReason\":\"stop\",\"ai.response.msToFirstChunk\":312.5,\"ai.telemetry.metadata.userId\":"
+     "\"u1\",\"ai.response.text\":\"The Alpine Shell\",\"ai.prompt.messages\":\"" MESSAGE "\"}"},
     {"Langfuse", "generation",
-     "{\"langfuse.observation.type\":\"generation\",\"langfuse.observation.model.name\":\"gpt-4o\",\"langfuse.observation.usage_details\":\"{\\\"input\\\":159,\\\"output\\\":237}\","
-     "\"langfuse.observation.model.parameters\":\"{\\\"temperature\\\":0.7}\",\"langfuse.observation.input\":\"" MESSAGE "\",\"langfuse.observation.output\":\"The Alpine Shell\",\"langfuse.user.id\":\"u1\",\"langfuse.session.id\":\"t1\"}"},
+     "{\"langfuse.observation.type\":\"generation\",\"langfuse.observation.model.name\":\"gpt-4o\",\"langfuse."
+     "observation.usage_details\":\"{\\\"input\\\":159,\\\"output\\\":237}\","
+     "\"langfuse.observation.model.parameters\":\"{\\\"temperature\\\":0.7}\",\"langfuse.observation.input\":\"" MESSAGE
+     "\",\"langfuse.observation.output\":\"The Alpine "
+     "Shell\",\"langfuse.user.id\":\"u1\",\"langfuse.session.id\":\"t1\"}"},
     {"storefront log line", "openai.chat.completions.create",
-     "{\"service.name\":\"ai-storefront\",\"service.version\":\"1.0.0\",\"llm.vendor\":\"openai\",\"llm.request.model\":\"gpt-4o\",\"llm.request.temperature\":0.7,\"llm.request.max_tokens\":0,"
-     "\"llm.usage.prompt_tokens\":159,\"llm.usage.completion_tokens\":237,\"llm.usage.total_tokens\":396,\"user.id\":\"u1\",\"thread.id\":\"t1\",\"prompt.length\":40,\"response.length\":0,\"response.finish_reason\":\"stop\"}"},
+     "{\"service.name\":\"ai-storefront\",\"service.version\":\"1.0.0\",\"llm.vendor\":\"openai\",\"llm.request."
+     "model\":\"gpt-4o\",\"llm.request.temperature\":0.7,\"llm.request.max_tokens\":0,"
+     "\"llm.usage.prompt_tokens\":159,\"llm.usage.completion_tokens\":237,\"llm.usage.total_tokens\":396,\"user.id\":"
+     "\"u1\",\"thread.id\":\"t1\",\"prompt.length\":40,\"response.length\":0,\"response.finish_reason\":\"stop\"}"},
 };
 const int dialect_sample_count = sizeof dialect_samples / sizeof *dialect_samples;

@@ -11,7 +11,8 @@
 
 bool peer_protobuf_c(struct slice body, size_t spans) {
     Bench__Request *request = bench__request__unpack(NULL, body.len, (const uint8_t *)body.ptr);
-    bool good = request && request->n_resource_spans == 1 && request->resource_spans[0]->scope_spans[0]->n_spans == spans;
+    bool good =
+        request && request->n_resource_spans == 1 && request->resource_spans[0]->scope_spans[0]->n_spans == spans;
     bench__request__free_unpacked(request, NULL);
     return good;
 }

@@ -1,5 +1,5 @@
-/* The libraries that one would take instead, apart from ours since their names collide. Each reads the bytes whole and lets go of
- * what it made; false when it cannot. */
+/* The libraries that one would take instead, apart from ours since their names collide. Each reads the bytes whole and
+ * lets go of what it made; false when it cannot. */
 #ifndef BENCH_PEERS_H
 #define BENCH_PEERS_H
 

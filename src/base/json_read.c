@@ -32,9 +32,12 @@ void json_fail(struct json_reader *r, const char *format, ...) {
 }
 
 static bool expected(struct json_reader *r, const char *what) {
-    if (r->at >= r->end) json_fail(r, "expected %s, found the end", what);
-    else if ((unsigned char)*r->at < ' ' || (unsigned char)*r->at >= 0x7f) json_fail(r, "expected %s, found byte 0x%02x", what, (unsigned char)*r->at);
-    else json_fail(r, "expected %s, found '%c'", what, *r->at);
+    if (r->at >= r->end)
+        json_fail(r, "expected %s, found the end", what);
+    else if ((unsigned char)*r->at < ' ' || (unsigned char)*r->at >= 0x7f)
+        json_fail(r, "expected %s, found byte 0x%02x", what, (unsigned char)*r->at);
+    else
+        json_fail(r, "expected %s, found '%c'", what, *r->at);
     return false;
 }
 
@@ -47,9 +50,10 @@ enum json_type json_peek(struct json_reader *r) {
     skip_space(r);
     if (r->at >= r->end) return JSON_ERROR;
     static const uint8_t types[256] = {
-        ['{'] = JSON_OBJECT, ['['] = JSON_ARRAY,  ['"'] = JSON_STRING, ['t'] = JSON_BOOL,   ['f'] = JSON_BOOL,   ['n'] = JSON_NULL,   ['-'] = JSON_NUMBER,
-        ['0'] = JSON_NUMBER, ['1'] = JSON_NUMBER, ['2'] = JSON_NUMBER, ['3'] = JSON_NUMBER, ['4'] = JSON_NUMBER, ['5'] = JSON_NUMBER, ['6'] = JSON_NUMBER,
-        ['7'] = JSON_NUMBER, ['8'] = JSON_NUMBER, ['9'] = JSON_NUMBER};
+        ['{'] = JSON_OBJECT, ['['] = JSON_ARRAY,  ['"'] = JSON_STRING, ['t'] = JSON_BOOL,   ['f'] = JSON_BOOL,
+        ['n'] = JSON_NULL,   ['-'] = JSON_NUMBER, ['0'] = JSON_NUMBER, ['1'] = JSON_NUMBER, ['2'] = JSON_NUMBER,
+        ['3'] = JSON_NUMBER, ['4'] = JSON_NUMBER, ['5'] = JSON_NUMBER, ['6'] = JSON_NUMBER, ['7'] = JSON_NUMBER,
+        ['8'] = JSON_NUMBER, ['9'] = JSON_NUMBER};
     return (enum json_type)types[(unsigned char)*r->at];
 }
 
@@ -68,8 +72,12 @@ static inline bool open_bracket(struct json_reader *r, char bracket, const char 
     return true;
 }
 
-bool json_object(struct json_reader *r) { return open_bracket(r, '{', "an object"); }
-bool json_array(struct json_reader *r) { return open_bracket(r, '[', "an array"); }
+bool json_object(struct json_reader *r) {
+    return open_bracket(r, '{', "an object");
+}
+bool json_array(struct json_reader *r) {
+    return open_bracket(r, '[', "an array");
+}
 
 /* True when another member follows; false after the taken closing bracket or a mistake. */
 static inline bool next_member(struct json_reader *r, char close, const char *what) {
@@ -126,7 +134,10 @@ static int32_t hex4(const char *p, const char *end) {
     if (end - p < 4) return -1;
     for (int i = 0; i < 4; i++) {
         char c = p[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0) return -1;
         value = value << 4 | digit;
     }
@@ -148,7 +159,8 @@ static size_t unescape(struct json_reader *r, char *out) {
     r->at += 6;
     uint32_t c = (uint32_t)unit;
     if (unit >= 0xd800 && unit < 0xe000) {
-        int32_t low = unit < 0xdc00 && r->end - r->at >= 6 && r->at[0] == '\\' && r->at[1] == 'u' ? hex4(r->at + 2, r->end) : -1;
+        int32_t low =
+            unit < 0xdc00 && r->end - r->at >= 6 && r->at[0] == '\\' && r->at[1] == 'u' ? hex4(r->at + 2, r->end) : -1;
         c = 0xfffd;
         if (low >= 0xdc00 && low < 0xe000) {
             c = 0x10000 + (((uint32_t)unit - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
@@ -227,8 +239,10 @@ static bool string_into_arena(struct json_reader *r, const char *start, struct s
             len += n;
         } else {
             size_t n = utf8_length((const uint8_t *)r->at, (size_t)(r->end - r->at));
-            if (n) memcpy(out + len, r->at, n);
-            else memcpy(out + len, UTF8_REPLACEMENT, 3);
+            if (n)
+                memcpy(out + len, r->at, n);
+            else
+                memcpy(out + len, UTF8_REPLACEMENT, 3);
             len += n ? n : 3;
             r->at += n ? n : 1;
         }
@@ -295,7 +309,9 @@ static bool slow_number(struct json_reader *r, struct slice text, double *real) 
     return true;
 }
 
-static inline bool is_digit(const struct json_reader *r) { return r->at < r->end && *r->at >= '0' && *r->at <= '9'; }
+static inline bool is_digit(const struct json_reader *r) {
+    return r->at < r->end && *r->at >= '0' && *r->at <= '9';
+}
 
 bool json_number(struct json_reader *r, struct json_number *value) {
     if (r->failed) return false;
@@ -376,7 +392,9 @@ static bool digits_of(struct slice text, bool *negative, uint64_t *value) {
     *value = 0;
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] < '0' || text.ptr[i] > '9') return false;
-        if (__builtin_mul_overflow(*value, 10u, value) || __builtin_add_overflow(*value, (uint64_t)(text.ptr[i] - '0'), value)) return false;
+        if (__builtin_mul_overflow(*value, 10u, value) ||
+            __builtin_add_overflow(*value, (uint64_t)(text.ptr[i] - '0'), value))
+            return false;
     }
     return text.len > 0;
 }
@@ -392,7 +410,8 @@ static bool read_integer(struct json_reader *r, bool *negative, uint64_t *value)
         if (!json_number(r, &number)) return false;
         text = slice_make(start, (size_t)(r->at - start));
         /* 1e3 and 5.0 are integers too, by value. */
-        if (!number.is_int && number.real >= -9e15 && number.real <= 9e15 && number.real == (double)(int64_t)number.real) {
+        if (!number.is_int && number.real >= -9e15 && number.real <= 9e15 &&
+            number.real == (double)(int64_t)number.real) {
             *negative = number.real < 0;
             *value = (uint64_t)(*negative ? -number.real : number.real);
             return true;
@@ -451,7 +470,8 @@ bool json_skip(struct json_reader *r, struct slice *raw) {
         case JSON_NULL: json_null(r); break;
         case JSON_ERROR: expected(r, "a value"); break;
         }
-        while (r->depth > depth && !(objects[r->depth] ? pass_key(r) : json_item(r)) && !r->failed) {}
+        while (r->depth > depth && !(objects[r->depth] ? pass_key(r) : json_item(r)) && !r->failed) {
+        }
     } while (r->depth > depth && !r->failed);
     if (raw && !r->failed) *raw = slice_make(start, (size_t)(r->at - start));
     return !r->failed;

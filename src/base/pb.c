@@ -36,7 +36,9 @@ void pb_put_varint(struct buf *out, uint64_t value) {
     buf_put(out, bytes, len);
 }
 
-void pb_put_tag(struct buf *out, uint32_t number, enum pb_wire wire) { pb_put_varint(out, (uint64_t)number << 3 | wire); }
+void pb_put_tag(struct buf *out, uint32_t number, enum pb_wire wire) {
+    pb_put_varint(out, (uint64_t)number << 3 | wire);
+}
 
 void pb_put_uint(struct buf *out, uint32_t number, uint64_t value) {
     if (!value) return;
@@ -72,5 +74,6 @@ void pb_end(struct buf *out, size_t mark) {
     if (out->failed) return;
     size_t len = out->len - mark;
     char *at = out->ptr + mark - PADDED_LENGTH;
-    for (int i = 0; i < PADDED_LENGTH; i++, len >>= 7) at[i] = (char)((len & 0x7f) | (i < PADDED_LENGTH - 1 ? 0x80 : 0));
+    for (int i = 0; i < PADDED_LENGTH; i++, len >>= 7)
+        at[i] = (char)((len & 0x7f) | (i < PADDED_LENGTH - 1 ? 0x80 : 0));
 }

@@ -21,12 +21,22 @@ struct pb_field {
     struct slice bytes; /* BYTES: borrowed */
 };
 
-/* One field from *at on, for walkers that keep their own place (the hot path of ingest): 1 a field, 0 the end, and below 0 what is
- * wrong, a place in pb_mistakes. *at moves on only past whole fields. */
-enum { PB_CUT_VARINT = -1, PB_LONG_VARINT = -2, PB_BAD_NUMBER = -3, PB_CUT_64 = -4, PB_CUT_32 = -5, PB_CUT_BYTES = -6, PB_BAD_WIRE = -7 };
+/* One field from *at on, for walkers that keep their own place (the hot path of ingest): 1 a field, 0 the end, and
+ * below 0 what is wrong, a place in pb_mistakes. *at moves on only past whole fields. */
+enum {
+    PB_CUT_VARINT = -1,
+    PB_LONG_VARINT = -2,
+    PB_BAD_NUMBER = -3,
+    PB_CUT_64 = -4,
+    PB_CUT_32 = -5,
+    PB_CUT_BYTES = -6,
+    PB_BAD_WIRE = -7
+};
 extern const char *const pb_mistakes[]; /* by -code */
 
-static inline const uint8_t *pb_bytes(struct slice bytes) { return (const uint8_t *)(bytes.ptr ? bytes.ptr : ""); }
+static inline const uint8_t *pb_bytes(struct slice bytes) {
+    return (const uint8_t *)(bytes.ptr ? bytes.ptr : "");
+}
 
 static inline int pb_varint_step(const uint8_t **at, const uint8_t *end, uint64_t *value) {
     const uint8_t *p = *at;

@@ -1,5 +1,5 @@
-/* A Convex log stream: the trace lines that functions print, and the functions' executions around them (docs/convex.md). Events as
- * Convex documents them, and those of streams set up before May 2024. */
+/* A Convex log stream: the trace lines that functions print, and the functions' executions around them
+ * (docs/convex.md). Events as Convex documents them, and those of streams set up before May 2024. */
 #include "ingest/ingest.h"
 
 #include "base/timestamp.h"
@@ -40,11 +40,15 @@ static void note(struct event *e, struct slice key, struct value value) {
     if (!empty && e->note_count < NOTES_MAX) e->notes[e->note_count++] = (struct attr){key, value};
 }
 
-static void note_text(struct event *e, struct slice key, struct slice text) { note(e, key, (struct value){.type = VALUE_STRING, .text = text}); }
+static void note_text(struct event *e, struct slice key, struct slice text) {
+    note(e, key, (struct value){.type = VALUE_STRING, .text = text});
+}
 
 static void read_text(struct json_reader *r, struct slice *text) {
-    if (json_peek(r) == JSON_STRING) json_string(r, text);
-    else json_skip(r, NULL);
+    if (json_peek(r) == JSON_STRING)
+        json_string(r, text);
+    else
+        json_skip(r, NULL);
 }
 
 static double read_number(struct json_reader *r) {
@@ -57,23 +61,62 @@ static enum topic topic_named(struct slice word) {
     static const struct {
         const char *word;
         enum topic topic;
-    } topics[] = {{"console", TOPIC_CONSOLE}, {"function_execution", TOPIC_EXECUTION}, {"verification", TOPIC_VERIFICATION},
-                  {"_console", TOPIC_CONSOLE}, {"_execution_record", TOPIC_EXECUTION}, {"_verification", TOPIC_VERIFICATION}};
+    } topics[] = {
+        {"console", TOPIC_CONSOLE},  {"function_execution", TOPIC_EXECUTION}, {"verification", TOPIC_VERIFICATION},
+        {"_console", TOPIC_CONSOLE}, {"_execution_record", TOPIC_EXECUTION},  {"_verification", TOPIC_VERIFICATION}};
     for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
         if (slice_is(word, topics[i].word)) return topics[i].topic;
     return TOPIC_OTHER;
 }
 
-enum member { M_TOPIC, M_TIME, M_MESSAGE, M_FUNCTION, M_PATH, M_TYPE, M_REQUEST, M_CACHED, M_EXECUTION_MS, M_STATUS, M_ERROR, M_TRUNCATED, M_USAGE, M_CONVEX, M_DATA, M_NOTE };
+enum member {
+    M_TOPIC,
+    M_TIME,
+    M_MESSAGE,
+    M_FUNCTION,
+    M_PATH,
+    M_TYPE,
+    M_REQUEST,
+    M_CACHED,
+    M_EXECUTION_MS,
+    M_STATUS,
+    M_ERROR,
+    M_TRUNCATED,
+    M_USAGE,
+    M_CONVEX,
+    M_DATA,
+    M_NOTE
+};
 static const struct {
     const char *name;
     enum member member;
 } members[] = {
-    {"topic", M_TOPIC}, {"timestamp", M_TIME}, {"message", M_MESSAGE}, {"function", M_FUNCTION}, {"execution_time_ms", M_EXECUTION_MS}, {"status", M_STATUS},
-    {"error_message", M_ERROR}, {"is_truncated", M_TRUNCATED}, {"usage", M_USAGE}, {"convex", M_CONVEX}, {"data", M_DATA}, {"log_level", M_NOTE},
-    {"mutation_retry_count", M_NOTE}, {"mutation_queue_length", M_NOTE}, {"occ_info", M_NOTE}, {"scheduler_info", M_NOTE},
-    {"_topic", M_TOPIC}, {"_timestamp", M_TIME}, {"_functionPath", M_PATH}, {"_functionType", M_TYPE}, {"_functionCached", M_CACHED},
-    {"executionTimeMs", M_EXECUTION_MS}, {"reason", M_ERROR}, {"databaseReadBytes", M_NOTE}, {"databaseWriteBytes", M_NOTE}, {"storageReadBytes", M_NOTE},
+    {"topic", M_TOPIC},
+    {"timestamp", M_TIME},
+    {"message", M_MESSAGE},
+    {"function", M_FUNCTION},
+    {"execution_time_ms", M_EXECUTION_MS},
+    {"status", M_STATUS},
+    {"error_message", M_ERROR},
+    {"is_truncated", M_TRUNCATED},
+    {"usage", M_USAGE},
+    {"convex", M_CONVEX},
+    {"data", M_DATA},
+    {"log_level", M_NOTE},
+    {"mutation_retry_count", M_NOTE},
+    {"mutation_queue_length", M_NOTE},
+    {"occ_info", M_NOTE},
+    {"scheduler_info", M_NOTE},
+    {"_topic", M_TOPIC},
+    {"_timestamp", M_TIME},
+    {"_functionPath", M_PATH},
+    {"_functionType", M_TYPE},
+    {"_functionCached", M_CACHED},
+    {"executionTimeMs", M_EXECUTION_MS},
+    {"reason", M_ERROR},
+    {"databaseReadBytes", M_NOTE},
+    {"databaseWriteBytes", M_NOTE},
+    {"storageReadBytes", M_NOTE},
     {"storageWriteBytes", M_NOTE},
 };
 static const struct {
@@ -143,8 +186,10 @@ static void read_member(struct stream *s, struct json_reader *r, struct event *e
         break;
     case M_TIME:
         number = read_number(r);
-        if (number > 0 && number < 9e12) e->time_ms = (int64_t)number;
-        else e->bad_time = true;
+        if (number > 0 && number < 9e12)
+            e->time_ms = (int64_t)number;
+        else
+            e->bad_time = true;
         break;
     case M_MESSAGE: read_text(r, &e->message); break;
     case M_FUNCTION: read_function(s, r, e); break;
@@ -157,14 +202,18 @@ static void read_member(struct stream *s, struct json_reader *r, struct event *e
     case M_STATUS: read_text(r, &e->status); break;
     case M_ERROR: read_text(r, &e->error); break;
     case M_TRUNCATED:
-        if (json_peek(r) == JSON_BOOL && json_bool(r, &flag)) e->truncated = flag;
-        else json_skip(r, NULL);
+        if (json_peek(r) == JSON_BOOL && json_bool(r, &flag))
+            e->truncated = flag;
+        else
+            json_skip(r, NULL);
         break;
     case M_USAGE: read_notes(s, r, e, "usage."); break;
     case M_CONVEX: read_notes(s, r, e, ""); break;
     case M_DATA: /* as the stream to Axiom wraps it */
-        if (json_peek(r) == JSON_OBJECT && depth < EVENT_DEPTH_MAX) read_event(s, r, e, depth + 1);
-        else json_skip(r, NULL);
+        if (json_peek(r) == JSON_OBJECT && depth < EVENT_DEPTH_MAX)
+            read_event(s, r, e, depth + 1);
+        else
+            json_skip(r, NULL);
         break;
     case M_NOTE:
         if (value_read_json(r, &value)) note(e, arena_printf(&s->arena, "convex.%.*s", (int)key.len, key.ptr), value);
@@ -190,11 +239,13 @@ static size_t put_unescaped(struct buf *out, struct slice rest) {
     if (rest.len < 2) return buf_putc(out, '\\'), 1;
     if (known) return buf_putc(out, to[known - from]), 2;
     uint8_t value;
-    if (c == 'x' && rest.len >= 4 && hex_decode(slice_make(rest.ptr + 2, 2), &value, 1)) return byte = value, buf_putc(out, (char)byte), 4;
+    if (c == 'x' && rest.len >= 4 && hex_decode(slice_make(rest.ptr + 2, 2), &value, 1))
+        return byte = value, buf_putc(out, (char)byte), 4;
     return buf_putc(out, c), 2;
 }
 
-/* console.log's arguments: texts come quoted and escaped, with spaces between ("'🔍 TRACE: {\n…}'"), other things as they are. */
+/* console.log's arguments: texts come quoted and escaped, with spaces between ("'🔍 TRACE: {\n…}'"), other things as
+ * they are. */
 static void put_unquoted(struct buf *out, struct slice message) {
     while (message.len) {
         char quote = *message.ptr;
@@ -208,8 +259,10 @@ static void put_unquoted(struct buf *out, struct slice message) {
         message = slice_from(message, 1);
         while (message.len && *message.ptr != quote) {
             size_t used = 1;
-            if (*message.ptr == '\\') used = put_unescaped(out, message);
-            else buf_putc(out, *message.ptr);
+            if (*message.ptr == '\\')
+                used = put_unescaped(out, message);
+            else
+                buf_putc(out, *message.ptr);
             message = slice_from(message, used);
         }
         message = slice_from(message, 1);
@@ -217,10 +270,13 @@ static void put_unquoted(struct buf *out, struct slice message) {
     }
 }
 
-static bool is_quoted(struct slice message) { return message.len > 1 && (*message.ptr == '\'' || *message.ptr == '`' || *message.ptr == '"'); }
+static bool is_quoted(struct slice message) {
+    return message.len > 1 && (*message.ptr == '\'' || *message.ptr == '`' || *message.ptr == '"');
+}
 
 static bool looks_like_trace(struct slice text) {
-    return slice_find(text, SLICE("spanId")) || slice_find(text, SLICE("TRACE: {")) || slice_find(text, SLICE("\"trace\""));
+    return slice_find(text, SLICE("spanId")) || slice_find(text, SLICE("TRACE: {")) ||
+           slice_find(text, SLICE("\"trace\""));
 }
 
 /* "[LOG] '…'" of old streams. */
@@ -237,12 +293,14 @@ struct ids {
     uint8_t trace[TRACE_ID_SIZE], span[SPAN_ID_SIZE];
 };
 
-/* All of a request is one trace, an execution in it is known by its function: so lines and executions find each other whatever
- * comes first. Without a request's id an execution stands alone. */
+/* All of a request is one trace, an execution in it is known by its function: so lines and executions find each other
+ * whatever comes first. Without a request's id an execution stands alone. */
 static bool ids_of(struct stream *s, const struct event *e, struct ids *ids) {
     struct slice own = e->request_id.len
-                           ? arena_printf(&s->arena, "convex %.*s %.*s", (int)e->request_id.len, e->request_id.ptr, (int)e->path.len, e->path.ptr ? e->path.ptr : "")
-                           : arena_printf(&s->arena, "convex %.*s %lld", (int)e->path.len, e->path.ptr ? e->path.ptr : "", (long long)e->time_ms);
+                           ? arena_printf(&s->arena, "convex %.*s %.*s", (int)e->request_id.len, e->request_id.ptr,
+                                          (int)e->path.len, e->path.ptr ? e->path.ptr : "")
+                           : arena_printf(&s->arena, "convex %.*s %lld", (int)e->path.len,
+                                          e->path.ptr ? e->path.ptr : "", (long long)e->time_ms);
     if (!own.len) return false;
     id_from_text(own, ids->span, SPAN_ID_SIZE);
     id_from_text(e->request_id.len ? e->request_id : own, ids->trace, TRACE_ID_SIZE);
@@ -279,7 +337,9 @@ static int take_console(struct stream *s, struct event *e, struct error *err) {
     if (e->truncated && batch->count == before && looks_like_trace(message)) {
         batch->rejected = rejected;
         batch->rejection_count = reasons;
-        batch_reject(batch, line->position, "event %u: Convex cut the message off after %zu bytes (is_truncated): its trace is lost; print less, for instance previews instead of texts",
+        batch_reject(batch, line->position,
+                     "event %u: Convex cut the message off after %zu bytes (is_truncated): its trace is lost; print "
+                     "less, for instance previews instead of texts",
                      line->position, e->message.len);
     }
     s->options->accepted += batch->count > before;
@@ -301,7 +361,9 @@ static int take_execution(struct stream *s, struct event *e, struct error *err) 
     memcpy(raw.span_id, ids.span, SPAN_ID_SIZE);
     raw.end_ns = e->time_ms * NS_PER_MS; /* it is told when it has ended */
     raw.start_ns = raw.end_ns - llround(ms * NS_PER_MS);
-    raw.status = slice_is(e->status, "failure") || e->error.len ? STATUS_ERROR : slice_is(e->status, "success") ? STATUS_OK : STATUS_UNSET;
+    raw.status = slice_is(e->status, "failure") || e->error.len ? STATUS_ERROR
+                 : slice_is(e->status, "success")               ? STATUS_OK
+                                                                : STATUS_UNSET;
     raw.status_message = e->error;
     finish_notes(e);
     note_text(e, SLICE("service.name"), e->service);
@@ -331,8 +393,9 @@ static int take_event(struct stream *s, struct event *e, struct error *err) {
     }
     int64_t skew = e->time_ms > s->now_ms ? e->time_ms - s->now_ms : s->now_ms - e->time_ms;
     if (options->max_skew_ms > 0 && skew > options->max_skew_ms) {
-        batch_reject(batch, s->line.position, "event %u: its timestamp is %lld s from now, more than the %lld s that are allowed", s->line.position,
-                     (long long)(skew / 1000), (long long)(options->max_skew_ms / 1000));
+        batch_reject(batch, s->line.position,
+                     "event %u: its timestamp is %lld s from now, more than the %lld s that are allowed",
+                     s->line.position, (long long)(skew / 1000), (long long)(options->max_skew_ms / 1000));
         return 0;
     }
     return e->topic == TOPIC_CONSOLE ? take_console(s, e, err) : take_execution(s, e, err);
@@ -346,7 +409,8 @@ static int next_event(struct stream *s, struct json_reader *r, struct error *err
     arena_reset(&s->arena);
     s->line.position = ++s->options->events;
     if (json_peek(r) != JSON_OBJECT) {
-        if (json_skip(r, NULL)) batch_reject(s->line.batch, s->line.position, "event %u: expected an object", s->line.position);
+        if (json_skip(r, NULL))
+            batch_reject(s->line.batch, s->line.position, "event %u: expected an object", s->line.position);
         return 0;
     }
     read_event(s, r, &event, 0);
@@ -354,7 +418,8 @@ static int next_event(struct stream *s, struct json_reader *r, struct error *err
 }
 
 static int broken(struct stream *s, const struct json_reader *r, struct error *err) {
-    error_set(err, r->err.code == VT_ELIMIT ? VT_ELIMIT : VT_EINVAL, "%s, in event %u", r->err.message, s->options->events);
+    error_set(err, r->err.code == VT_ELIMIT ? VT_ELIMIT : VT_EINVAL, "%s, in event %u", r->err.message,
+              s->options->events);
     return error_hint(err, "the body must be a JSON array of events, or one event a line");
 }
 
@@ -368,7 +433,8 @@ static int decode_array(struct stream *s, struct slice body, struct error *err) 
     return json_end(&r) ? 0 : broken(s, &r, err);
 }
 
-/* Events one behind the other, mostly one a line. One that is broken costs its line; when none can be read the body is none of ours. */
+/* Events one behind the other, mostly one a line. One that is broken costs its line; when none can be read the body is
+ * none of ours. */
 static int decode_lines(struct stream *s, struct slice body, struct error *err) {
     struct json_reader r;
     uint32_t bad = 0;

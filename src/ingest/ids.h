@@ -11,8 +11,8 @@ enum id_form {
     ID_HASHED /* any other text: the bytes are its hash */
 };
 
-/* The id of `size` bytes (TRACE_ID_SIZE or SPAN_ID_SIZE) that the text stands for; zeros for ID_NONE. With `base64` the JSON form
- * of protobuf's bytes is taken as well (as ID_SHORT). */
+/* The id of `size` bytes (TRACE_ID_SIZE or SPAN_ID_SIZE) that the text stands for; zeros for ID_NONE. With `base64` the
+ * JSON form of protobuf's bytes is taken as well (as ID_SHORT). */
 enum id_form id_read(struct slice text, bool base64, uint8_t *id, size_t size);
 
 #endif

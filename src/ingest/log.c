@@ -1,8 +1,8 @@
-/* Trace lines found in logs of any make: JSON lines, arrays, console text. Objects are read where they lie; only what stands behind
- * a prefix on each line, or is coloured, is put together anew first.
+/* Trace lines found in logs of any make: JSON lines, arrays, console text. Objects are read where they lie; only what
+ * stands behind a prefix on each line, or is coloured, is put together anew first.
  *
- * All is read once: where an object turns out to be none, the search goes on at the line of the mistake, since whatever began
- * before it would have met the same. */
+ * All is read once: where an object turns out to be none, the search goes on at the line of the mistake, since whatever
+ * began before it would have met the same. */
 #include "ingest/ingest.h"
 
 #include "ingest/log_line.h"
@@ -14,14 +14,14 @@ enum { INNER_DEPTH_MAX = 2, PREFIX_MAX = 512, STAND_MAX = 16 << 20, FOREIGN_LINE
 struct log {
     struct log_line line;
     struct slice body;
-    size_t at;            /* what is looked at next */
-    size_t start, stop;   /* the line that `at` stands in: its first byte, and its line break or the body's end */
-    uint32_t number;      /* of the line that `at` stands in */
-    size_t counted;       /* up to where `number` is counted */
+    size_t at;          /* what is looked at next */
+    size_t start, stop; /* the line that `at` stands in: its first byte, and its line break or the body's end */
+    uint32_t number;    /* of the line that `at` stands in */
+    size_t counted;     /* up to where `number` is counted */
     uint32_t ignored;
     bool more;
-    struct buf plain;     /* lines without prefix and colours */
-    int code;             /* what ends all */
+    struct buf plain; /* lines without prefix and colours */
+    int code;         /* what ends all */
 };
 
 /* ---- places ---- */
@@ -98,7 +98,8 @@ static size_t digits_from(struct slice text, size_t at) {
     return at;
 }
 
-/* How much of the line has the prefix's form, digits standing for other digits of any number (times, counters), or 0. */
+/* How much of the line has the prefix's form, digits standing for other digits of any number (times, counters), or 0.
+ */
 static size_t match_prefix(struct slice prefix, struct slice line) {
     size_t p = 0, l = 0;
     while (p < prefix.len) {
@@ -106,8 +107,10 @@ static size_t match_prefix(struct slice prefix, struct slice line) {
             p = digits_from(prefix, p);
             l = digits_from(line, l);
             /* A fraction whose zeros were left out. */
-            if (p < prefix.len && prefix.ptr[p] == '.' && (l >= line.len || line.ptr[l] != '.')) p = digits_from(prefix, p + 1);
-            else if (l < line.len && line.ptr[l] == '.' && (p >= prefix.len || prefix.ptr[p] != '.')) l = digits_from(line, l + 1);
+            if (p < prefix.len && prefix.ptr[p] == '.' && (l >= line.len || line.ptr[l] != '.'))
+                p = digits_from(prefix, p + 1);
+            else if (l < line.len && line.ptr[l] == '.' && (p >= prefix.len || prefix.ptr[p] != '.'))
+                l = digits_from(line, l + 1);
         } else if (l < line.len && prefix.ptr[p] == line.ptr[l]) {
             p++, l++;
         } else if (is_blank(slice_from(prefix, p)) && l == line.len) {
@@ -125,8 +128,10 @@ static bool count_brackets(struct slice line, int *depth, size_t *closed_at) {
     for (size_t i = 0; i < line.len; i++) {
         char c = line.ptr[i];
         if (text) {
-            if (c == '\\') i++;
-            else if (c == '"') text = false;
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                text = false;
         } else if (c == '"') {
             text = true;
         } else if (c == '{' || c == '[') {
@@ -141,8 +146,8 @@ static bool count_brackets(struct slice line, int *depth, size_t *closed_at) {
 
 enum stand { STAND_NONE, STAND_WHOLE, STAND_CUT_OFF };
 
-/* Puts the object whose first line has `first` behind the prefix together in log->plain. *end: where the body goes on after it.
- * Lines without the prefix are somebody else's and are left out. */
+/* Puts the object whose first line has `first` behind the prefix together in log->plain. *end: where the body goes on
+ * after it. Lines without the prefix are somebody else's and are left out. */
 static enum stand stand_alone(struct log *log, struct slice prefix, size_t first, size_t *end) {
     struct slice body = log->body;
     int depth = 0;
@@ -153,7 +158,8 @@ static enum stand stand_alone(struct log *log, struct slice prefix, size_t first
         size_t stop = line_end(body, at), mark = log->plain.len, skip = 0;
         struct slice raw = slice_make(body.ptr + at, stop - at);
         /* Without colours the prefix can be told at once, and lines of others need not be copied. */
-        bool plain = !memchr(raw.ptr, '\x1b', raw.len), ours = at == first || !prefix.len || !plain || match_prefix(prefix, raw);
+        bool plain = !memchr(raw.ptr, '\x1b', raw.len),
+             ours = at == first || !prefix.len || !plain || match_prefix(prefix, raw);
         if (ours) put_plain(&log->plain, raw);
         if (log->plain.failed) return STAND_NONE;
         struct slice line = slice_from(buf_slice(&log->plain), mark);
@@ -190,7 +196,8 @@ static int object_done(struct log *log, int kind) {
     if (kind != LINE_WRAPPED) return kind < 0 ? kind : 0;
     const struct batch *batch = log->line.batch;
     const uint32_t before = batch->count + batch->rejected;
-    int code = log_text_read(&log->line, log->line.inner, log->line.inner_ns ? log->line.inner_ns : log->line.printed_ns, &log->line.err);
+    int code = log_text_read(&log->line, log->line.inner,
+                             log->line.inner_ns ? log->line.inner_ns : log->line.printed_ns, &log->line.err);
     if (batch->count + batch->rejected == before) log->ignored++;
     return code;
 }
@@ -198,17 +205,22 @@ static int object_done(struct log *log, int kind) {
 /* False when it was none of ours. */
 static bool reject_cut(struct log *log, size_t start, bool cut) {
     struct slice seen = slice_make(log->body.ptr + start, log->body.len - start < 4096 ? log->body.len - start : 4096);
-    bool ours = log->line.tried_trace || slice_find(seen, SLICE("\"trace\"")) || slice_find(seen, SLICE("\"traceId\"")) ||
-                slice_find(seen, SLICE("\"trace_id\""));
-    if (!ours) log->ignored++;
-    else if (cut) batch_reject(log->line.batch, log->line.position, "the object is cut off at the end: half a line, or a file that ends early");
-    else batch_reject(log->line.batch, log->line.position, "the object is no JSON: %s", log->line.err.message);
+    bool ours = log->line.tried_trace || slice_find(seen, SLICE("\"trace\"")) ||
+                slice_find(seen, SLICE("\"traceId\"")) || slice_find(seen, SLICE("\"trace_id\""));
+    if (!ours)
+        log->ignored++;
+    else if (cut)
+        batch_reject(log->line.batch, log->line.position,
+                     "the object is cut off at the end: half a line, or a file that ends early");
+    else
+        batch_reject(log->line.batch, log->line.position, "the object is no JSON: %s", log->line.err.message);
     return ours;
 }
 
 enum step { STEP_ON, STEP_WAIT };
 
-/* The object at `open`, with what stands before it from `start` on. Moves log->at on; STEP_WAIT: it is cut off and more may come. */
+/* The object at `open`, with what stands before it from `start` on. Moves log->at on; STEP_WAIT: it is cut off and more
+ * may come. */
 static enum step take_object(struct log *log, size_t start, size_t open) {
     struct slice body = log->body;
     count_to(log, open);
@@ -226,7 +238,10 @@ static enum step take_object(struct log *log, size_t start, size_t open) {
     if (!log->line.cut_off && prefix.len < PREFIX_MAX && (coloured || !is_blank(prefix))) {
         struct buf clean = {0};
         put_plain(&clean, prefix);
-        enum stand stand = clean.failed ? STAND_NONE : stand_alone(log, is_blank(buf_slice(&clean)) ? (struct slice){NULL, 0} : buf_slice(&clean), open, &end);
+        enum stand stand =
+            clean.failed ? STAND_NONE
+                         : stand_alone(log, is_blank(buf_slice(&clean)) ? (struct slice){NULL, 0} : buf_slice(&clean),
+                                       open, &end);
         buf_free(&clean);
         if (stand == STAND_CUT_OFF && log->more) return STEP_WAIT;
         if (stand == STAND_WHOLE && (kind = log_line_read(&log->line, buf_slice(&log->plain))) != LINE_BROKEN) {
@@ -263,7 +278,8 @@ static size_t find_open(struct slice body, size_t at, size_t stop) {
             at = next;
             continue;
         }
-        for (size_t skip; next < stop && (body.ptr[next] == ' ' || body.ptr[next] == '\t' || body.ptr[next] == '\r' || body.ptr[next] == '\x1b');)
+        for (size_t skip; next < stop && (body.ptr[next] == ' ' || body.ptr[next] == '\t' || body.ptr[next] == '\r' ||
+                                          body.ptr[next] == '\x1b');)
             next += (skip = colour_length(slice_make(body.ptr + next, stop - next))) ? skip : 1;
         if (next == stop || body.ptr[next] == '"') return (size_t)(open - body.ptr);
         at = (size_t)(open - body.ptr) + 1;

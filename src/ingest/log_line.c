@@ -1,4 +1,5 @@
-/* A trace line: {"timestamp","level","message","trace":{…},"attributes":{…},"events":[…]}, an exported span, or an OTLP request. */
+/* A trace line: {"timestamp","level","message","trace":{…},"attributes":{…},"events":[…]}, an exported span, or an OTLP
+ * request. */
 #include "ingest/log_line.h"
 
 #include "base/timestamp.h"
@@ -21,7 +22,7 @@ struct trace_line {
     bool otlp;
     bool export_id, export_trace, export_start; /* members of an exported span */
     bool bad_time, bad_duration;
-    struct slice bad;    /* what stood there */
+    struct slice bad; /* what stood there */
 };
 
 /* ---- scalars ---- */
@@ -46,8 +47,8 @@ static bool number_of(struct slice text, double *number, size_t *used) {
     return end != copy && isfinite(*number);
 }
 
-/* Unix time as number or digits, in seconds, milliseconds, microseconds or nanoseconds: 11 digits of seconds reach to the year 5138,
- * so the number's size tells its unit. Or ISO 8601. */
+/* Unix time as number or digits, in seconds, milliseconds, microseconds or nanoseconds: 11 digits of seconds reach to
+ * the year 5138, so the number's size tells its unit. Or ISO 8601. */
 static bool time_of_text(struct slice text, int64_t *ns) {
     double number;
     size_t used;
@@ -65,7 +66,8 @@ static bool duration_of_text(struct slice text, int64_t *ns) {
     static const struct {
         const char *unit;
         double ns;
-    } units[] = {{"", 1e6}, {"ms", 1e6}, {"s", 1e9}, {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3}, {"ns", 1}, {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}};
+    } units[] = {{"", 1e6},          {"ms", 1e6}, {"s", 1e9},  {"us", 1e3},   {"\xc2\xb5s", 1e3},
+                 {"\xce\xbcs", 1e3}, {"ns", 1},   {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}};
     double number;
     size_t used;
     if (!number_of(text, &number, &used) || number < 0) return false;
@@ -82,9 +84,25 @@ static bool duration_of_text(struct slice text, int64_t *ns) {
 /* ---- members ---- */
 
 enum member {
-    LINE_TIME, LINE_LEVEL, LINE_MESSAGE, LINE_TRACE_OBJECT, LINE_ATTRIBUTES, LINE_EVENTS, LINE_RESOURCE, LINE_OTLP, LINE_EXPORT_TRACE,
-    LINE_EXPORT_SPAN, LINE_EXPORT_START,
-    TRACE_TRACE_ID, TRACE_SPAN, TRACE_PARENT, TRACE_OPERATION, TRACE_DURATION, TRACE_STATUS, TRACE_ERROR, TRACE_START
+    LINE_TIME,
+    LINE_LEVEL,
+    LINE_MESSAGE,
+    LINE_TRACE_OBJECT,
+    LINE_ATTRIBUTES,
+    LINE_EVENTS,
+    LINE_RESOURCE,
+    LINE_OTLP,
+    LINE_EXPORT_TRACE,
+    LINE_EXPORT_SPAN,
+    LINE_EXPORT_START,
+    TRACE_TRACE_ID,
+    TRACE_SPAN,
+    TRACE_PARENT,
+    TRACE_OPERATION,
+    TRACE_DURATION,
+    TRACE_STATUS,
+    TRACE_ERROR,
+    TRACE_START
 };
 
 struct name {
@@ -94,15 +112,34 @@ struct name {
 
 /* The storefront's names first, then those of the usual loggers and log shippers. */
 static const struct name line_names[] = {
-    {"timestamp", LINE_TIME}, {"level", LINE_LEVEL}, {"message", LINE_MESSAGE}, {"trace", LINE_TRACE_OBJECT}, {"attributes", LINE_ATTRIBUTES},
-    {"events", LINE_EVENTS}, {"resource", LINE_RESOURCE}, {"resourceSpans", LINE_OTLP}, {"resource_spans", LINE_OTLP}, {"trace_id", LINE_EXPORT_TRACE},
-    {"span_id", LINE_EXPORT_SPAN}, {"start", LINE_EXPORT_START}, {"time", LINE_TIME}, {"@timestamp", LINE_TIME}, {"ts", LINE_TIME}, {"msg", LINE_MESSAGE},
-    {"log", LINE_MESSAGE}, {"line", LINE_MESSAGE}, {"textPayload", LINE_MESSAGE}, {"MESSAGE", LINE_MESSAGE}, {"severity", LINE_LEVEL},
+    {"timestamp", LINE_TIME},
+    {"level", LINE_LEVEL},
+    {"message", LINE_MESSAGE},
+    {"trace", LINE_TRACE_OBJECT},
+    {"attributes", LINE_ATTRIBUTES},
+    {"events", LINE_EVENTS},
+    {"resource", LINE_RESOURCE},
+    {"resourceSpans", LINE_OTLP},
+    {"resource_spans", LINE_OTLP},
+    {"trace_id", LINE_EXPORT_TRACE},
+    {"span_id", LINE_EXPORT_SPAN},
+    {"start", LINE_EXPORT_START},
+    {"time", LINE_TIME},
+    {"@timestamp", LINE_TIME},
+    {"ts", LINE_TIME},
+    {"msg", LINE_MESSAGE},
+    {"log", LINE_MESSAGE},
+    {"line", LINE_MESSAGE},
+    {"textPayload", LINE_MESSAGE},
+    {"MESSAGE", LINE_MESSAGE},
+    {"severity", LINE_LEVEL},
 };
 static const struct name trace_names[] = {
-    {"traceId", TRACE_TRACE_ID}, {"spanId", TRACE_SPAN}, {"parentSpanId", TRACE_PARENT}, {"operation", TRACE_OPERATION}, {"duration", TRACE_DURATION},
-    {"status", TRACE_STATUS}, {"error", TRACE_ERROR}, {"trace_id", TRACE_TRACE_ID}, {"span_id", TRACE_SPAN}, {"parent_span_id", TRACE_PARENT},
-    {"parentId", TRACE_PARENT}, {"name", TRACE_OPERATION}, {"durationMs", TRACE_DURATION}, {"duration_ms", TRACE_DURATION}, {"startTime", TRACE_START},
+    {"traceId", TRACE_TRACE_ID},      {"spanId", TRACE_SPAN},          {"parentSpanId", TRACE_PARENT},
+    {"operation", TRACE_OPERATION},   {"duration", TRACE_DURATION},    {"status", TRACE_STATUS},
+    {"error", TRACE_ERROR},           {"trace_id", TRACE_TRACE_ID},    {"span_id", TRACE_SPAN},
+    {"parent_span_id", TRACE_PARENT}, {"parentId", TRACE_PARENT},      {"name", TRACE_OPERATION},
+    {"durationMs", TRACE_DURATION},   {"duration_ms", TRACE_DURATION}, {"startTime", TRACE_START},
     {"start", TRACE_START},
 };
 
@@ -127,8 +164,10 @@ static void read_error(struct json_reader *r, struct slice *error) {
     }
     json_object(r);
     while (json_key(r, &key)) {
-        if (slice_is(key, "message")) read_scalar(r, error);
-        else json_skip(r, NULL);
+        if (slice_is(key, "message"))
+            read_scalar(r, error);
+        else
+            json_skip(r, NULL);
     }
 }
 
@@ -136,9 +175,12 @@ static void read_status(struct json_reader *r, struct trace_line *t) {
     struct slice text = {NULL, 0};
     read_scalar(r, &text);
     int status = span_status_named(text);
-    if (status >= 0) t->raw.status = status;
-    else if (slice_is(text, "SUCCESS") || slice_is(text, "success") || slice_is(text, "1")) t->raw.status = STATUS_OK;
-    else if (text.len && !slice_is(text, "0")) t->raw.status = STATUS_ERROR;
+    if (status >= 0)
+        t->raw.status = status;
+    else if (slice_is(text, "SUCCESS") || slice_is(text, "success") || slice_is(text, "1"))
+        t->raw.status = STATUS_OK;
+    else if (text.len && !slice_is(text, "0"))
+        t->raw.status = STATUS_ERROR;
 }
 
 static void read_trace(struct json_reader *r, struct trace_line *t) {
@@ -154,7 +196,8 @@ static void read_trace(struct json_reader *r, struct trace_line *t) {
         case TRACE_START: read_time(r, t); break;
         case TRACE_DURATION:
             text.len = 0;
-            if (read_scalar(r, &text) && text.len && !duration_of_text(text, &t->duration_ns)) t->bad_duration = true, t->bad = text;
+            if (read_scalar(r, &text) && text.len && !duration_of_text(text, &t->duration_ns))
+                t->bad_duration = true, t->bad = text;
             break;
         default: json_skip(r, NULL);
         }
@@ -170,12 +213,14 @@ static void read_event(struct log_line *line, struct json_reader *r) {
     }
     json_object(r);
     while (json_key(r, &key)) {
-        if (slice_is(key, "name")) read_scalar(r, &event->name);
+        if (slice_is(key, "name"))
+            read_scalar(r, &event->name);
         else if (slice_is(key, "timestamp") || slice_is(key, "time")) {
             if (read_scalar(r, &text)) time_of_text(text, &event->time_ns);
         } else if (slice_is(key, "attributes"))
             attrs_read_json(r, &line->build, &line->build.event_attrs, SPAN_EVENT_ATTRS_MAX, "events: attributes");
-        else json_skip(r, NULL);
+        else
+            json_skip(r, NULL);
     }
 }
 
@@ -199,8 +244,10 @@ static void read_line(struct log_line *line, struct json_reader *r, struct trace
             if (read_scalar(r, &text) && text.len) t->message = text;
             break;
         case LINE_TRACE_OBJECT:
-            if (json_peek(r) == JSON_OBJECT) read_trace(r, t);
-            else json_skip(r, NULL);
+            if (json_peek(r) == JSON_OBJECT)
+                read_trace(r, t);
+            else
+                json_skip(r, NULL);
             break;
         case LINE_ATTRIBUTES: attrs_read_json(r, &line->build, &line->build.attrs, SPAN_ATTRS_MAX, "attributes"); break;
         case LINE_EVENTS: read_events(line, r); break;
@@ -217,16 +264,19 @@ static void read_line(struct log_line *line, struct json_reader *r, struct trace
 static int64_t earliest_event(const struct raw_build *build) {
     int64_t first = 0;
     for (uint32_t i = 0; i < build->event_count; i++)
-        if (build->events[i].time_ns > 0 && (!first || build->events[i].time_ns < first)) first = build->events[i].time_ns;
+        if (build->events[i].time_ns > 0 && (!first || build->events[i].time_ns < first))
+            first = build->events[i].time_ns;
     return first;
 }
 
 static void set_times(struct log_line *line, struct trace_line *t) {
     struct raw_build *build = &line->build;
     if (t->bad_time)
-        raw_build_refuse(build, "timestamp: expected ISO 8601 or Unix time, found \"%.*s\"", t->bad.len > 40 ? 40 : (int)t->bad.len, t->bad.ptr);
+        raw_build_refuse(build, "timestamp: expected ISO 8601 or Unix time, found \"%.*s\"",
+                         t->bad.len > 40 ? 40 : (int)t->bad.len, t->bad.ptr);
     if (t->bad_duration)
-        raw_build_refuse(build, "trace.duration: expected milliseconds as \"12ms\" or 12, found \"%.*s\"", t->bad.len > 40 ? 40 : (int)t->bad.len, t->bad.ptr);
+        raw_build_refuse(build, "trace.duration: expected milliseconds as \"12ms\" or 12, found \"%.*s\"",
+                         t->bad.len > 40 ? 40 : (int)t->bad.len, t->bad.ptr);
     int64_t duration = t->duration_ns > 0 ? t->duration_ns : 0;
     if (!t->time_ns) t->time_ns = earliest_event(build);
     if (!t->time_ns && line->printed_ns > duration) t->time_ns = line->printed_ns - duration;
@@ -238,7 +288,8 @@ static void set_times(struct log_line *line, struct trace_line *t) {
 /* Ids of another form than hex: the sender gives every span a trace of its own, and only the parent's id ties them. */
 static void set_ids(struct log_line *line, struct trace_line *t) {
     struct raw_span *raw = &t->raw;
-    enum id_form trace = id_read(t->trace_id, false, raw->trace_id, TRACE_ID_SIZE), span = id_read(t->span_id, false, raw->span_id, SPAN_ID_SIZE);
+    enum id_form trace = id_read(t->trace_id, false, raw->trace_id, TRACE_ID_SIZE),
+                 span = id_read(t->span_id, false, raw->span_id, SPAN_ID_SIZE);
     id_read(t->parent_id, false, raw->parent_span_id, SPAN_ID_SIZE);
     if (span == ID_NONE) raw_build_refuse(&line->build, "trace.spanId is missing");
     if (trace == ID_NONE) id_from_text(t->span_id, raw->trace_id, TRACE_ID_SIZE);
@@ -249,22 +300,27 @@ static void set_ids(struct log_line *line, struct trace_line *t) {
     /* What is around the line knows its trace better. */
     raw->join_by_parent = false;
     memcpy(raw->trace_id, line->trace_id, TRACE_ID_SIZE);
-    if (line->parent_id && id_is_zero(raw->parent_span_id, SPAN_ID_SIZE)) memcpy(raw->parent_span_id, line->parent_id, SPAN_ID_SIZE);
+    if (line->parent_id && id_is_zero(raw->parent_span_id, SPAN_ID_SIZE))
+        memcpy(raw->parent_span_id, line->parent_id, SPAN_ID_SIZE);
 }
 
-static bool is_level_error(struct slice level) { return level.len == 5 && strncasecmp(level.ptr, "ERROR", 5) == 0; }
+static bool is_level_error(struct slice level) {
+    return level.len == 5 && strncasecmp(level.ptr, "ERROR", 5) == 0;
+}
 
 static int take_span(struct log_line *line, struct trace_line *t) {
     struct raw_build *build = &line->build;
     struct raw_span *raw = &t->raw;
     set_ids(line, t);
     set_times(line, t);
-    if (!raw->name.len && slice_starts(t->message, SLICE("TRACE: "))) raw->name = slice_from(t->message, sizeof "TRACE: " - 1);
+    if (!raw->name.len && slice_starts(t->message, SLICE("TRACE: ")))
+        raw->name = slice_from(t->message, sizeof "TRACE: " - 1);
     if (raw->status == STATUS_UNSET && (t->error.len || is_level_error(t->level))) raw->status = STATUS_ERROR;
     raw->status_message = t->error;
     if (build->refused.code) {
         struct slice shown = raw->name.len > 80 ? slice_make(raw->name.ptr, 80) : raw->name;
-        batch_reject(line->batch, line->position, "span \"%.*s\": %s", (int)shown.len, shown.len ? shown.ptr : "", build->refused.message);
+        batch_reject(line->batch, line->position, "span \"%.*s\": %s", (int)shown.len, shown.len ? shown.ptr : "",
+                     build->refused.message);
         return LINE_TRACE;
     }
     for (uint32_t i = 0; i < line->extra_count; i++) {
@@ -313,12 +369,15 @@ static int take_otlp(struct log_line *line, struct slice object) {
 }
 
 static bool may_hold_traces(struct slice text) {
-    return text.len > 20 && memchr(text.ptr, '{', text.len) && (slice_find(text, SLICE("\"spanId\"")) || slice_find(text, SLICE("\"span_id\"")));
+    return text.len > 20 && memchr(text.ptr, '{', text.len) &&
+           (slice_find(text, SLICE("\"spanId\"")) || slice_find(text, SLICE("\"span_id\"")));
 }
 
 static int end_all(struct log_line *line, int code) {
-    if (code == VT_ENOMEM) error_set(&line->err, code, "line %u: no memory", line->position);
-    else error_set(&line->err, code, "the batch is full: %u spans", line->batch->count);
+    if (code == VT_ENOMEM)
+        error_set(&line->err, code, "line %u: no memory", line->position);
+    else
+        error_set(&line->err, code, "the batch is full: %u spans", line->batch->count);
     return code;
 }
 
@@ -340,9 +399,12 @@ int log_line_read(struct log_line *line, struct slice text) {
         return LINE_BROKEN;
     }
     struct slice object = slice_make(text.ptr, line->length);
-    if (t.trace) result = take_span(line, &t);
-    else if (t.otlp) result = take_otlp(line, object);
-    else if (t.export_id && t.export_trace && t.export_start) result = take_export(line, object);
+    if (t.trace)
+        result = take_span(line, &t);
+    else if (t.otlp)
+        result = take_otlp(line, object);
+    else if (t.export_id && t.export_trace && t.export_start)
+        result = take_export(line, object);
     else if (may_hold_traces(t.message)) {
         line->inner = t.message;
         line->inner_ns = t.time_ns;
@@ -351,4 +413,6 @@ int log_line_read(struct log_line *line, struct slice text) {
     return result < 0 ? end_all(line, result) : result;
 }
 
-void log_line_free(struct log_line *line) { raw_build_free(&line->build); }
+void log_line_free(struct log_line *line) {
+    raw_build_free(&line->build);
+}

@@ -1,4 +1,5 @@
-/* Inside ingest: one JSON object of a log. Used by the log reader and by the Convex stream, whose messages hold such objects. */
+/* Inside ingest: one JSON object of a log. Used by the log reader and by the Convex stream, whose messages hold such
+ * objects. */
 #ifndef INGEST_LOG_LINE_H
 #define INGEST_LOG_LINE_H
 
@@ -17,29 +18,31 @@ struct log_line {
     struct raw_build build;
     struct raw_resource resource; /* the project, and what is known of where the line came from */
     enum raw_source source;
-    uint32_t position;  /* of the line, for rejections */
-    unsigned depth;     /* of texts within texts */
+    uint32_t position;        /* of the line, for rejections */
+    unsigned depth;           /* of texts within texts */
     const struct attr *extra; /* attributes that every span gets on top; may be NULL */
     uint32_t extra_count;
     const uint8_t *trace_id;  /* the trace of spans whose ids are not hex; NULL: put together by parents */
     const uint8_t *parent_id; /* with trace_id: the parent of those that name none */
-    int64_t printed_ns; /* when the line was printed, if something outside of it says so: the span's end where it says no time; 0 = not known */
+    int64_t printed_ns; /* when the line was printed, if something outside of it says so: the span's end where it says
+                           no time; 0 = not known */
 
     /* out, of the last line */
-    size_t length;          /* bytes of the object; LINE_BROKEN: as far as it could be read */
-    bool cut_off;           /* LINE_BROKEN: the text ended within the object */
-    bool tried_trace;       /* LINE_BROKEN: what could be read of it looks like a trace line */
-    bool took;              /* LINE_TRACE: a span went into the batch */
-    struct slice inner;     /* LINE_WRAPPED; lies in the text or in build.arena */
-    int64_t inner_ns;       /* when the shipper says that the line was printed; 0 = not said */
-    struct error err;       /* LINE_BROKEN: why; also the code that ends all */
+    size_t length;      /* bytes of the object; LINE_BROKEN: as far as it could be read */
+    bool cut_off;       /* LINE_BROKEN: the text ended within the object */
+    bool tried_trace;   /* LINE_BROKEN: what could be read of it looks like a trace line */
+    bool took;          /* LINE_TRACE: a span went into the batch */
+    struct slice inner; /* LINE_WRAPPED; lies in the text or in build.arena */
+    int64_t inner_ns;   /* when the shipper says that the line was printed; 0 = not said */
+    struct error err;   /* LINE_BROKEN: why; also the code that ends all */
 };
 
-/* Reads the object that `text` begins with; what follows it is not looked at. Returns enum line_kind, or VT_ENOMEM or VT_ELIMIT
- * (the batch is full) with the reason in line->err. Texts of the span under way lie in build.arena until the next call. */
+/* Reads the object that `text` begins with; what follows it is not looked at. Returns enum line_kind, or VT_ENOMEM or
+ * VT_ELIMIT (the batch is full) with the reason in line->err. Texts of the span under way lie in build.arena until the
+ * next call. */
 int log_line_read(struct log_line *line, struct slice text);
-/* All trace lines in `text`, which was found inside of something else (a shipper's "message", an event of a log stream): the same as
- * log_decode does, for the given line's batch, source and position. 0, VT_ENOMEM or VT_ELIMIT. */
+/* All trace lines in `text`, which was found inside of something else (a shipper's "message", an event of a log
+ * stream): the same as log_decode does, for the given line's batch, source and position. 0, VT_ENOMEM or VT_ELIMIT. */
 int log_text_read(const struct log_line *outer, struct slice text, int64_t printed_ns, struct error *err);
 void log_line_free(struct log_line *line);
 

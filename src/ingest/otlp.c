@@ -7,11 +7,20 @@
 #include <stdlib.h>
 #include <strings.h>
 
-static int take_into_batch(struct otlp *o, const struct raw_span *raw) { return normalise(o->batch, raw, o->position); }
+static int take_into_batch(struct otlp *o, const struct raw_span *raw) {
+    return normalise(o->batch, raw, o->position);
+}
 
 void otlp_init(struct otlp *o, struct batch *batch, struct slice project, struct error *err) {
-    *o = (struct otlp){.read_protobuf = otlp_read_span_protobuf, .read_json = otlp_read_span_json,
-                       .request_name = "ExportTraceServiceRequest", .request_key = "resourceSpans", .request_snake = "resource_spans", .batch = batch, .take = take_into_batch, .lasting = batch ? &batch->arena : NULL, .err = err};
+    *o = (struct otlp){.read_protobuf = otlp_read_span_protobuf,
+                       .read_json = otlp_read_span_json,
+                       .request_name = "ExportTraceServiceRequest",
+                       .request_key = "resourceSpans",
+                       .request_snake = "resource_spans",
+                       .batch = batch,
+                       .take = take_into_batch,
+                       .lasting = batch ? &batch->arena : NULL,
+                       .err = err};
     o->resource.project = project;
 }
 
@@ -33,8 +42,11 @@ int otlp_span_done(struct otlp *o, struct raw_span *raw) {
         o->refused++;
         if (!o->batch) return 0;
         int shown = raw->name.len > 80 ? 80 : (int)raw->name.len;
-        if (shown) batch_reject(o->batch, o->position, "span %u (\"%.*s\"): %s", o->position, shown, raw->name.ptr, o->build.refused.message);
-        else batch_reject(o->batch, o->position, "span %u: %s", o->position, o->build.refused.message);
+        if (shown)
+            batch_reject(o->batch, o->position, "span %u (\"%.*s\"): %s", o->position, shown, raw->name.ptr,
+                         o->build.refused.message);
+        else
+            batch_reject(o->batch, o->position, "span %u: %s", o->position, o->build.refused.message);
         return 0;
     }
     raw_build_finish(&o->build, raw);
@@ -84,7 +96,8 @@ int otlp_key_find(const struct otlp_key *keys, int count, struct slice key, int 
     return -1;
 }
 
-static int decode(struct batch *batch, struct slice body, struct slice project, int (*walk)(struct otlp *, struct slice), struct error *err) {
+static int decode(struct batch *batch, struct slice body, struct slice project,
+                  int (*walk)(struct otlp *, struct slice), struct error *err) {
     struct otlp o;
     otlp_init(&o, batch, project, err);
     int code = walk(&o, body);

@@ -1,5 +1,5 @@
-/* OTLP traces as JSON: the protocol's own form and what people write by hand (docs/format.md, "OTLP"). JSON that is broken breaks the
- * request; a member that has no meaning costs its span alone. */
+/* OTLP traces as JSON: the protocol's own form and what people write by hand (docs/format.md, "OTLP"). JSON that is
+ * broken breaks the request; a member that has no meaning costs its span alone. */
 #include "ingest/otlp.h"
 
 #include "base/timestamp.h"
@@ -30,10 +30,12 @@ static void put_value(struct json_writer *w, const struct value *value) {
     }
 }
 
-static bool read_any(struct raw_build *build, struct json_reader *r, struct value *value, struct arena *arena, unsigned depth);
+static bool read_any(struct raw_build *build, struct json_reader *r, struct value *value, struct arena *arena,
+                     unsigned depth);
 
 /* {"values":[…]} of an array or of pairs, or by hand the bare array, as JSON text. */
-static bool read_values(struct raw_build *build, struct json_reader *r, struct json_writer *w, bool keyed, struct arena *arena, unsigned depth) {
+static bool read_values(struct raw_build *build, struct json_reader *r, struct json_writer *w, bool keyed,
+                        struct arena *arena, unsigned depth) {
     struct slice key;
     json_open(w, keyed ? '{' : '[');
     bool wrapped = json_peek(r) == JSON_OBJECT;
@@ -56,9 +58,12 @@ static bool read_values(struct raw_build *build, struct json_reader *r, struct j
                 }
                 json_object(r);
                 while (json_key(r, &member)) {
-                    if (slice_is(member, "key") && json_peek(r) == JSON_STRING) json_string(r, &name);
-                    else if (slice_is(member, "value")) read_any(build, r, &value, arena, depth + 1);
-                    else json_skip(r, NULL);
+                    if (slice_is(member, "key") && json_peek(r) == JSON_STRING)
+                        json_string(r, &name);
+                    else if (slice_is(member, "value"))
+                        read_any(build, r, &value, arena, depth + 1);
+                    else
+                        json_skip(r, NULL);
                 }
                 json_put_key_slice(w, name);
                 put_value(w, &value);
@@ -77,7 +82,8 @@ static bool read_digits(struct slice text, struct value *value) {
     if (text.len - minus == 0 || text.len - minus > 19) return false;
     for (size_t i = minus; i < text.len; i++) {
         if (text.ptr[i] < '0' || text.ptr[i] > '9') return false;
-        if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, text.ptr[i] - '0', &number)) return false;
+        if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, text.ptr[i] - '0', &number))
+            return false;
     }
     *value = (struct value){.type = VALUE_INT, .integer = minus ? -number : number};
     return true;
@@ -95,15 +101,21 @@ static bool read_number(struct json_reader *r, bool integer, struct value *value
     if (!good) {
         bool nan = slice_is(value->text, "NaN"), minus = slice_is(value->text, "-Infinity");
         if (!integer && (nan || minus || slice_is(value->text, "Infinity")))
-            *value = (struct value){.type = VALUE_DOUBLE, .real = nan ? (double)NAN : minus ? -(double)INFINITY : (double)INFINITY};
+            *value = (struct value){.type = VALUE_DOUBLE,
+                                    .real = nan     ? (double)NAN
+                                            : minus ? -(double)INFINITY
+                                                    : (double)INFINITY};
         return true; /* as the text that it is */
     }
-    if (number.is_int) *value = (struct value){.type = VALUE_INT, .integer = number.integer};
-    else *value = (struct value){.type = VALUE_DOUBLE, .real = number.real};
+    if (number.is_int)
+        *value = (struct value){.type = VALUE_INT, .integer = number.integer};
+    else
+        *value = (struct value){.type = VALUE_DOUBLE, .real = number.real};
     return true;
 }
 
-static bool read_list(struct raw_build *build, struct json_reader *r, bool keyed, struct value *value, struct arena *arena, unsigned depth) {
+static bool read_list(struct raw_build *build, struct json_reader *r, bool keyed, struct value *value,
+                      struct arena *arena, unsigned depth) {
     /* The scratch is one: an inner list is made behind the text of the outer one and taken off again. */
     size_t mark = build->text.len;
     struct json_writer w = json_writer_on(&build->text);
@@ -114,7 +126,8 @@ static bool read_list(struct raw_build *build, struct json_reader *r, bool keyed
     return made.len > 0;
 }
 
-static bool read_any(struct raw_build *build, struct json_reader *r, struct value *value, struct arena *arena, unsigned depth) {
+static bool read_any(struct raw_build *build, struct json_reader *r, struct value *value, struct arena *arena,
+                     unsigned depth) {
     struct slice key;
     int hint = ANY_KEYS - 1;
     *value = (struct value){.type = VALUE_NONE};
@@ -136,9 +149,12 @@ static bool read_any(struct raw_build *build, struct json_reader *r, struct valu
             continue;
         }
         known = true;
-        if (member == ANY_ARRAY || member == ANY_LIST) read_list(build, r, member == ANY_LIST, value, arena, depth + 1);
-        else if (member == ANY_INT || member == ANY_DOUBLE) read_number(r, member == ANY_INT, value);
-        else value_read_json(r, value);
+        if (member == ANY_ARRAY || member == ANY_LIST)
+            read_list(build, r, member == ANY_LIST, value, arena, depth + 1);
+        else if (member == ANY_INT || member == ANY_DOUBLE)
+            read_number(r, member == ANY_INT, value);
+        else
+            value_read_json(r, value);
     }
     if (json_failed(r)) return false;
     if (any && !known) {
@@ -155,7 +171,8 @@ bool otlp_value_json(struct raw_build *build, struct json_reader *r, struct valu
     return read_any(build, r, value, arena, 1);
 }
 
-bool otlp_attrs_json(struct raw_build *build, struct json_reader *r, struct attr_list *list, uint32_t max, const char *what, struct arena *arena) {
+bool otlp_attrs_json(struct raw_build *build, struct json_reader *r, struct attr_list *list, uint32_t max,
+                     const char *what, struct arena *arena) {
     struct slice key, member;
     enum json_type type = json_peek(r);
     if (type == JSON_OBJECT) {
@@ -182,9 +199,12 @@ bool otlp_attrs_json(struct raw_build *build, struct json_reader *r, struct attr
         }
         json_object(r);
         while (json_key(r, &member)) {
-            if (slice_eq(member, SLICE("key")) && json_peek(r) == JSON_STRING) json_string(r, &pair.key);
-            else if (slice_eq(member, SLICE("value"))) otlp_value_json(build, r, &pair.value, arena);
-            else json_skip(r, NULL);
+            if (slice_eq(member, SLICE("key")) && json_peek(r) == JSON_STRING)
+                json_string(r, &pair.key);
+            else if (slice_eq(member, SLICE("value")))
+                otlp_value_json(build, r, &pair.value, arena);
+            else
+                json_skip(r, NULL);
         }
         struct attr *attr = attr_list_add(build, list, max, what);
         if (attr) *attr = pair;
@@ -194,7 +214,8 @@ bool otlp_attrs_json(struct raw_build *build, struct json_reader *r, struct attr
 
 /* ---- members of a span ---- */
 
-static const char *const type_names[] = {"nothing", "null", "true or false", "a number", "text", "an array", "an object"};
+static const char *const type_names[] = {"nothing", "null",     "true or false", "a number",
+                                         "text",    "an array", "an object"};
 
 /* What was found there, for a refusal; the value is passed over. */
 static void refuse_type(struct otlp *o, struct json_reader *r, const char *name, const char *wanted) {
@@ -204,9 +225,12 @@ static void refuse_type(struct otlp *o, struct json_reader *r, const char *name,
 
 static void read_text(struct otlp *o, struct json_reader *r, const char *name, struct slice *text) {
     enum json_type type = json_peek(r);
-    if (type == JSON_STRING) json_string(r, text);
-    else if (type == JSON_NULL) json_null(r);
-    else refuse_type(o, r, name, "text");
+    if (type == JSON_STRING)
+        json_string(r, text);
+    else if (type == JSON_NULL)
+        json_null(r);
+    else
+        refuse_type(o, r, name, "text");
 }
 
 static struct slice read_id(struct otlp *o, struct json_reader *r, const char *name, uint8_t *id, size_t size) {
@@ -229,12 +253,16 @@ static void read_time(struct otlp *o, struct json_reader *r, const char *name, i
         return;
     }
     if (!read_number(r, true, &value)) return;
-    if (value.type == VALUE_INT) *ns = value.integer;
-    else if (value.type == VALUE_DOUBLE && value.real > -9.2e18 && value.real < 9.2e18) *ns = llround(value.real / 1000) * 1000; /* a double of today has no nanoseconds */
-    else if (value.type == VALUE_STRING && !value.text.len) return;
+    if (value.type == VALUE_INT)
+        *ns = value.integer;
+    else if (value.type == VALUE_DOUBLE && value.real > -9.2e18 && value.real < 9.2e18)
+        *ns = llround(value.real / 1000) * 1000; /* a double of today has no nanoseconds */
+    else if (value.type == VALUE_STRING && !value.text.len)
+        return;
     else if (value.type != VALUE_STRING || !time_parse(value.text, ns))
         raw_build_refuse(&o->build, "%s: expected nanoseconds since 1970, found \"%.*s\"", name,
-                         value.type == VALUE_STRING ? (value.text.len > 40 ? 40 : (int)value.text.len) : 0, value.type == VALUE_STRING ? value.text.ptr : "");
+                         value.type == VALUE_STRING ? (value.text.len > 40 ? 40 : (int)value.text.len) : 0,
+                         value.type == VALUE_STRING ? value.text.ptr : "");
 }
 
 /* A number of the protocol, or its name. */
@@ -262,9 +290,12 @@ static void read_status(struct otlp *o, struct json_reader *r, struct raw_span *
     } else {
         json_object(r);
         while (json_key(r, &key)) {
-            if (slice_is(key, "code")) raw->status = otlp_status_of((uint64_t)read_enum(r, status_code_named));
-            else if (slice_is(key, "message")) read_text(o, r, "status.message", &raw->status_message);
-            else json_skip(r, NULL);
+            if (slice_is(key, "code"))
+                raw->status = otlp_status_of((uint64_t)read_enum(r, status_code_named));
+            else if (slice_is(key, "message"))
+                read_text(o, r, "status.message", &raw->status_message);
+            else
+                json_skip(r, NULL);
         }
     }
 }
@@ -281,8 +312,10 @@ static void read_events(struct otlp *o, struct json_reader *r) {
     struct slice key;
     enum json_type type = json_peek(r);
     if (type != JSON_ARRAY) {
-        if (type == JSON_NULL) json_null(r);
-        else refuse_type(o, r, "events", "an array");
+        if (type == JSON_NULL)
+            json_null(r);
+        else
+            refuse_type(o, r, "events", "an array");
         return;
     }
     json_array(r);
@@ -299,7 +332,8 @@ static void read_events(struct otlp *o, struct json_reader *r) {
             case EVENT_TIME: read_time(o, r, "events: timeUnixNano", &event->time_ns); break;
             case EVENT_NAME: read_text(o, r, "events: name", &event->name); break;
             case EVENT_ATTRIBUTES:
-                otlp_attrs_json(&o->build, r, &o->build.event_attrs, SPAN_EVENT_ATTRS_MAX, "events: attributes", &o->build.arena);
+                otlp_attrs_json(&o->build, r, &o->build.event_attrs, SPAN_EVENT_ATTRS_MAX, "events: attributes",
+                                &o->build.arena);
                 break;
             default: json_skip(r, NULL);
             }
@@ -309,8 +343,19 @@ static void read_events(struct otlp *o, struct json_reader *r) {
 /* ---- a span ---- */
 
 enum {
-    SPAN_TRACE_ID, SPAN_SPAN_ID, SPAN_TRACE_STATE, SPAN_PARENT, SPAN_NAME, SPAN_KIND, SPAN_START, SPAN_END, SPAN_ATTRIBUTES, SPAN_EVENTS,
-    SPAN_LINKS, SPAN_STATUS, SPAN_DROPPED
+    SPAN_TRACE_ID,
+    SPAN_SPAN_ID,
+    SPAN_TRACE_STATE,
+    SPAN_PARENT,
+    SPAN_NAME,
+    SPAN_KIND,
+    SPAN_START,
+    SPAN_END,
+    SPAN_ATTRIBUTES,
+    SPAN_EVENTS,
+    SPAN_LINKS,
+    SPAN_STATUS,
+    SPAN_DROPPED
 };
 static const struct otlp_key span_keys[] = {
     OTLP_KEY("traceId", "trace_id", SPAN_TRACE_ID),
@@ -343,8 +388,10 @@ static void read_dropped(struct otlp *o, struct json_reader *r, const struct otl
 }
 
 static void read_links(struct otlp *o, struct json_reader *r, struct raw_span *raw) {
-    if (json_peek(r) != JSON_ARRAY) json_skip(r, NULL);
-    else if (json_skip(r, &raw->links) && slice_is(raw->links, "[]")) raw->links.len = 0;
+    if (json_peek(r) != JSON_ARRAY)
+        json_skip(r, NULL);
+    else if (json_skip(r, &raw->links) && slice_is(raw->links, "[]"))
+        raw->links.len = 0;
 }
 
 static bool read_members(struct otlp *o, struct json_reader *r) {
@@ -365,7 +412,9 @@ static bool read_members(struct otlp *o, struct json_reader *r) {
         case SPAN_KIND: raw.otel_kind = read_enum(r, otlp_kind_named); break;
         case SPAN_START: read_time(o, r, "startTimeUnixNano", &raw.start_ns); break;
         case SPAN_END: read_time(o, r, "endTimeUnixNano", &raw.end_ns); break;
-        case SPAN_ATTRIBUTES: otlp_attrs_json(&o->build, r, &o->build.attrs, SPAN_ATTRS_MAX, "attributes", &o->build.arena); break;
+        case SPAN_ATTRIBUTES:
+            otlp_attrs_json(&o->build, r, &o->build.attrs, SPAN_ATTRS_MAX, "attributes", &o->build.arena);
+            break;
         case SPAN_EVENTS: read_events(o, r); break;
         case SPAN_LINKS: read_links(o, r, &raw); break;
         case SPAN_STATUS: read_status(o, r, &raw); break;
@@ -390,8 +439,9 @@ bool otlp_read_span_json(struct otlp *o, struct json_reader *r) {
 
 /* ---- what is around it ---- */
 
-/* A level of the request: a list of spans or of the level below, which need what else stands in the object (resource, scope) first.
- * Mostly it does stand first; a list that came before it is passed over and read when the object's end has been seen. */
+/* A level of the request: a list of spans or of the level below, which need what else stands in the object (resource,
+ * scope) first. Mostly it does stand first; a list that came before it is passed over and read when the object's end
+ * has been seen. */
 struct level {
     const struct otlp_key *keys;
     int key_count;
@@ -404,7 +454,8 @@ enum { LEVEL_ABOUT, LEVEL_LIST };
 static bool read_list_of(struct otlp *o, struct json_reader *r, const struct level *level) {
     enum json_type type = json_peek(r);
     if (type == JSON_NULL) return json_null(r);
-    if (type != JSON_ARRAY) return json_fail(r, "%s: expected an array, found %s", level->name, type_names[type]), false;
+    if (type != JSON_ARRAY)
+        return json_fail(r, "%s: expected an array, found %s", level->name, type_names[type]), false;
     json_array(r);
     while (json_item(r))
         if (!level->read_inner(o, r)) return false;
@@ -426,7 +477,8 @@ static bool read_level(struct otlp *o, struct json_reader *r, const struct level
     struct slice key, waiting = {NULL, 0};
     int hint = level->key_count - 1;
     bool about = false;
-    if (json_peek(r) != JSON_OBJECT) return json_fail(r, "expected an object with %s, found %s", level->name, type_names[json_peek(r)]), false;
+    if (json_peek(r) != JSON_OBJECT)
+        return json_fail(r, "expected an object with %s, found %s", level->name, type_names[json_peek(r)]), false;
     json_object(r);
     while (json_key(r, &key)) {
         int member = otlp_key_find(level->keys, level->key_count, key, &hint);
@@ -459,8 +511,10 @@ static bool read_resource(struct otlp *o, struct json_reader *r) {
     struct slice key;
     json_object(r);
     while (json_key(r, &key)) {
-        if (slice_is(key, "attributes")) read_attributes_of(o, r, "resource attributes");
-        else json_skip(r, NULL);
+        if (slice_is(key, "attributes"))
+            read_attributes_of(o, r, "resource attributes");
+        else
+            json_skip(r, NULL);
     }
     return !json_failed(r);
 }
@@ -470,22 +524,28 @@ static bool read_scope(struct otlp *o, struct json_reader *r) {
     json_object(r);
     while (json_key(r, &key)) {
         bool text = json_peek(r) == JSON_STRING;
-        if (text && slice_is(key, "name")) json_string(r, &o->resource.scope_name);
-        else if (text && slice_is(key, "version")) json_string(r, &o->resource.scope_version);
-        else if (slice_is(key, "attributes")) read_attributes_of(o, r, "scope attributes");
-        else json_skip(r, NULL);
+        if (text && slice_is(key, "name"))
+            json_string(r, &o->resource.scope_name);
+        else if (text && slice_is(key, "version"))
+            json_string(r, &o->resource.scope_version);
+        else if (slice_is(key, "attributes"))
+            read_attributes_of(o, r, "scope attributes");
+        else
+            json_skip(r, NULL);
     }
     return !json_failed(r);
 }
 
 static const struct otlp_key scope_keys[] = {
-    OTLP_KEY("scope", "instrumentation_library", LEVEL_ABOUT),
-    OTLP_KEY("spans", "spans", LEVEL_LIST),
+    OTLP_KEY("scope", "instrumentation_library", LEVEL_ABOUT), OTLP_KEY("spans", "spans", LEVEL_LIST),
     OTLP_KEY("logRecords", "log_records", LEVEL_LIST),
     OTLP_KEY("instrumentationLibrary", "instrumentationLibrary", LEVEL_ABOUT), /* before OTLP 0.15 */
 };
-static bool read_item(struct otlp *o, struct json_reader *r) { return o->read_json(o, r); }
-static const struct level scope_level = {scope_keys, sizeof scope_keys / sizeof *scope_keys, "spans", read_scope, read_item};
+static bool read_item(struct otlp *o, struct json_reader *r) {
+    return o->read_json(o, r);
+}
+static const struct level scope_level = {scope_keys, sizeof scope_keys / sizeof *scope_keys, "spans", read_scope,
+                                         read_item};
 
 static bool read_scope_spans(struct otlp *o, struct json_reader *r) {
     uint32_t around = o->resource_attrs.count;
@@ -501,19 +561,19 @@ static const struct otlp_key resource_keys[] = {
     OTLP_KEY("scopeLogs", "scope_logs", LEVEL_LIST),
     OTLP_KEY("instrumentationLibrarySpans", "instrumentation_library_spans", LEVEL_LIST),
 };
-static const struct level resource_level = {resource_keys, sizeof resource_keys / sizeof *resource_keys, "scopeSpans", read_resource,
-                                            read_scope_spans};
+static const struct level resource_level = {resource_keys, sizeof resource_keys / sizeof *resource_keys, "scopeSpans",
+                                            read_resource, read_scope_spans};
 
 static bool read_resource_spans(struct otlp *o, struct json_reader *r) {
     o->resource_attrs.count = 0;
     return read_level(o, r, &resource_level);
 }
 
-
 static int broken(struct otlp *o, const struct json_reader *r) {
     int code = r->err.code == VT_ELIMIT || r->err.code == VT_ENOMEM ? r->err.code : VT_EINVAL;
     error_set(o->err, code, "%s, after %u items", r->err.message, o->position);
-    return error_hint(o->err, "the body must be an %s of OTLP 1.x in JSON: {\"%s\":[…]}", o->request_name, o->request_key);
+    return error_hint(o->err, "the body must be an %s of OTLP 1.x in JSON: {\"%s\":[…]}", o->request_name,
+                      o->request_key);
 }
 
 int otlp_walk_json(struct otlp *o, struct slice body) {
@@ -532,11 +592,13 @@ int otlp_walk_json(struct otlp *o, struct slice body) {
                 good = json_skip(&r, NULL);
             }
         }
-    else json_fail(&r, "expected an object, found %s", type_names[json_peek(&r)]);
+    else
+        json_fail(&r, "expected an object, found %s", type_names[json_peek(&r)]);
     if (o->code) return o->code;
     if (!json_end(&r)) return broken(o, &r);
     if (!known && other.len) {
-        json_fail(&r, "expected the key \"%s\", found \"%.*s\"", o->request_key, other.len > 40 ? 40 : (int)other.len, other.ptr);
+        json_fail(&r, "expected the key \"%s\", found \"%.*s\"", o->request_key, other.len > 40 ? 40 : (int)other.len,
+                  other.ptr);
         return broken(o, &r);
     }
     return 0;

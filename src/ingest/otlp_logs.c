@@ -29,11 +29,13 @@ static int close_group(struct otlp *o) {
     struct logs *logs = o->ctx;
     if (!logs->open) return 0;
     logs->open = false;
-    struct raw_span raw = {.name = SLICE("gen_ai.events"), .content_event = true, .start_ns = logs->start_ns, .end_ns = logs->end_ns};
+    struct raw_span raw = {
+        .name = SLICE("gen_ai.events"), .content_event = true, .start_ns = logs->start_ns, .end_ns = logs->end_ns};
     struct attr *kind = attr_list_add(&o->build, &o->build.attrs, SPAN_ATTRS_MAX, "attributes");
     if (kind) *kind = (struct attr){SLICE("vitrine.kind"), {.type = VALUE_STRING, .text = SLICE("other")}};
     struct slice seed = arena_printf(&o->build.arena, "%lld %u %.*s", (long long)logs->start_ns, o->build.event_count,
-                                     o->build.event_count ? (int)(o->build.events[0].name.len & 0xff) : 0, o->build.event_count ? o->build.events[0].name.ptr : "");
+                                     o->build.event_count ? (int)(o->build.events[0].name.len & 0xff) : 0,
+                                     o->build.event_count ? o->build.events[0].name.ptr : "");
     char parts[TRACE_ID_SIZE + SPAN_ID_SIZE + 400];
     size_t len = seed.len < 400 ? seed.len : 400;
     memcpy(parts, logs->trace_id, TRACE_ID_SIZE);
@@ -50,7 +52,8 @@ static int close_group(struct otlp *o) {
 /* Opens a new group unless the record belongs to the one under way. */
 static int open_group(struct otlp *o, const struct record *record) {
     struct logs *logs = o->ctx;
-    bool same = logs->open && memcmp(logs->trace_id, record->trace_id, TRACE_ID_SIZE) == 0 && memcmp(logs->span_id, record->span_id, SPAN_ID_SIZE) == 0;
+    bool same = logs->open && memcmp(logs->trace_id, record->trace_id, TRACE_ID_SIZE) == 0 &&
+                memcmp(logs->span_id, record->span_id, SPAN_ID_SIZE) == 0;
     if (same) {
         if (record->time_ns < logs->start_ns) logs->start_ns = record->time_ns;
         if (record->time_ns > logs->end_ns) logs->end_ns = record->time_ns;
@@ -87,8 +90,10 @@ static void add_body(struct otlp *o, const struct value *body) {
         while (json_key(&r, &key)) {
             if (!value_read_json(&r, &value)) return;
             bool object = value.type == VALUE_JSON && value.text.len && *value.text.ptr == '{';
-            if (!inner && slice_is(key, "message") && object) message = value.text;
-            else add_event_attr(o, key, value);
+            if (!inner && slice_is(key, "message") && object)
+                message = value.text;
+            else
+                add_event_attr(o, key, value);
         }
         if (!message.len) return;
         json_reader_init(&r, message, &o->build.arena);
@@ -104,11 +109,21 @@ static void drop_event_name(struct attr_list *list, uint32_t from) {
     list->count = kept;
 }
 
-static bool is_genai(const struct record *record) { return slice_starts(record->name, SLICE("gen_ai.")); }
+static bool is_genai(const struct record *record) {
+    return slice_starts(record->name, SLICE("gen_ai."));
+}
 
 /* ---- protobuf ---- */
 
-enum { LOG_TIME = 1, LOG_BODY = 5, LOG_ATTRIBUTES = 6, LOG_TRACE = 9, LOG_SPAN = 10, LOG_OBSERVED = 11, LOG_EVENT = 12 };
+enum {
+    LOG_TIME = 1,
+    LOG_BODY = 5,
+    LOG_ATTRIBUTES = 6,
+    LOG_TRACE = 9,
+    LOG_SPAN = 10,
+    LOG_OBSERVED = 11,
+    LOG_EVENT = 12
+};
 
 static void copy_id(uint8_t *id, size_t size, struct slice bytes) {
     if (bytes.len == size) memcpy(id, bytes.ptr, size);
@@ -146,7 +161,8 @@ static int read_record_protobuf(struct otlp *o, struct slice bytes) {
         if (field.number == LOG_SPAN) copy_id(record.span_id, SPAN_ID_SIZE, field.bytes);
         if (field.number == LOG_BODY) body = field.bytes;
         if (field.number == LOG_EVENT && field.bytes.len) record.name = field.bytes;
-        if (field.number == LOG_ATTRIBUTES && !record.name.len) record.name = attr_text(field.bytes, SLICE("event.name"));
+        if (field.number == LOG_ATTRIBUTES && !record.name.len)
+            record.name = attr_text(field.bytes, SLICE("event.name"));
     }
     if (code < 0) {
         if (o->batch) batch_reject(o->batch, o->position, "log record %u: %s", o->position, pb_mistakes[-code]);
@@ -167,7 +183,8 @@ static int read_record_protobuf(struct otlp *o, struct slice bytes) {
     uint32_t before = o->build.event_attrs.count;
     for (at = start; pb_step(&at, end, &field) > 0;)
         if (field.number == LOG_ATTRIBUTES && field.wire == PB_BYTES)
-            otlp_attr_protobuf(&o->build, field.bytes, &o->build.event_attrs, SPAN_EVENT_ATTRS_MAX, "attributes", &o->build.arena);
+            otlp_attr_protobuf(&o->build, field.bytes, &o->build.event_attrs, SPAN_EVENT_ATTRS_MAX, "attributes",
+                               &o->build.arena);
     drop_event_name(&o->build.event_attrs, before);
     return 0;
 }
@@ -175,24 +192,30 @@ static int read_record_protobuf(struct otlp *o, struct slice bytes) {
 /* ---- JSON ---- */
 
 static const struct otlp_key record_keys[] = {
-    OTLP_KEY("timeUnixNano", "time_unix_nano", LOG_TIME),     OTLP_KEY("observedTimeUnixNano", "observed_time_unix_nano", LOG_OBSERVED),
-    OTLP_KEY("body", "body", LOG_BODY),                       OTLP_KEY("attributes", "attributes", LOG_ATTRIBUTES),
-    OTLP_KEY("traceId", "trace_id", LOG_TRACE),               OTLP_KEY("spanId", "span_id", LOG_SPAN),
+    OTLP_KEY("timeUnixNano", "time_unix_nano", LOG_TIME),
+    OTLP_KEY("observedTimeUnixNano", "observed_time_unix_nano", LOG_OBSERVED),
+    OTLP_KEY("body", "body", LOG_BODY),
+    OTLP_KEY("attributes", "attributes", LOG_ATTRIBUTES),
+    OTLP_KEY("traceId", "trace_id", LOG_TRACE),
+    OTLP_KEY("spanId", "span_id", LOG_SPAN),
     OTLP_KEY("eventName", "event_name", LOG_EVENT),
 };
 enum { RECORD_KEYS = sizeof record_keys / sizeof *record_keys };
 
 static int64_t time_of_value(const struct value *value) {
     if (value->type == VALUE_INT) return value->integer;
-    if (value->type == VALUE_DOUBLE && value->real > 0 && value->real < 9.2e18) return llround(value->real / 1000) * 1000;
+    if (value->type == VALUE_DOUBLE && value->real > 0 && value->real < 9.2e18)
+        return llround(value->real / 1000) * 1000;
     int64_t ns = 0;
     if (value->type == VALUE_STRING)
         for (size_t i = 0; i < value->text.len && value->text.ptr[i] >= '0' && value->text.ptr[i] <= '9'; i++)
-            if (__builtin_mul_overflow(ns, 10, &ns) || __builtin_add_overflow(ns, value->text.ptr[i] - '0', &ns)) return INT64_MAX;
+            if (__builtin_mul_overflow(ns, 10, &ns) || __builtin_add_overflow(ns, value->text.ptr[i] - '0', &ns))
+                return INT64_MAX;
     return ns;
 }
 
-/* Attributes come after the record's place is known, so the record is gone over twice: what it is, then what it says. */
+/* Attributes come after the record's place is known, so the record is gone over twice: what it is, then what it says.
+ */
 static void read_record_members(struct otlp *o, struct json_reader *r, struct record *record, bool attributes) {
     struct slice key, text;
     struct value value;
@@ -205,14 +228,18 @@ static void read_record_members(struct otlp *o, struct json_reader *r, struct re
             uint32_t before = list->count;
             otlp_attrs_json(&o->build, r, list, SPAN_EVENT_ATTRS_MAX, "attributes", &o->build.arena);
             for (uint32_t i = before; i < list->count && !record->name.len; i++)
-                if (slice_is(list->items[i].key, "event.name") && list->items[i].value.type == VALUE_STRING) record->name = list->items[i].value.text;
-            if (attributes) drop_event_name(list, before);
-            else list->count = before;
+                if (slice_is(list->items[i].key, "event.name") && list->items[i].value.type == VALUE_STRING)
+                    record->name = list->items[i].value.text;
+            if (attributes)
+                drop_event_name(list, before);
+            else
+                list->count = before;
         } else if (member == LOG_BODY && attributes) {
             otlp_value_json(&o->build, r, &record->body, &o->build.arena);
             add_body(o, &record->body);
         } else if (member == LOG_TIME || member == LOG_OBSERVED) {
-            if (value_read_json(r, &value)) *(member == LOG_TIME ? &record->time_ns : &record->observed_ns) = time_of_value(&value);
+            if (value_read_json(r, &value))
+                *(member == LOG_TIME ? &record->time_ns : &record->observed_ns) = time_of_value(&value);
         } else if ((member == LOG_TRACE || member == LOG_SPAN || member == LOG_EVENT) && json_peek(r) == JSON_STRING) {
             if (!json_string(r, &text)) return;
             if (member == LOG_EVENT && text.len) record->name = text;
@@ -263,7 +290,8 @@ static bool read_record_json(struct otlp *o, struct json_reader *r) {
 
 /* ---- the door ---- */
 
-static int decode(struct batch *batch, struct slice body, struct slice project, bool json, uint64_t *ignored, struct error *err) {
+static int decode(struct batch *batch, struct slice body, struct slice project, bool json, uint64_t *ignored,
+                  struct error *err) {
     struct logs logs = {0};
     struct otlp o;
     otlp_init(&o, batch, project, err);
@@ -280,10 +308,12 @@ static int decode(struct batch *batch, struct slice body, struct slice project, 
     return code;
 }
 
-int otlp_logs_decode_protobuf(struct batch *batch, struct slice body, struct slice project, uint64_t *ignored, struct error *err) {
+int otlp_logs_decode_protobuf(struct batch *batch, struct slice body, struct slice project, uint64_t *ignored,
+                              struct error *err) {
     return decode(batch, body, project, false, ignored, err);
 }
 
-int otlp_logs_decode_json(struct batch *batch, struct slice body, struct slice project, uint64_t *ignored, struct error *err) {
+int otlp_logs_decode_json(struct batch *batch, struct slice body, struct slice project, uint64_t *ignored,
+                          struct error *err) {
     return decode(batch, body, project, true, ignored, err);
 }

@@ -1,4 +1,5 @@
-/* OTLP metrics: only counted. A path through the message leads to the data points, field numbers in protobuf, keys in JSON. */
+/* OTLP metrics: only counted. A path through the message leads to the data points, field numbers in protobuf, keys in
+ * JSON. */
 #include "ingest/ingest.h"
 
 #include "base/json.h"
@@ -16,8 +17,10 @@ static int count_protobuf(struct slice bytes, int level, uint64_t *points) {
         bool on_path = false;
         for (int i = 0; i < 5; i++) on_path |= numbers[level][i] && field.number == numbers[level][i];
         if (!on_path || field.wire != PB_BYTES) continue;
-        if (level == LEVELS - 1) ++*points;
-        else if ((code = count_protobuf(field.bytes, level + 1, points))) return code;
+        if (level == LEVELS - 1)
+            ++*points;
+        else if ((code = count_protobuf(field.bytes, level + 1, points)))
+            return code;
     }
     return code;
 }
@@ -28,8 +31,11 @@ int otlp_metrics_count_protobuf(struct slice body, uint64_t *points, struct erro
     return code ? error_set(err, VT_EINVAL, "ExportMetricsServiceRequest: %s", pb_mistakes[-code]) : 0;
 }
 
-static const char *const keys[LEVELS][2] = {{"resourceMetrics", "resource_metrics"}, {"scopeMetrics", "scope_metrics"}, {"metrics", "metrics"},
-                                            {NULL, NULL}, {"dataPoints", "data_points"}};
+static const char *const keys[LEVELS][2] = {{"resourceMetrics", "resource_metrics"},
+                                            {"scopeMetrics", "scope_metrics"},
+                                            {"metrics", "metrics"},
+                                            {NULL, NULL},
+                                            {"dataPoints", "data_points"}};
 
 static void count_json(struct json_reader *r, int level, uint64_t *points) {
     struct slice key;
@@ -47,8 +53,10 @@ static void count_json(struct json_reader *r, int level, uint64_t *points) {
         } else {
             json_array(r);
             while (json_item(r)) {
-                if (level == LEVELS - 1) ++*points, json_skip(r, NULL);
-                else count_json(r, level + 1, points);
+                if (level == LEVELS - 1)
+                    ++*points, json_skip(r, NULL);
+                else
+                    count_json(r, level + 1, points);
             }
         }
     }

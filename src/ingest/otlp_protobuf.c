@@ -1,5 +1,5 @@
-/* OTLP traces as protobuf, walked in place: messages are looked at where they lie, texts are borrowed from the body. What is broken
- * outside of a span breaks the request; what is broken within costs that span alone. */
+/* OTLP traces as protobuf, walked in place: messages are looked at where they lie, texts are borrowed from the body.
+ * What is broken outside of a span breaks the request; what is broken within costs that span alone. */
 #include "ingest/otlp.h"
 
 #include "base/base64.h"
@@ -32,8 +32,10 @@ static bool write_list(struct json_writer *w, struct slice bytes, bool keyed, un
         const uint8_t *pair = pb_bytes(field.bytes), *pair_end = pair + field.bytes.len;
         while ((code = pb_step(&pair, pair_end, &field)) > 0) {
             if (field.wire != PB_BYTES) continue;
-            if (field.number == 1) key = field.bytes;
-            else if (field.number == 2) value = field.bytes;
+            if (field.number == 1)
+                key = field.bytes;
+            else if (field.number == 2)
+                value = field.bytes;
         }
         if (code < 0) return false;
         json_put_key_slice(w, key);
@@ -92,7 +94,9 @@ static inline bool read_plain_value(struct slice bytes, struct value *value) {
     case 1 << 3 | PB_BYTES: *value = (struct value){.type = VALUE_STRING, .text = field.bytes}; return true;
     case 2 << 3 | PB_VARINT: *value = (struct value){.type = VALUE_BOOL, .integer = field.integer != 0}; return true;
     case 3 << 3 | PB_VARINT: *value = (struct value){.type = VALUE_INT, .integer = (int64_t)field.integer}; return true;
-    case 4 << 3 | PB_FIXED64: *value = (struct value){.type = VALUE_DOUBLE, .real = double_of(field.integer)}; return true;
+    case 4 << 3 | PB_FIXED64:
+        *value = (struct value){.type = VALUE_DOUBLE, .real = double_of(field.integer)};
+        return true;
     default: return false;
     }
 }
@@ -113,8 +117,10 @@ void otlp_value_protobuf(struct raw_build *build, struct slice bytes, struct val
     case 6: {
         buf_clear(&build->text);
         struct json_writer w = json_writer_on(&build->text);
-        if (write_list(&w, member.bytes, member.number == 6, 1)) *value = (struct value){.type = VALUE_JSON, .text = raw_build_text(build, arena)};
-        else raw_build_refuse(build, "attributes: a list is broken, or nested deeper than %d", VALUE_DEPTH_MAX);
+        if (write_list(&w, member.bytes, member.number == 6, 1))
+            *value = (struct value){.type = VALUE_JSON, .text = raw_build_text(build, arena)};
+        else
+            raw_build_refuse(build, "attributes: a list is broken, or nested deeper than %d", VALUE_DEPTH_MAX);
         break;
     }
     case 7:
@@ -126,7 +132,8 @@ void otlp_value_protobuf(struct raw_build *build, struct slice bytes, struct val
     }
 }
 
-void otlp_attr_protobuf(struct raw_build *build, struct slice bytes, struct attr_list *list, uint32_t max, const char *what, struct arena *arena) {
+void otlp_attr_protobuf(struct raw_build *build, struct slice bytes, struct attr_list *list, uint32_t max,
+                        const char *what, struct arena *arena) {
     const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct attr *attr = attr_list_add(build, list, max, what);
     struct pb_field field;
@@ -135,19 +142,24 @@ void otlp_attr_protobuf(struct raw_build *build, struct slice bytes, struct attr
     *attr = (struct attr){.value.type = VALUE_NONE};
     while ((code = pb_step(&at, end, &field)) > 0) {
         if (field.wire != PB_BYTES) continue;
-        if (field.number == 1) attr->key = field.bytes;
-        else if (field.number == 2 && !read_plain_value(field.bytes, &attr->value)) otlp_value_protobuf(build, field.bytes, &attr->value, arena);
+        if (field.number == 1)
+            attr->key = field.bytes;
+        else if (field.number == 2 && !read_plain_value(field.bytes, &attr->value))
+            otlp_value_protobuf(build, field.bytes, &attr->value, arena);
     }
     if (code < 0) raw_build_refuse(build, "%s: %s", what, pb_mistakes[-code]);
 }
 
 /* ---- a span ---- */
 
-static int64_t time_of(uint64_t ns) { return ns > INT64_MAX ? INT64_MAX : (int64_t)ns; }
+static int64_t time_of(uint64_t ns) {
+    return ns > INT64_MAX ? INT64_MAX : (int64_t)ns;
+}
 
 /* Ids are bytes; their hex, which some write here too, is taken. */
 static void read_id(struct raw_build *build, struct slice bytes, uint8_t *id, size_t size, const char *what) {
-    if (__builtin_expect(bytes.len == size, 1)) memcpy(id, bytes.ptr, size);
+    if (__builtin_expect(bytes.len == size, 1))
+        memcpy(id, bytes.ptr, size);
     else if (bytes.len && !hex_decode(bytes, id, size))
         raw_build_refuse(build, "%s has %zu bytes; expected %zu", what, bytes.len, size);
 }
@@ -159,10 +171,13 @@ static void read_event(struct otlp *o, struct slice bytes) {
     int code;
     if (!event) return;
     while ((code = pb_step(&at, end, &field)) > 0) {
-        if (field.number == 1 && field.wire == PB_FIXED64) event->time_ns = time_of(field.integer);
-        else if (field.number == 2 && field.wire == PB_BYTES) event->name = field.bytes;
+        if (field.number == 1 && field.wire == PB_FIXED64)
+            event->time_ns = time_of(field.integer);
+        else if (field.number == 2 && field.wire == PB_BYTES)
+            event->name = field.bytes;
         else if (field.number == 3 && field.wire == PB_BYTES)
-            otlp_attr_protobuf(&o->build, field.bytes, &o->build.event_attrs, SPAN_EVENT_ATTRS_MAX, "events: attributes", &o->build.arena);
+            otlp_attr_protobuf(&o->build, field.bytes, &o->build.event_attrs, SPAN_EVENT_ATTRS_MAX,
+                               "events: attributes", &o->build.arena);
     }
     if (code < 0) raw_build_refuse(&o->build, "events: %s", pb_mistakes[-code]);
 }
@@ -207,7 +222,8 @@ static void read_links(struct otlp *o, struct slice bytes, struct raw_span *raw)
     struct json_writer w = json_writer_on(&o->build.text);
     json_open(&w, '[');
     while (pb_step(&at, end, &field) > 0)
-        if (field.number == 13 && field.wire == PB_BYTES && !write_link(&w, field.bytes)) raw_build_refuse(&o->build, "links: a link is broken");
+        if (field.number == 13 && field.wire == PB_BYTES && !write_link(&w, field.bytes))
+            raw_build_refuse(&o->build, "links: a link is broken");
     json_close(&w, ']');
     raw->links = raw_build_text(&o->build, &o->build.arena);
 }
@@ -217,8 +233,10 @@ static void read_status(struct otlp *o, struct slice bytes, struct raw_span *raw
     struct pb_field field;
     int code;
     while ((code = pb_step(&at, end, &field)) > 0) {
-        if (field.number == 2 && field.wire == PB_BYTES) raw->status_message = field.bytes;
-        else if (field.number == 3 && field.wire == PB_VARINT) raw->status = otlp_status_of(field.integer);
+        if (field.number == 2 && field.wire == PB_BYTES)
+            raw->status_message = field.bytes;
+        else if (field.number == 3 && field.wire == PB_VARINT)
+            raw->status = otlp_status_of(field.integer);
     }
     if (code < 0) raw_build_refuse(&o->build, "status: %s", pb_mistakes[-code]);
 }
@@ -255,7 +273,8 @@ static void add_count(struct raw_build *build, const struct pb_field *field) {
     struct slice key = field->number == 10   ? SLICE("otel.dropped_attributes_count")
                        : field->number == 12 ? SLICE("otel.dropped_events_count")
                                              : SLICE("otel.dropped_links_count");
-    if (field->integer) add_note(build, key, (struct value){.type = VALUE_INT, .integer = (int64_t)(uint32_t)field->integer});
+    if (field->integer)
+        add_note(build, key, (struct value){.type = VALUE_INT, .integer = (int64_t)(uint32_t)field->integer});
 }
 
 int otlp_read_span_protobuf(struct otlp *o, struct slice bytes) {
@@ -270,22 +289,25 @@ int otlp_read_span_protobuf(struct otlp *o, struct slice bytes) {
     while ((code = pb_step(&at, end, &field)) > 0) {
         if (field.number >= sizeof span_fields / sizeof *span_fields) continue;
         if (__builtin_expect(field.wire != span_fields[field.number].wire, 0)) {
-            raw_build_refuse(build, "%s: expected %s, found %s", span_fields[field.number].name, wire_names[span_fields[field.number].wire],
-                             wire_names[field.wire]);
+            raw_build_refuse(build, "%s: expected %s, found %s", span_fields[field.number].name,
+                             wire_names[span_fields[field.number].wire], wire_names[field.wire]);
             continue;
         }
         switch (field.number) {
         case 1: read_id(build, field.bytes, raw.trace_id, TRACE_ID_SIZE, "trace_id"); break;
         case 2: read_id(build, field.bytes, raw.span_id, SPAN_ID_SIZE, "span_id"); break;
         case 3:
-            if (field.bytes.len) add_note(build, SLICE("otel.trace_state"), (struct value){.type = VALUE_STRING, .text = field.bytes});
+            if (field.bytes.len)
+                add_note(build, SLICE("otel.trace_state"), (struct value){.type = VALUE_STRING, .text = field.bytes});
             break;
         case 4: read_id(build, field.bytes, raw.parent_span_id, SPAN_ID_SIZE, "parent_span_id"); break;
         case 5: raw.name = field.bytes; break;
         case 6: raw.otel_kind = field.integer <= 5 ? (int)field.integer : 0; break;
         case 7: raw.start_ns = time_of(field.integer); break;
         case 8: raw.end_ns = time_of(field.integer); break;
-        case 9: otlp_attr_protobuf(build, field.bytes, &build->attrs, SPAN_ATTRS_MAX, "attributes", &build->arena); break;
+        case 9:
+            otlp_attr_protobuf(build, field.bytes, &build->attrs, SPAN_ATTRS_MAX, "attributes", &build->arena);
+            break;
         case 10:
         case 12:
         case 14: add_count(build, &field); break;
@@ -295,7 +317,8 @@ int otlp_read_span_protobuf(struct otlp *o, struct slice bytes) {
         default: break;
         }
     }
-    if (code < 0) raw_build_refuse(build, "byte %zu of the span: %s", (size_t)(at - pb_bytes(bytes)), pb_mistakes[-code]);
+    if (code < 0)
+        raw_build_refuse(build, "byte %zu of the span: %s", (size_t)(at - pb_bytes(bytes)), pb_mistakes[-code]);
     if (links) read_links(o, bytes, &raw);
     return otlp_span_done(o, &raw);
 }
@@ -304,7 +327,9 @@ int otlp_read_span_protobuf(struct otlp *o, struct slice bytes) {
 
 static int broken(struct otlp *o, const char *where, int code) {
     error_set(o->err, VT_EINVAL, "%s: %s, after %u items", where, pb_mistakes[-code], o->position);
-    return error_hint(o->err, "the body must be an %s of OTLP 1.x in protobuf; JSON needs Content-Type: application/json", o->request_name);
+    return error_hint(o->err,
+                      "the body must be an %s of OTLP 1.x in protobuf; JSON needs Content-Type: application/json",
+                      o->request_name);
 }
 
 static int read_resource(struct otlp *o, struct slice bytes) {
@@ -313,7 +338,8 @@ static int read_resource(struct otlp *o, struct slice bytes) {
     int code;
     while ((code = pb_step(&at, end, &field)) > 0)
         if (field.number == 1 && field.wire == PB_BYTES)
-            otlp_attr_protobuf(&o->build, field.bytes, &o->resource_attrs, SPAN_ATTRS_MAX, "resource attributes", o->lasting);
+            otlp_attr_protobuf(&o->build, field.bytes, &o->resource_attrs, SPAN_ATTRS_MAX, "resource attributes",
+                               o->lasting);
     return code < 0 ? broken(o, "Resource", code) : 0;
 }
 
@@ -323,17 +349,20 @@ static int read_scope(struct otlp *o, struct slice bytes) {
     int code;
     while ((code = pb_step(&at, end, &field)) > 0) {
         if (field.wire != PB_BYTES) continue;
-        if (field.number == 1) o->resource.scope_name = field.bytes;
-        else if (field.number == 2) o->resource.scope_version = field.bytes;
+        if (field.number == 1)
+            o->resource.scope_name = field.bytes;
+        else if (field.number == 2)
+            o->resource.scope_version = field.bytes;
         else if (field.number == 3)
-            otlp_attr_protobuf(&o->build, field.bytes, &o->resource_attrs, SPAN_ATTRS_MAX, "scope attributes", o->lasting);
+            otlp_attr_protobuf(&o->build, field.bytes, &o->resource_attrs, SPAN_ATTRS_MAX, "scope attributes",
+                               o->lasting);
     }
     return code < 0 ? broken(o, "InstrumentationScope", code) : 0;
 }
 
 /* Walks a message twice: fields may stand in any order, but spans need what is around them first. */
-static int read_around(struct otlp *o, struct slice bytes, const char *name, int (*read_about)(struct otlp *, struct slice),
-                       int (*read_inner)(struct otlp *, struct slice)) {
+static int read_around(struct otlp *o, struct slice bytes, const char *name,
+                       int (*read_about)(struct otlp *, struct slice), int (*read_inner)(struct otlp *, struct slice)) {
     struct pb_field field;
     const uint8_t *const start = pb_bytes(bytes), *const end = start + bytes.len, *at = start;
     int code, result = 0;
@@ -368,6 +397,7 @@ int otlp_walk_protobuf(struct otlp *o, struct slice body) {
     struct pb_field field;
     int code, result;
     while ((code = pb_step(&at, end, &field)) > 0)
-        if (field.number == 1 && field.wire == PB_BYTES && (result = read_resource_spans(o, field.bytes))) return result;
+        if (field.number == 1 && field.wire == PB_BYTES && (result = read_resource_spans(o, field.bytes)))
+            return result;
     return code < 0 ? broken(o, o->request_name, code) : 0;
 }

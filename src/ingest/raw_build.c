@@ -30,7 +30,8 @@ void raw_build_refuse(struct raw_build *build, const char *format, ...) {
 }
 
 /* Room for one more item of `size` bytes, or NULL with the reason in `build`. */
-static void *grow(struct raw_build *build, void *items, uint32_t *capacity, size_t size, uint32_t max, const char *what) {
+static void *grow(struct raw_build *build, void *items, uint32_t *capacity, size_t size, uint32_t max,
+                  const char *what) {
     uint32_t wanted = *capacity ? *capacity * 2 : 64;
     if (*capacity >= max) return raw_build_refuse(build, "%s: more than %u", what, max), NULL;
     if (wanted > max) wanted = max;
@@ -48,7 +49,8 @@ bool attr_list_grow(struct raw_build *build, struct attr_list *list, uint32_t ma
 
 struct raw_event *raw_build_event(struct raw_build *build) {
     if (build->event_count >= build->event_capacity) {
-        struct raw_event *events = grow(build, build->events, &build->event_capacity, sizeof *events, SPAN_EVENTS_MAX, "events");
+        struct raw_event *events =
+            grow(build, build->events, &build->event_capacity, sizeof *events, SPAN_EVENTS_MAX, "events");
         if (!events) return NULL;
         build->events = events;
     }
@@ -80,8 +82,10 @@ bool value_read_json(struct json_reader *r, struct value *value) {
     case JSON_NUMBER:
         if (!json_number(r, &number)) return false;
         value->type = number.is_int ? VALUE_INT : VALUE_DOUBLE;
-        if (number.is_int) value->integer = number.integer;
-        else value->real = number.real;
+        if (number.is_int)
+            value->integer = number.integer;
+        else
+            value->real = number.real;
         return true;
     case JSON_BOOL:
         if (!json_bool(r, &truth)) return false;
@@ -97,7 +101,8 @@ bool value_read_json(struct json_reader *r, struct value *value) {
 }
 
 /* {"key":"a","value":1}, as some send it; anything else in the list says nothing. */
-static void read_pair(struct json_reader *r, struct raw_build *build, struct attr_list *list, uint32_t max, const char *what) {
+static void read_pair(struct json_reader *r, struct raw_build *build, struct attr_list *list, uint32_t max,
+                      const char *what) {
     struct slice key, name = {NULL, 0};
     struct value value = {.type = VALUE_NONE};
     if (json_peek(r) != JSON_OBJECT) {
@@ -106,15 +111,19 @@ static void read_pair(struct json_reader *r, struct raw_build *build, struct att
     }
     json_object(r);
     while (json_key(r, &key)) {
-        if (slice_is(key, "key") && json_peek(r) == JSON_STRING) json_string(r, &name);
-        else if (slice_is(key, "value")) value_read_json(r, &value);
-        else json_skip(r, NULL);
+        if (slice_is(key, "key") && json_peek(r) == JSON_STRING)
+            json_string(r, &name);
+        else if (slice_is(key, "value"))
+            value_read_json(r, &value);
+        else
+            json_skip(r, NULL);
     }
     struct attr *attr = name.len ? attr_list_add(build, list, max, what) : NULL;
     if (attr) *attr = (struct attr){name, value};
 }
 
-bool attrs_read_json(struct json_reader *r, struct raw_build *build, struct attr_list *list, uint32_t max, const char *what) {
+bool attrs_read_json(struct json_reader *r, struct raw_build *build, struct attr_list *list, uint32_t max,
+                     const char *what) {
     if (json_peek(r) == JSON_ARRAY) {
         json_array(r);
         while (json_item(r)) read_pair(r, build, list, max, what);

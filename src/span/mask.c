@@ -24,7 +24,8 @@ static bool set_text(struct slice *text, struct buf *made, struct arena *arena) 
 }
 
 /* A prompt or completion: a list of messages, or text. */
-static bool mask_content(const struct mask *mask, const struct mask_policy *policy, struct slice *text, struct buf *made, struct arena *arena) {
+static bool mask_content(const struct mask *mask, const struct mask_policy *policy, struct slice *text,
+                         struct buf *made, struct arena *arena) {
     struct json_reader r;
     struct arena none = {0};
     if (policy->capture == CAPTURE_NONE) {
@@ -53,8 +54,9 @@ bool mask_span(const struct mask *mask, struct span *span, struct arena *arena) 
     static const struct {
         enum col col;
         enum { PLAIN, ID, CONTENT, ATTRIBUTES, EVENTS } as;
-    } texts[] = {{COL_PROMPT, CONTENT},   {COL_COMPLETION, CONTENT}, {COL_ERROR, PLAIN}, {COL_ATTRIBUTES, ATTRIBUTES}, {COL_EVENTS, EVENTS},
-                 {COL_USER_ID, ID},       {COL_THREAD_ID, ID},       {COL_TURN_ID, ID},  {COL_OPERATION, PLAIN}};
+    } texts[] = {{COL_PROMPT, CONTENT},        {COL_COMPLETION, CONTENT}, {COL_ERROR, PLAIN},
+                 {COL_ATTRIBUTES, ATTRIBUTES}, {COL_EVENTS, EVENTS},      {COL_USER_ID, ID},
+                 {COL_THREAD_ID, ID},          {COL_TURN_ID, ID},         {COL_OPERATION, PLAIN}};
     const struct mask_policy *policy = mask_policy_of(mask, span_get_text(span, COL_PROJECT));
     struct buf made = {0};
     bool good = true;
@@ -69,8 +71,10 @@ bool mask_span(const struct mask *mask, struct span *span, struct arena *arena) 
         case ATTRIBUTES: changed = mask_json(mask, policy, *text, MASK_JSON_ATTRIBUTES, &made); break;
         case EVENTS: changed = mask_json(mask, policy, *text, MASK_JSON_EVENTS, &made); break;
         }
-        if (made.failed) good = false;
-        else if (changed) good = set_text(text, &made, arena);
+        if (made.failed)
+            good = false;
+        else if (changed)
+            good = set_text(text, &made, arena);
     }
     buf_free(&made);
     return good;
@@ -78,7 +82,8 @@ bool mask_span(const struct mask *mask, struct span *span, struct arena *arena) 
 
 bool mask_text(const struct mask *mask, struct slice project, struct slice text, bool json, struct buf *out) {
     const struct mask_policy *policy = mask_policy_of(mask, project);
-    bool changed = json ? mask_json(mask, policy, text, MASK_JSON_ATTRIBUTES, out) : mask_plain(mask, policy, text, false, out);
+    bool changed =
+        json ? mask_json(mask, policy, text, MASK_JSON_ATTRIBUTES, out) : mask_plain(mask, policy, text, false, out);
     if (!changed) buf_put_slice(out, text);
     return !out->failed;
 }
@@ -92,7 +97,8 @@ void mask_describe(const struct mask *mask, struct buf *out) {
     const struct mask_policy *policy = &mask->policies[0];
     for (uint32_t i = 0; i < policy->rule_count; i++) {
         const struct mask_rule *rule = policy->rules[i];
-        buf_printf(out, rule->own ? "%sown rule \"%.*s\"" : "%s%.*s", i ? ", " : "", (int)rule->name.len, rule->name.ptr);
+        buf_printf(out, rule->own ? "%sown rule \"%.*s\"" : "%s%.*s", i ? ", " : "", (int)rule->name.len,
+                   rule->name.ptr);
     }
     buf_printf(out, "%scapture %s", policy->rule_count ? "; " : "", modes[policy->capture]);
     if (mask->policy_count > 1) buf_printf(out, "; %u projects with rules of their own", mask->policy_count - 1);
@@ -101,10 +107,15 @@ void mask_describe(const struct mask *mask, struct buf *out) {
 /* ---- loading ---- */
 
 static int read_capture(struct slice word, enum mask_capture *capture, struct error *err) {
-    if (slice_is(word, "full")) *capture = CAPTURE_FULL;
-    else if (slice_is(word, "preview")) *capture = CAPTURE_PREVIEW;
-    else if (slice_is(word, "none")) *capture = CAPTURE_NONE;
-    else return error_set(err, VT_EINVAL, "masking: capture is \"%.*s\"; expected full, preview or none", word.len > 40 ? 40 : (int)word.len, word.ptr ? word.ptr : "");
+    if (slice_is(word, "full"))
+        *capture = CAPTURE_FULL;
+    else if (slice_is(word, "preview"))
+        *capture = CAPTURE_PREVIEW;
+    else if (slice_is(word, "none"))
+        *capture = CAPTURE_NONE;
+    else
+        return error_set(err, VT_EINVAL, "masking: capture is \"%.*s\"; expected full, preview or none",
+                         word.len > 40 ? 40 : (int)word.len, word.ptr ? word.ptr : "");
     return 0;
 }
 
@@ -112,7 +123,8 @@ static int add_to_policy(struct mask_policy *policy, const struct mask_rule *rul
     if (!rule) return err ? err->code : VT_EINVAL;
     for (uint32_t i = 0; i < policy->rule_count; i++)
         if (policy->rules[i] == rule) return 0;
-    if (policy->rule_count == MASK_RULES_MAX) return error_set(err, VT_ELIMIT, "masking: more than %d rules", MASK_RULES_MAX);
+    if (policy->rule_count == MASK_RULES_MAX)
+        return error_set(err, VT_ELIMIT, "masking: more than %d rules", MASK_RULES_MAX);
     policy->rules[policy->rule_count++] = rule;
     return 0;
 }
@@ -127,37 +139,49 @@ static int read_list(struct mask *mask, struct slice spec, struct error *err) {
         while (word.len && word.ptr[word.len - 1] == ' ') word.len--;
         if (!word.len) continue;
         struct mask_policy *policy = &mask->policies[0];
-        if (slice_starts(word, SLICE("capture="))) code = read_capture(slice_from(word, sizeof "capture=" - 1), &policy->capture, err);
-        else code = add_to_policy(policy, mask_rule_builtin(mask, word, err), err);
+        if (slice_starts(word, SLICE("capture=")))
+            code = read_capture(slice_from(word, sizeof "capture=" - 1), &policy->capture, err);
+        else
+            code = add_to_policy(policy, mask_rule_builtin(mask, word, err), err);
     }
     return code;
 }
 
-static int read_patterns(struct mask *mask, struct yaml_file *file, yaml_node_t *list, struct mask_policy *policy, struct error *err) {
+static int read_patterns(struct mask *mask, struct yaml_file *file, yaml_node_t *list, struct mask_policy *policy,
+                         struct error *err) {
     static const char *const keys[] = {"name", "pattern", "replace", NULL};
     yaml_node_t *node;
     int code = 0;
-    if (list->type != YAML_SEQUENCE_NODE) return error_set(err, VT_EINVAL, "%s:%d: patterns: expected a list of {name, pattern, replace}", file->path, yaml_line(list));
+    if (list->type != YAML_SEQUENCE_NODE)
+        return error_set(err, VT_EINVAL, "%s:%d: patterns: expected a list of {name, pattern, replace}", file->path,
+                         yaml_line(list));
     for (size_t i = 0; !code && (node = yaml_item(file, list, i)); i++) {
         if ((code = yaml_check_keys(file, node, keys, err))) break;
-        struct slice name = yaml_text(yaml_member(file, node, "name")), pattern = yaml_text(yaml_member(file, node, "pattern"));
-        if (!name.len || !pattern.len) return error_set(err, VT_EINVAL, "%s:%d: a pattern needs name and pattern", file->path, yaml_line(node));
-        code = add_to_policy(policy, mask_rule_own(mask, name, pattern, yaml_text(yaml_member(file, node, "replace")), err), err);
+        struct slice name = yaml_text(yaml_member(file, node, "name")),
+                     pattern = yaml_text(yaml_member(file, node, "pattern"));
+        if (!name.len || !pattern.len)
+            return error_set(err, VT_EINVAL, "%s:%d: a pattern needs name and pattern", file->path, yaml_line(node));
+        code = add_to_policy(
+            policy, mask_rule_own(mask, name, pattern, yaml_text(yaml_member(file, node, "replace")), err), err);
     }
     return code;
 }
 
-static int read_policy(struct mask *mask, struct yaml_file *file, yaml_node_t *map, const char *const *keys, struct mask_policy *policy, struct error *err) {
+static int read_policy(struct mask *mask, struct yaml_file *file, yaml_node_t *map, const char *const *keys,
+                       struct mask_policy *policy, struct error *err) {
     int code = yaml_check_keys(file, map, keys, err);
-    yaml_node_t *rules = yaml_member(file, map, "rules"), *capture = yaml_member(file, map, "capture"), *patterns = yaml_member(file, map, "patterns"), *node;
+    yaml_node_t *rules = yaml_member(file, map, "rules"), *capture = yaml_member(file, map, "capture"),
+                *patterns = yaml_member(file, map, "patterns"), *node;
     if (!code && rules) {
         /* They take the place of those that were inherited; own patterns stay. */
         uint32_t kept = 0;
         for (uint32_t i = 0; i < policy->rule_count; i++)
             if (policy->rules[i]->own) policy->rules[kept++] = policy->rules[i];
         policy->rule_count = kept;
-        if (rules->type != YAML_SEQUENCE_NODE) return error_set(err, VT_EINVAL, "%s:%d: rules: expected a list", file->path, yaml_line(rules));
-        for (size_t i = 0; !code && (node = yaml_item(file, rules, i)); i++) code = add_to_policy(policy, mask_rule_builtin(mask, yaml_text(node), err), err);
+        if (rules->type != YAML_SEQUENCE_NODE)
+            return error_set(err, VT_EINVAL, "%s:%d: rules: expected a list", file->path, yaml_line(rules));
+        for (size_t i = 0; !code && (node = yaml_item(file, rules, i)); i++)
+            code = add_to_policy(policy, mask_rule_builtin(mask, yaml_text(node), err), err);
     }
     if (!code && capture) code = read_capture(yaml_text(capture), &policy->capture, err);
     if (!code && patterns) code = read_patterns(mask, file, patterns, policy, err);
@@ -167,9 +191,11 @@ static int read_policy(struct mask *mask, struct yaml_file *file, yaml_node_t *m
 static int read_projects(struct mask *mask, struct yaml_file *file, yaml_node_t *map, struct error *err) {
     static const char *const keys[] = {"rules", "capture", "patterns", NULL};
     int code = 0;
-    if (map->type != YAML_MAPPING_NODE) return error_set(err, VT_EINVAL, "%s:%d: projects: expected project names as keys", file->path, yaml_line(map));
+    if (map->type != YAML_MAPPING_NODE)
+        return error_set(err, VT_EINVAL, "%s:%d: projects: expected project names as keys", file->path, yaml_line(map));
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; !code && pair < map->data.mapping.pairs.top; pair++) {
-        if (mask->policy_count == MASK_PROJECTS_MAX) return error_set(err, VT_ELIMIT, "%s: more than %d projects", file->path, MASK_PROJECTS_MAX - 1);
+        if (mask->policy_count == MASK_PROJECTS_MAX)
+            return error_set(err, VT_ELIMIT, "%s: more than %d projects", file->path, MASK_PROJECTS_MAX - 1);
         struct mask_policy *policies = realloc(mask->policies, (mask->policy_count + 1) * sizeof *policies);
         if (!policies) return error_set(err, VT_ENOMEM, "no memory for masking");
         mask->policies = policies;

@@ -11,7 +11,7 @@ struct walk {
     struct json_reader r;
     struct arena arena; /* for unescaped strings */
     struct buf *out;
-    struct buf text;    /* a string without what was taken out */
+    struct buf text; /* a string without what was taken out */
     bool changed;
 };
 
@@ -48,8 +48,10 @@ static void put_string(struct walk *w, bool preview) {
     w->out->failed |= w->text.failed;
     if (masked) text = buf_slice(&w->text);
     bool cut = preview && cut_preview(&text);
-    if (masked || cut) put_quoted(w, text, cut);
-    else buf_put_slice(w->out, raw);
+    if (masked || cut)
+        put_quoted(w, text, cut);
+    else
+        buf_put_slice(w->out, raw);
 }
 
 /* A number that a rule finds something in becomes a text. */
@@ -57,17 +59,23 @@ static void put_number(struct walk *w) {
     struct slice raw;
     if (!json_skip(&w->r, &raw)) return;
     buf_clear(&w->text);
-    if (raw.len >= 7 && mask_plain(w->mask, w->policy, raw, false, &w->text)) put_quoted(w, buf_slice(&w->text), false);
-    else buf_put_slice(w->out, raw);
+    if (raw.len >= 7 && mask_plain(w->mask, w->policy, raw, false, &w->text))
+        put_quoted(w, buf_slice(&w->text), false);
+    else
+        buf_put_slice(w->out, raw);
 }
 
 static bool is_content_key(struct slice key) {
-    static const char *const event_keys[] = {"content", "prompt.preview", "prompt.text", "response.preview", "response.text", "gen_ai.event.content", "gen_ai.prompt",
-                                             "gen_ai.completion", "message", "tool_calls", "gen_ai.tool.message"};
+    static const char *const event_keys[] = {"content",          "prompt.preview",     "prompt.text",
+                                             "response.preview", "response.text",      "gen_ai.event.content",
+                                             "gen_ai.prompt",    "gen_ai.completion",  "message",
+                                             "tool_calls",       "gen_ai.tool.message"};
     uint32_t index;
     struct slice rest;
     const struct dialect_name *name = dialect_find(key);
-    if (name && (name->field == FIELD_PROMPT || name->field == FIELD_COMPLETION || name->field == FIELD_SYSTEM || name->field == FIELD_TOOL_CALLS)) return true;
+    if (name && (name->field == FIELD_PROMPT || name->field == FIELD_COMPLETION || name->field == FIELD_SYSTEM ||
+                 name->field == FIELD_TOOL_CALLS))
+        return true;
     if (dialect_list_find(key, &index, &rest)) return true;
     for (size_t i = 0; i < sizeof event_keys / sizeof *event_keys; i++)
         if (slice_is(key, event_keys[i])) return true;
@@ -124,7 +132,8 @@ static void put_value(struct walk *w, int level, bool preview) {
     }
 }
 
-bool mask_json(const struct mask *mask, const struct mask_policy *policy, struct slice json, enum mask_json what, struct buf *out) {
+bool mask_json(const struct mask *mask, const struct mask_policy *policy, struct slice json, enum mask_json what,
+               struct buf *out) {
     static const int levels[] = {[MASK_JSON_CONTENT] = -1, [MASK_JSON_ATTRIBUTES] = 0, [MASK_JSON_EVENTS] = 1};
     struct walk w = {.mask = mask, .policy = policy, .out = out};
     size_t mark = out->len;

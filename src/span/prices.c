@@ -26,10 +26,14 @@ static bool matches(const char *pattern, struct slice text) {
     size_t at = 0, back = 0;
     while (at < text.len) {
         char p = *pattern, t = text.ptr[at];
-        if (p == '*') star = pattern++, back = at;
-        else if (p && (p == t || ((p | 0x20) == (t | 0x20) && (p | 0x20) >= 'a' && (p | 0x20) <= 'z'))) pattern++, at++;
-        else if (star) pattern = star + 1, at = ++back;
-        else return false;
+        if (p == '*')
+            star = pattern++, back = at;
+        else if (p && (p == t || ((p | 0x20) == (t | 0x20) && (p | 0x20) >= 'a' && (p | 0x20) <= 'z')))
+            pattern++, at++;
+        else if (star)
+            pattern = star + 1, at = ++back;
+        else
+            return false;
     }
     while (*pattern == '*') pattern++;
     return !*pattern;
@@ -47,7 +51,8 @@ static bool ends_with_form(struct slice text, const char *form) {
 
 /* "gpt-4o-2024-08-06" → "gpt-4o": the version of a model costs what the model costs unless the table says otherwise. */
 static struct slice without_version(struct slice model) {
-    static const char *const forms[] = {"-####-##-##", "-########", "@########", "-##-####", "-####", "-###", "-latest"};
+    static const char *const forms[] = {"-####-##-##", "-########", "@########", "-##-####",
+                                        "-####",       "-###",      "-latest"};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         if (ends_with_form(model, forms[i])) return slice_make(model.ptr, model.len - strlen(forms[i]));
     return model;
@@ -72,7 +77,8 @@ static struct names names_of(struct slice model) {
     return names;
 }
 
-/* How well the pattern fits: 0 not at all, else more the more it says. The name as it is before the name without its version. */
+/* How well the pattern fits: 0 not at all, else more the more it says. The name as it is before the name without its
+ * version. */
 static size_t fit(const char *pattern, const struct names *names) {
     size_t literal = 0;
     for (const char *p = pattern; *p; p++) literal += *p != '*';
@@ -88,7 +94,9 @@ static const struct {
     const char *provider, *as;
 } aliases[] = {{"azure", "openai"}, {"vertex", "google"}, {"vertex", "anthropic"}, {"gcp", "google"}};
 
-static bool same_word(const char *word, struct slice text) { return strlen(word) == text.len && strncasecmp(word, text.ptr, text.len) == 0; }
+static bool same_word(const char *word, struct slice text) {
+    return strlen(word) == text.len && strncasecmp(word, text.ptr, text.len) == 0;
+}
 
 static bool provider_fits(const char *of_price, struct slice provider) {
     if (!*of_price || same_word(of_price, provider)) return true;
@@ -105,7 +113,8 @@ static bool provider_known(const struct prices *prices, struct slice provider) {
 
 /* Runs on one's own machine: what a host takes for the same weights says nothing. */
 static bool is_local(struct slice provider) {
-    static const char *const names[] = {"ollama", "lmstudio", "lm_studio", "vllm", "llama.cpp", "llamacpp", "localai", "mlx"};
+    static const char *const names[] = {"ollama",    "lmstudio", "lm_studio", "vllm",
+                                        "llama.cpp", "llamacpp", "localai",   "mlx"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (same_word(names[i], provider)) return true;
     return false;
@@ -114,7 +123,8 @@ static bool is_local(struct slice provider) {
 /* ---- finding ---- */
 
 /* The best price at that time. *from and *until: between them the answer is the same. */
-static const struct price *find(const struct prices *prices, struct slice provider, bool any_provider, struct slice model, int64_t at_ns, int64_t *from, int64_t *until) {
+static const struct price *find(const struct prices *prices, struct slice provider, bool any_provider,
+                                struct slice model, int64_t at_ns, int64_t *from, int64_t *until) {
     struct names names = names_of(model);
     const struct price *best = NULL;
     size_t best_fit = 0;
@@ -139,7 +149,8 @@ static const struct price *find(const struct prices *prices, struct slice provid
     return best;
 }
 
-static const struct price *find_anywhere(const struct prices *prices, struct slice provider, struct slice model, int64_t at_ns, int64_t *from, int64_t *until) {
+static const struct price *find_anywhere(const struct prices *prices, struct slice provider, struct slice model,
+                                         int64_t at_ns, int64_t *from, int64_t *until) {
     *from = INT64_MIN, *until = INT64_MAX;
     if (!model.len) return NULL;
     /* A gateway writes whose model it is before the name. */
@@ -148,7 +159,8 @@ static const struct price *find_anywhere(const struct prices *prices, struct sli
     if (slice_is(owner, "x-ai")) owner = SLICE("xai");
     if (slice_is(owner, "mistralai")) owner = SLICE("mistral");
     bool known = provider.len && provider_known(prices, provider);
-    if (!known && owner.len && provider_known(prices, owner) && !is_local(provider)) return find(prices, owner, false, model, at_ns, from, until);
+    if (!known && owner.len && provider_known(prices, owner) && !is_local(provider))
+        return find(prices, owner, false, model, at_ns, from, until);
     return find(prices, provider, !known && !is_local(provider), model, at_ns, from, until);
 }
 
@@ -159,23 +171,31 @@ const struct price *prices_find(const struct prices *prices, struct slice provid
 
 /* ---- what it comes to ---- */
 
-static double known_or(double price, double other) { return isnan(price) ? other : price; }
-static double count_of(int64_t tokens) { return tokens == SPAN_NO_INT ? 0 : (double)tokens; }
+static double known_or(double price, double other) {
+    return isnan(price) ? other : price;
+}
+static double count_of(int64_t tokens) {
+    return tokens == SPAN_NO_INT ? 0 : (double)tokens;
+}
 
 static double cost_at(const struct price *price, const struct span *span) {
     double cached = count_of(span->tokens_cached), written = count_of(span->tokens_cache_write);
     double plain = count_of(span->tokens_input) - cached - written;
     if (plain < 0) plain = 0;
-    return (plain * price->input + cached * known_or(price->cached, price->input) + written * known_or(price->cache_write, price->input) +
+    return (plain * price->input + cached * known_or(price->cached, price->input) +
+            written * known_or(price->cache_write, price->input) +
             count_of(span->tokens_output) * known_or(price->output, 0)) /
            1e6;
 }
 
-static bool has_tokens(const struct span *span) { return span->tokens_input != SPAN_NO_INT || span->tokens_output != SPAN_NO_INT; }
+static bool has_tokens(const struct span *span) {
+    return span->tokens_input != SPAN_NO_INT || span->tokens_output != SPAN_NO_INT;
+}
 
 bool prices_cost(const struct prices *prices, const struct span *span, double *usd) {
     if (!has_tokens(span)) return false;
-    const struct price *price = prices_find(prices, span_get_text(span, COL_PROVIDER), span_get_text(span, COL_MODEL), span->start_ns);
+    const struct price *price =
+        prices_find(prices, span_get_text(span, COL_PROVIDER), span_get_text(span, COL_MODEL), span->start_ns);
     if (price) *usd = cost_at(price, span);
     return price != NULL;
 }
@@ -186,7 +206,9 @@ bool prices_cost_cached(const struct prices *prices, struct prices_cache *cache,
     struct prices_known *known = NULL;
     for (int i = 0; i < PRICES_CACHED && !known; i++) {
         struct prices_known *k = &cache->known[i];
-        if (k->used && slice_eq(k->model, model) && slice_eq(k->provider, provider) && span->start_ns >= k->from_ns && span->start_ns < k->until_ns) known = k;
+        if (k->used && slice_eq(k->model, model) && slice_eq(k->provider, provider) && span->start_ns >= k->from_ns &&
+            span->start_ns < k->until_ns)
+            known = k;
     }
     if (!known) {
         known = &cache->known[cache->next++ % PRICES_CACHED];
@@ -204,12 +226,20 @@ static int64_t day_ns(const char *day) {
     return day && *day && time_parse(slice_of(day), &ns) ? ns : INT64_MIN;
 }
 
-static double zero_is_unknown(double price) { return price > 0 ? price : (double)NAN; }
+static double zero_is_unknown(double price) {
+    return price > 0 ? price : (double)NAN;
+}
 
 static struct price from_row(const struct price_row *row) {
-    return (struct price){.provider = row->provider, .model = row->model, .valid_from = row->valid_from ? row->valid_from : "", .source = "built-in",
-                          .valid_from_ns = day_ns(row->valid_from), .input = row->input, .cached = zero_is_unknown(row->cached),
-                          .cache_write = zero_is_unknown(row->cache_write), .output = row->output};
+    return (struct price){.provider = row->provider,
+                          .model = row->model,
+                          .valid_from = row->valid_from ? row->valid_from : "",
+                          .source = "built-in",
+                          .valid_from_ns = day_ns(row->valid_from),
+                          .input = row->input,
+                          .cached = zero_is_unknown(row->cached),
+                          .cache_write = zero_is_unknown(row->cache_write),
+                          .output = row->output};
 }
 
 static int read_amount(struct yaml_file *file, yaml_node_t *map, const char *key, double *amount, struct error *err) {
@@ -219,25 +249,39 @@ static int read_amount(struct yaml_file *file, yaml_node_t *map, const char *key
     const char *text = node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : "";
     *amount = strtod(text, &end);
     if (*text && !*end && *amount >= 0 && *amount < 1e9) return 0;
-    return error_set(err, VT_EINVAL, "%s:%d: %s is \"%.40s\"; expected US dollars per million tokens", file->path, yaml_line(node), key, text);
+    return error_set(err, VT_EINVAL, "%s:%d: %s is \"%.40s\"; expected US dollars per million tokens", file->path,
+                     yaml_line(node), key, text);
 }
 
-static int read_price(struct yaml_file *file, yaml_node_t *node, struct arena *arena, struct price *price, struct error *err) {
-    static const char *const keys[] = {"provider", "model", "valid_from", "input", "cached", "cache_write", "output", NULL};
+static int read_price(struct yaml_file *file, yaml_node_t *node, struct arena *arena, struct price *price,
+                      struct error *err) {
+    static const char *const keys[] = {"provider", "model",       "valid_from", "input",
+                                       "cached",   "cache_write", "output",     NULL};
     int code;
-    *price = (struct price){.provider = "", .model = "", .valid_from = "", .source = arena_copy(arena, slice_of(file->path)).ptr, .valid_from_ns = INT64_MIN,
-                            .input = (double)NAN, .cached = (double)NAN, .cache_write = (double)NAN, .output = 0};
+    *price = (struct price){.provider = "",
+                            .model = "",
+                            .valid_from = "",
+                            .source = arena_copy(arena, slice_of(file->path)).ptr,
+                            .valid_from_ns = INT64_MIN,
+                            .input = (double)NAN,
+                            .cached = (double)NAN,
+                            .cache_write = (double)NAN,
+                            .output = 0};
     if ((code = yaml_check_keys(file, node, keys, err))) return code;
     const char **const texts[] = {&price->provider, &price->model, &price->valid_from};
     for (int i = 0; i < 3; i++) *texts[i] = arena_copy(arena, yaml_text(yaml_member(file, node, keys[i]))).ptr;
-    if (!price->source || !price->provider || !price->model || !price->valid_from) return error_set(err, VT_ENOMEM, "no memory for prices");
+    if (!price->source || !price->provider || !price->model || !price->valid_from)
+        return error_set(err, VT_ENOMEM, "no memory for prices");
     if (!*price->model) return error_set(err, VT_EINVAL, "%s:%d: a price needs a model", file->path, yaml_line(node));
     if (*price->valid_from && !time_parse(slice_of(price->valid_from), &price->valid_from_ns))
-        return error_set(err, VT_EINVAL, "%s:%d: valid_from is \"%.40s\"; expected a day like 2025-08-07", file->path, yaml_line(node), price->valid_from);
+        return error_set(err, VT_EINVAL, "%s:%d: valid_from is \"%.40s\"; expected a day like 2025-08-07", file->path,
+                         yaml_line(node), price->valid_from);
     double *const amounts[] = {&price->input, &price->cached, &price->cache_write, &price->output};
     for (int i = 0; i < 4; i++)
         if ((code = read_amount(file, node, keys[3 + i], amounts[i], err))) return code;
-    if (isnan(price->input)) return error_set(err, VT_EINVAL, "%s:%d: the price of \"%.80s\" needs input", file->path, yaml_line(node), price->model);
+    if (isnan(price->input))
+        return error_set(err, VT_EINVAL, "%s:%d: the price of \"%.80s\" needs input", file->path, yaml_line(node),
+                         price->model);
     return 0;
 }
 
@@ -262,9 +306,12 @@ static int read_file(struct prices *prices, const char *path, struct error *err)
         goto out;
     }
     for (size_t i = 0; list && (node = yaml_item(&file, list, i)) && !code; i++) {
-        if (i == USER_PRICES_MAX) code = error_set(err, VT_ELIMIT, "%s: more than %d prices", path, USER_PRICES_MAX);
-        else if (!reserve(prices, prices->count + 1)) code = error_set(err, VT_ENOMEM, "no memory for prices");
-        else if (!(code = read_price(&file, node, &prices->arena, &prices->list[prices->count], err))) prices->count++;
+        if (i == USER_PRICES_MAX)
+            code = error_set(err, VT_ELIMIT, "%s: more than %d prices", path, USER_PRICES_MAX);
+        else if (!reserve(prices, prices->count + 1))
+            code = error_set(err, VT_ENOMEM, "no memory for prices");
+        else if (!(code = read_price(&file, node, &prices->arena, &prices->list[prices->count], err)))
+            prices->count++;
     }
 out:
     yaml_file_close(&file);
@@ -276,7 +323,8 @@ int prices_load(struct prices **out, const char *path, struct error *err) {
     *out = NULL;
     if (!prices) return error_set(err, VT_ENOMEM, "no memory for prices");
     int code = path && *path ? read_file(prices, path, err) : 0;
-    if (!code && !reserve(prices, prices->count + price_row_count)) code = error_set(err, VT_ENOMEM, "no memory for prices");
+    if (!code && !reserve(prices, prices->count + price_row_count))
+        code = error_set(err, VT_ENOMEM, "no memory for prices");
     if (code) {
         prices_free(prices);
         return code;
@@ -293,6 +341,10 @@ void prices_free(struct prices *prices) {
     free(prices);
 }
 
-const struct price *prices_each(const struct prices *prices, size_t *at) { return *at < prices->count ? &prices->list[(*at)++] : NULL; }
+const struct price *prices_each(const struct prices *prices, size_t *at) {
+    return *at < prices->count ? &prices->list[(*at)++] : NULL;
+}
 
-const char *prices_as_of(void) { return PRICES_AS_OF; }
+const char *prices_as_of(void) {
+    return PRICES_AS_OF;
+}

@@ -14,23 +14,24 @@ struct price {
     const char *valid_from; /* "2025-08-07"; "" = since ever */
     const char *source;     /* "built-in", or the path of the user's file */
     int64_t valid_from_ns;  /* INT64_MIN = since ever */
-    double input, cached, cache_write, output; /* US dollars per million tokens; cached and cache_write NaN = as input */
+    double input, cached, cache_write,
+        output; /* US dollars per million tokens; cached and cache_write NaN = as input */
 };
 
-/* The table that is built in, with the file at `path` (YAML, docs/prices.md; NULL = none) over it. Free with prices_free.
- * VT_EINVAL: the file has a mistake; the message names line and key. VT_EIO: it cannot be read. */
+/* The table that is built in, with the file at `path` (YAML, docs/prices.md; NULL = none) over it. Free with
+ * prices_free. VT_EINVAL: the file has a mistake; the message names line and key. VT_EIO: it cannot be read. */
 int prices_load(struct prices **prices, const char *path, struct error *err);
 void prices_free(struct prices *prices); /* NULL is fine */
 
-/* What the span's tokens cost, by provider, model and the day it started. False when the table does not know the model or the span
- * has no tokens. Of several prices that fit: the user's before those built in, a pattern that says more before one that says less,
- * the latest that was valid then. */
+/* What the span's tokens cost, by provider, model and the day it started. False when the table does not know the model
+ * or the span has no tokens. Of several prices that fit: the user's before those built in, a pattern that says more
+ * before one that says less, the latest that was valid then. */
 bool prices_cost(const struct prices *prices, const struct span *span, double *usd);
 /* The price that prices_cost goes by; NULL when there is none. */
 const struct price *prices_find(const struct prices *prices, struct slice provider, struct slice model, int64_t at_ns);
 
-/* The same for span after span of a batch: what was found for a model is kept. Zeroed it is empty; its texts are borrowed from the
- * spans, so it lives no longer than they. One thread. */
+/* The same for span after span of a batch: what was found for a model is kept. Zeroed it is empty; its texts are
+ * borrowed from the spans, so it lives no longer than they. One thread. */
 enum { PRICES_CACHED = 8 };
 struct prices_cache {
     struct prices_known {

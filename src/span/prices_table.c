@@ -1,5 +1,6 @@
-/* Public list prices in US dollars per million tokens, as of PRICES_AS_OF, from the providers' own price pages: the standard tier,
- * text, the smallest context where the price depends on its length. Whoever pays something else lays a file of their own over it. */
+/* Public list prices in US dollars per million tokens, as of PRICES_AS_OF, from the providers' own price pages: the
+ * standard tier, text, the smallest context where the price depends on its length. Whoever pays something else lays a
+ * file of their own over it. */
 #include "span/prices_table.h"
 
 const struct price_row price_rows[] = {

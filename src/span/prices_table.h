@@ -9,7 +9,7 @@
 
 struct price_row {
     const char *provider, *model, *valid_from; /* valid_from NULL: since ever */
-    double input, cached, cache_write, output;  /* US dollars per million tokens; cached and cache_write 0: as input */
+    double input, cached, cache_write, output; /* US dollars per million tokens; cached and cache_write 0: as input */
 };
 extern const struct price_row price_rows[];
 extern const size_t price_row_count;

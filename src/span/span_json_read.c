@@ -5,10 +5,23 @@
 
 #include <math.h>
 
-enum member_kind { MEMBER_ID, MEMBER_TEXT, MEMBER_CONTENT, MEMBER_JSON, MEMBER_KIND, MEMBER_STATUS, MEMBER_TIME, MEMBER_NS, MEMBER_MS, MEMBER_DOUBLE, MEMBER_FLAG, MEMBER_TOKENS };
+enum member_kind {
+    MEMBER_ID,
+    MEMBER_TEXT,
+    MEMBER_CONTENT,
+    MEMBER_JSON,
+    MEMBER_KIND,
+    MEMBER_STATUS,
+    MEMBER_TIME,
+    MEMBER_NS,
+    MEMBER_MS,
+    MEMBER_DOUBLE,
+    MEMBER_FLAG,
+    MEMBER_TOKENS
+};
 
 #define AT(field) offsetof(struct span, field)
-#define TEXT(col) (offsetof(struct span, text) + ((col) - COL_TEXT_FIRST) * sizeof(struct slice))
+#define TEXT(col) (offsetof(struct span, text) + ((col)-COL_TEXT_FIRST) * sizeof(struct slice))
 
 static const struct member {
     const char *name;
@@ -64,9 +77,12 @@ static void read_tokens(struct json_reader *r, struct span *span) {
     while (json_key(r, &key)) {
         int64_t *count = NULL;
         for (size_t i = 0; i < sizeof token_members / sizeof *token_members && !count; i++)
-            if (slice_is(key, token_members[i].name)) count = (int64_t *)(void *)((char *)span + token_members[i].offset);
-        if (count) json_int64(r, count);
-        else json_skip(r, NULL);
+            if (slice_is(key, token_members[i].name))
+                count = (int64_t *)(void *)((char *)span + token_members[i].offset);
+        if (count)
+            json_int64(r, count);
+        else
+            json_skip(r, NULL);
     }
 }
 
@@ -74,16 +90,20 @@ static void read_tokens(struct json_reader *r, struct span *span) {
 static void read_ms(struct json_reader *r, const char *name, int64_t *ns) {
     struct json_number number;
     if (!json_number(r, &number)) return;
-    if (number.real >= 0 && number.real < 9e12) *ns = llround(number.real * NS_PER_MS);
-    else json_fail(r, "%s: expected milliseconds of 0 or more", name);
+    if (number.real >= 0 && number.real < 9e12)
+        *ns = llround(number.real * NS_PER_MS);
+    else
+        json_fail(r, "%s: expected milliseconds of 0 or more", name);
 }
 
 static void read_word(struct json_reader *r, const char *name, int (*named)(struct slice), int64_t *value) {
     struct slice word;
     if (!json_string(r, &word)) return;
     int found = named(word);
-    if (found < 0) json_fail(r, "%s: \"%.*s\" is not known", name, word.len > 40 ? 40 : (int)word.len, word.ptr);
-    else *value = found;
+    if (found < 0)
+        json_fail(r, "%s: \"%.*s\" is not known", name, word.len > 40 ? 40 : (int)word.len, word.ptr);
+    else
+        *value = found;
 }
 
 static void read_member(struct json_reader *r, const struct member *m, struct span *span) {
@@ -93,16 +113,21 @@ static void read_member(struct json_reader *r, const struct member *m, struct sp
     bool flag;
     switch (m->kind) {
     case MEMBER_ID:
-        if (json_string(r, &text) && !hex_decode(text, place, m->size)) json_fail(r, "%s: expected %d hex digits", m->name, 2 * m->size);
+        if (json_string(r, &text) && !hex_decode(text, place, m->size))
+            json_fail(r, "%s: expected %d hex digits", m->name, 2 * m->size);
         break;
     case MEMBER_TEXT: json_string(r, place); break;
     case MEMBER_CONTENT:
-        if (json_peek(r) == JSON_STRING) json_string(r, place);
-        else json_skip(r, place);
+        if (json_peek(r) == JSON_STRING)
+            json_string(r, place);
+        else
+            json_skip(r, place);
         break;
     case MEMBER_JSON:
-        if (json_skip(r, &raw) && raw.ptr[0] != m->size) json_fail(r, "%s: expected %s", m->name, m->size == '{' ? "an object" : "an array");
-        else *(struct slice *)place = raw;
+        if (json_skip(r, &raw) && raw.ptr[0] != m->size)
+            json_fail(r, "%s: expected %s", m->name, m->size == '{' ? "an object" : "an array");
+        else
+            *(struct slice *)place = raw;
         break;
     case MEMBER_KIND: read_word(r, m->name, span_kind_named, &span->kind); break;
     case MEMBER_STATUS: read_word(r, m->name, span_status_named, &span->status); break;
@@ -130,8 +155,10 @@ bool span_read_json(struct json_reader *r, struct span *span) {
         const struct member *m = NULL;
         for (int n = 0; n < MEMBERS && !m; n++) /* they come in the table's order */
             if (slice_is(key, members[(last + 1 + n) % MEMBERS].name)) m = &members[last = (last + 1 + n) % MEMBERS];
-        if (!m || json_peek(r) == JSON_NULL) json_skip(r, NULL);
-        else read_member(r, m, span);
+        if (!m || json_peek(r) == JSON_NULL)
+            json_skip(r, NULL);
+        else
+            read_member(r, m, span);
     }
     return !json_failed(r);
 }

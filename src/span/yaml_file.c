@@ -24,8 +24,11 @@ int yaml_file_open(struct yaml_file *file, const char *path, struct error *err) 
         return error_set(err, VT_ENOMEM, "%s: no memory", path);
     }
     yaml_parser_set_input_file(&parser, in);
-    if (yaml_parser_load(&parser, &file->doc)) file->open = true;
-    else code = error_set(err, VT_EINVAL, "%s:%zu: %s", path, parser.problem_mark.line + 1, parser.problem ? parser.problem : "it is no YAML");
+    if (yaml_parser_load(&parser, &file->doc))
+        file->open = true;
+    else
+        code = error_set(err, VT_EINVAL, "%s:%zu: %s", path, parser.problem_mark.line + 1,
+                         parser.problem ? parser.problem : "it is no YAML");
     yaml_parser_delete(&parser);
     fclose(in);
     return code;
@@ -36,16 +39,20 @@ void yaml_file_close(struct yaml_file *file) {
     file->open = false;
 }
 
-yaml_node_t *yaml_root(struct yaml_file *file) { return yaml_document_get_root_node(&file->doc); }
+yaml_node_t *yaml_root(struct yaml_file *file) {
+    return yaml_document_get_root_node(&file->doc);
+}
 
 struct slice yaml_text(const yaml_node_t *node) {
-    return node && node->type == YAML_SCALAR_NODE ? slice_make(node->data.scalar.value, node->data.scalar.length) : (struct slice){NULL, 0};
+    return node && node->type == YAML_SCALAR_NODE ? slice_make(node->data.scalar.value, node->data.scalar.length)
+                                                  : (struct slice){NULL, 0};
 }
 
 yaml_node_t *yaml_member(struct yaml_file *file, yaml_node_t *map, const char *key) {
     if (!map || map->type != YAML_MAPPING_NODE) return NULL;
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top; pair++)
-        if (slice_is(yaml_text(yaml_document_get_node(&file->doc, pair->key)), key)) return yaml_document_get_node(&file->doc, pair->value);
+        if (slice_is(yaml_text(yaml_document_get_node(&file->doc, pair->key)), key))
+            return yaml_document_get_node(&file->doc, pair->value);
     return NULL;
 }
 
@@ -56,7 +63,8 @@ yaml_node_t *yaml_item(struct yaml_file *file, yaml_node_t *list, size_t i) {
 }
 
 int yaml_check_keys(struct yaml_file *file, yaml_node_t *map, const char *const *keys, struct error *err) {
-    if (map->type != YAML_MAPPING_NODE) return error_set(err, VT_EINVAL, "%s:%d: expected keys and values", file->path, yaml_line(map));
+    if (map->type != YAML_MAPPING_NODE)
+        return error_set(err, VT_EINVAL, "%s:%d: expected keys and values", file->path, yaml_line(map));
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top; pair++) {
         yaml_node_t *node = yaml_document_get_node(&file->doc, pair->key);
         struct slice key = yaml_text(node);
@@ -68,7 +76,8 @@ int yaml_check_keys(struct yaml_file *file, yaml_node_t *map, const char *const 
             if (i) strcat(known, ", ");
             strcat(known, keys[i]);
         }
-        return error_set(err, VT_EINVAL, "%s:%d: key \"%.*s\" is not known; expected %s", file->path, yaml_line(node), key.len > 40 ? 40 : (int)key.len, key.ptr, known);
+        return error_set(err, VT_EINVAL, "%s:%d: key \"%.*s\" is not known; expected %s", file->path, yaml_line(node),
+                         key.len > 40 ? 40 : (int)key.len, key.ptr, known);
     }
     return 0;
 }

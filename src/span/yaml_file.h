@@ -26,6 +26,8 @@ struct slice yaml_text(const yaml_node_t *node);
 yaml_node_t *yaml_item(struct yaml_file *file, yaml_node_t *list, size_t i);
 /* Whether each key of the map is one of `keys` (NULL ends them); otherwise VT_EINVAL that names it. */
 int yaml_check_keys(struct yaml_file *file, yaml_node_t *map, const char *const *keys, struct error *err);
-static inline int yaml_line(const yaml_node_t *node) { return (int)node->start_mark.line + 1; }
+static inline int yaml_line(const yaml_node_t *node) {
+    return (int)node->start_mark.line + 1;
+}
 
 #endif

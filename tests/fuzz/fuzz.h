@@ -25,7 +25,9 @@ static inline void must(bool holds, const char *what) {
 static inline struct batch *fuzz_batch(void) {
     static struct mask *mask;
     static struct prices *prices;
-    if (!prices) must(mask_load(&mask, "email,phone,card,apikey", NULL) == 0 && prices_load(&prices, NULL, NULL) == 0, "rules and prices load");
+    if (!prices)
+        must(mask_load(&mask, "email,phone,card,apikey", NULL) == 0 && prices_load(&prices, NULL, NULL) == 0,
+             "rules and prices load");
     struct batch *batch = batch_new();
     batch->now_ns = INT64_C(1795460400000000000);
     batch->mask = mask;
@@ -47,19 +49,24 @@ static inline void check_span(const struct span *span) {
     span_put_json(&w, span);
     json_reader_init(&r, buf_slice(&out), &arena);
     must(span_read_json(&r, &back) && json_end(&r), "a span's JSON reads back");
-    must(memcmp(back.span_id, span->span_id, SPAN_ID_SIZE) == 0 && back.start_ns == span->start_ns && back.tokens_input == span->tokens_input, "and says the same");
+    must(memcmp(back.span_id, span->span_id, SPAN_ID_SIZE) == 0 && back.start_ns == span->start_ns &&
+             back.tokens_input == span->tokens_input,
+         "and says the same");
     arena_free(&arena);
 }
 
 /* Takes the batch. */
 static inline void check_batch(struct batch *batch) {
-    must(batch->count <= BATCH_SPANS_MAX && batch->rejection_count <= REJECTIONS_KEPT && batch->rejected >= batch->rejection_count, "limits are kept");
+    must(batch->count <= BATCH_SPANS_MAX && batch->rejection_count <= REJECTIONS_KEPT &&
+             batch->rejected >= batch->rejection_count,
+         "limits are kept");
     batch_finish(batch);
     for (uint32_t i = 0; i < batch->count; i++) check_span(&batch->spans[i]);
     struct buf payload = {0};
     batch_encode(batch, &payload);
     struct batch *copy = batch_new();
-    must(batch_decode(copy, buf_slice(&payload), false, NULL) == 0 && copy->count == batch->count, "a batch comes back from the WAL");
+    must(batch_decode(copy, buf_slice(&payload), false, NULL) == 0 && copy->count == batch->count,
+         "a batch comes back from the WAL");
     batch_unref(copy);
     buf_free(&payload);
     batch_unref(batch);

@@ -23,8 +23,10 @@ static void copy(struct json_reader *r, struct json_writer *w) {
         break;
     case JSON_NUMBER:
         if (!json_number(r, &number)) break;
-        if (number.is_int || number.real == 0) json_put_int(w, number.integer); /* -0 is 0 */
-        else json_put_double(w, number.real);
+        if (number.is_int || number.real == 0)
+            json_put_int(w, number.integer); /* -0 is 0 */
+        else
+            json_put_double(w, number.real);
         break;
     case JSON_BOOL:
         if (json_bool(r, &truth)) json_put_bool(w, truth);

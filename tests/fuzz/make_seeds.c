@@ -1,4 +1,5 @@
-/* Writes the seeds that are no text into tests/fuzz/corpus: make_seeds CORPUS_DIR. They are committed; this says what they are. */
+/* Writes the seeds that are no text into tests/fuzz/corpus: make_seeds CORPUS_DIR. They are committed; this says what
+ * they are. */
 #include "../unit/ingest/otlp_body.h"
 
 #include <libdeflate.h>

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "base/json.h"
@@ -23,7 +24,9 @@ static inline struct slice exactly(struct slice text) {
     return slice_make(copy, text.len);
 }
 
-static inline void forget(struct slice text) { free((void *)(uintptr_t)text.ptr); }
+static inline void forget(struct slice text) {
+    free((void *)(uintptr_t)text.ptr);
+}
 
 static inline struct batch *decode_log(struct slice text, struct log_decode *options) {
     struct batch *batch = batch_new();
@@ -58,7 +61,8 @@ static inline void assert_contains(const char *text, const char *part) {
 static inline const char *rejection(const struct batch *batch, uint32_t i) {
     static char text[700];
     if (i >= batch->rejection_count) fail_msg("%u rejections, expected more than %u", batch->rejection_count, i);
-    snprintf(text, sizeof text, "%u: %.*s", batch->rejections[i].position, (int)batch->rejections[i].message.len, batch->rejections[i].message.ptr);
+    snprintf(text, sizeof text, "%u: %.*s", batch->rejections[i].position, (int)batch->rejections[i].message.len,
+             batch->rejections[i].message.ptr);
     return text;
 }
 

@@ -125,7 +125,8 @@ static inline void put_request(struct buf *out, int spans, bool late) {
                 continue;
             }
             for (int i = 1; i <= spans; i++)
-                put_span(out, (uint8_t)i, (uint8_t)(i - 1), i == 1 ? "chat gpt-4o" : "inner", "[{\"role\":\"user\",\"content\":\"Hi\"}]");
+                put_span(out, (uint8_t)i, (uint8_t)(i - 1), i == 1 ? "chat gpt-4o" : "inner",
+                         "[{\"role\":\"user\",\"content\":\"Hi\"}]");
         }
         pb_end(out, scoped);
     }

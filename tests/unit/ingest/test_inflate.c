@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "ingest/inflate.h"
@@ -24,10 +25,14 @@ static void pack(struct buf *out, const char *encoding, struct slice text) {
     assert_true(buf_reserve(out, text.len + 1024));
     char *to = out->ptr + out->len;
     size_t room = out->cap - out->len;
-    if (strcmp(encoding, "gzip") == 0) out->len += libdeflate_gzip_compress(packer, text.ptr, text.len, to, room);
-    else if (strcmp(encoding, "zlib") == 0) out->len += libdeflate_zlib_compress(packer, text.ptr, text.len, to, room);
-    else if (strcmp(encoding, "deflate") == 0) out->len += libdeflate_deflate_compress(packer, text.ptr, text.len, to, room);
-    else out->len += ZSTD_compress(to, room, text.ptr, text.len, 3);
+    if (strcmp(encoding, "gzip") == 0)
+        out->len += libdeflate_gzip_compress(packer, text.ptr, text.len, to, room);
+    else if (strcmp(encoding, "zlib") == 0)
+        out->len += libdeflate_zlib_compress(packer, text.ptr, text.len, to, room);
+    else if (strcmp(encoding, "deflate") == 0)
+        out->len += libdeflate_deflate_compress(packer, text.ptr, text.len, to, room);
+    else
+        out->len += ZSTD_compress(to, room, text.ptr, text.len, 3);
     libdeflate_free_compressor(packer);
 }
 
@@ -74,7 +79,8 @@ static void takes_exactly_the_limit_and_no_byte_more(void **state) {
             struct buf packed = {0}, out = {0};
             struct error err = {0};
             pack(&packed, kinds[k].packing, text_of(LIMIT + over));
-            assert_int_equal(body_inflate(buf_slice(&packed), slice_of(kinds[k].encoding), LIMIT, &out, &err), over ? VT_ELIMIT : 0);
+            assert_int_equal(body_inflate(buf_slice(&packed), slice_of(kinds[k].encoding), LIMIT, &out, &err),
+                             over ? VT_ELIMIT : 0);
             assert_true(out.len <= LIMIT);
             buf_free(&packed), buf_free(&out);
         }
@@ -105,7 +111,8 @@ static void refuses_a_body_cut_at_any_byte(void **state) {
             struct error err = {0};
             char *exact = malloc(cut + 1);
             memcpy(exact, packed.ptr, cut);
-            assert_int_equal(body_inflate(slice_make(exact, cut), slice_of(kinds[k].encoding), LIMIT, &out, &err), VT_EINVAL);
+            assert_int_equal(body_inflate(slice_make(exact, cut), slice_of(kinds[k].encoding), LIMIT, &out, &err),
+                             VT_EINVAL);
             free(exact);
             buf_free(&out);
         }

@@ -1,9 +1,10 @@
 /* Trace lines in logs of every make. */
 #include "decoded.h"
 
-#define LINE(trace, span, parent, operation)                                                                                       \
-    "{\"timestamp\":\"2025-08-16T15:27:07.073Z\",\"level\":\"INFO\",\"message\":\"TRACE: " operation "\",\"trace\":{\"traceId\":\"" trace  \
-    "\",\"spanId\":\"" span "\",\"parentSpanId\":\"" parent "\",\"operation\":\"" operation "\",\"duration\":\"12ms\",\"status\":\"OK\"}," \
+#define LINE(trace, span, parent, operation)                                                                           \
+    "{\"timestamp\":\"2025-08-16T15:27:07.073Z\",\"level\":\"INFO\",\"message\":\"TRACE: " operation                   \
+    "\",\"trace\":{\"traceId\":\"" trace "\",\"spanId\":\"" span "\",\"parentSpanId\":\"" parent                       \
+    "\",\"operation\":\"" operation "\",\"duration\":\"12ms\",\"status\":\"OK\"},"                                     \
     "\"attributes\":{\"service.name\":\"shop\"}}"
 
 static const char pretty[] = "{\n"
@@ -63,7 +64,8 @@ static void sample_of_the_storefront_becomes_whole_turns(void **state) {
         assert_string_equal(text_of(call, COL_SERVICE), "ai-storefront");
     }
     assert_memory_not_equal(spans[0]->trace_id, spans[2]->trace_id, TRACE_ID_SIZE);
-    assert_contains(text_of(spans[0], COL_ATTRIBUTES), "\"source.trace_id\":\"y56ugcpvqcsmwtmrcq2\",\"source.span_id\":\"xnoj8chhvfmwtmrcq2\"");
+    assert_contains(text_of(spans[0], COL_ATTRIBUTES),
+                    "\"source.trace_id\":\"y56ugcpvqcsmwtmrcq2\",\"source.span_id\":\"xnoj8chhvfmwtmrcq2\"");
     assert_contains(text_of(spans[0], COL_PROMPT), "Which jacket \"0\" fits\nrainy weather? \xf0\x9f\xa7\xa5 ");
     assert_int_equal(spans[0]->start_ns, INT64_C(1795460391722) * 1000000);
     assert_int_equal(spans[0]->duration_ns, INT64_C(7000000));
@@ -121,11 +123,16 @@ static void log_that_ends_early_keeps_what_was_whole(void **state) {
 
 static void takes_lines_arrays_and_what_stands_between(void **state) {
     static const char *const logs[] = {
-        LINE("a0000000000000000000000000000001", "a000000000000001", "", "one") "\n" LINE("a0000000000000000000000000000001", "a000000000000002", "a000000000000001", "two") "\n",
-        LINE("a0000000000000000000000000000001", "a000000000000001", "", "one") "\r\n\r\n" LINE("a0000000000000000000000000000001", "a000000000000002", "a000000000000001", "two"),
-        "[" LINE("a0000000000000000000000000000001", "a000000000000001", "", "one") "," LINE("a0000000000000000000000000000001", "a000000000000002", "a000000000000001", "two") "]",
-        "\xef\xbb\xbf[\n  " LINE("a0000000000000000000000000000001", "a000000000000001", "", "one") ",\n  " LINE("a0000000000000000000000000000001", "a000000000000002", "a000000000000001", "two") "\n]\n",
-        LINE("A0000000000000000000000000000001", "A000000000000001", "", "one") LINE("a0000000000000000000000000000001", "a000000000000002", "a000000000000001", "two"),
+        LINE("a0000000000000000000000000000001", "a000000000000001", "",
+             "one") "\n" LINE("a0000000000000000000000000000001", "a000000000000002", "a000000000000001", "two") "\n",
+        LINE("a0000000000000000000000000000001", "a000000000000001", "",
+             "one") "\r\n\r\n" LINE("a0000000000000000000000000000001", "a000000000000002", "a000000000000001", "two"),
+        "[" LINE("a0000000000000000000000000000001", "a000000000000001", "",
+                 "one") "," LINE("a0000000000000000000000000000001", "a000000000000002", "a000000000000001", "two") "]",
+        "\xef\xbb\xbf[\n  " LINE("a0000000000000000000000000000001", "a000000000000001", "", "one") ",\n  " LINE(
+            "a0000000000000000000000000000001", "a000000000000002", "a000000000000001", "two") "\n]\n",
+        LINE("A0000000000000000000000000000001", "A000000000000001", "", "one")
+            LINE("a0000000000000000000000000000001", "a000000000000002", "a000000000000001", "two"),
     };
     for (size_t i = 0; i < sizeof logs / sizeof *logs; i++) {
         struct log_decode options = {0};
@@ -144,7 +151,10 @@ static void takes_lines_arrays_and_what_stands_between(void **state) {
 
 static void console_lines_between_are_counted_and_passed_over(void **state) {
     struct buf log = {0};
-    buf_printf(&log, "> shop@1.0.0 start\n\n\xf0\x9f\x93\x9d Span Attributes: { a: 1 }\n\xf0\x9f\x93\x9d {\"a\":1}\n\xf0\x9f\x94\x8d TRACE: %s\n\xe2\x8f\xb1\xef\xb8\x8f op: 12ms\n", pretty);
+    buf_printf(&log,
+               "> shop@1.0.0 start\n\n\xf0\x9f\x93\x9d Span Attributes: { a: 1 }\n\xf0\x9f\x93\x9d "
+               "{\"a\":1}\n\xf0\x9f\x94\x8d TRACE: %s\n\xe2\x8f\xb1\xef\xb8\x8f op: 12ms\n",
+               pretty);
     struct log_decode options = {0};
     struct batch *batch = decode_log(buf_slice(&log), &options);
     assert_int_equal(batch->count, 1);
@@ -169,7 +179,8 @@ static void prefixes_and_colours_are_taken_off(void **state) {
     for (size_t p = 0; p < sizeof prefixes / sizeof *prefixes; p++)
         for (int mark = 0; mark < 2; mark++) {
             struct buf log = {0};
-            buf_printf(&log, "%sstarting%s%s%s", prefixes[p][0], prefixes[p][2], prefixes[p][0], mark ? "\xf0\x9f\x94\x8d TRACE: " : "");
+            buf_printf(&log, "%sstarting%s%s%s", prefixes[p][0], prefixes[p][2], prefixes[p][0],
+                       mark ? "\xf0\x9f\x94\x8d TRACE: " : "");
             for (const char *at = pretty, *end; *at; at = *end ? end + 1 : end) {
                 end = strchrnul(at, '\n');
                 buf_printf(&log, "%s%.*s%s", at == pretty ? "" : prefixes[p][1], (int)(end - at), at, prefixes[p][2]);
@@ -179,7 +190,8 @@ static void prefixes_and_colours_are_taken_off(void **state) {
             struct log_decode options = {0};
             struct batch *batch = decode_log(buf_slice(&log), &options);
             /* Without a prefix in front a foreign line within the object cannot be told from the object. */
-            if (p == 5) assert_int_equal(batch->count, 0);
+            if (p == 5)
+                assert_int_equal(batch->count, 0);
             else {
                 if (batch->count != 1) fail_msg("prefix %zu: %u spans", p, batch->count);
                 assert_int_equal(batch->rejected, 0);
@@ -235,7 +247,8 @@ static void log_shippers_objects_are_unwrapped(void **state) {
 
 static void broken_objects_cost_only_themselves(void **state) {
     struct buf log = {0};
-    buf_printf(&log, "\xf0\x9f\x94\x8d TRACE: %.200s\xf0\x9f\x94\x8d TRACE: %s\n", pretty, pretty); /* cut off within a line, the next begins there */
+    buf_printf(&log, "\xf0\x9f\x94\x8d TRACE: %.200s\xf0\x9f\x94\x8d TRACE: %s\n", pretty,
+               pretty); /* cut off within a line, the next begins there */
     buf_puts(&log, "{\"trace\":{\"traceId\":\"x\",\"spanId\":}}\n");
     buf_puts(&log, LINE("a0000000000000000000000000000001", "a000000000000001", "", "one") "\n");
     buf_puts(&log, "{\"trace\":{\"traceId\":\"t\",\"spa");
@@ -254,19 +267,26 @@ static void rejections_name_line_and_field(void **state) {
     static const struct {
         const char *line, *reason;
     } cases[] = {
-        {"{\"timestamp\":\"yesterday\",\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\",\"operation\":\"op\"}}", "2: span \"op\": timestamp: expected ISO 8601 or Unix time, found \"yesterday\""},
+        {"{\"timestamp\":\"yesterday\",\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\",\"operation\":\"op\"}}",
+         "2: span \"op\": timestamp: expected ISO 8601 or Unix time, found \"yesterday\""},
         {"{\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\"}}", "timestamp is missing"},
-        {"{\"timestamp\":0,\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\"}}", "timestamp: expected ISO 8601 or Unix time, found \"0\""},
+        {"{\"timestamp\":0,\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\"}}",
+         "timestamp: expected ISO 8601 or Unix time, found \"0\""},
         {"{\"timestamp\":1795460391722,\"trace\":{\"traceId\":\"a\",\"operation\":\"x\"}}", "trace.spanId is missing"},
-        {"{\"timestamp\":1795460391722,\"trace\":{\"traceId\":\"a\",\"spanId\":\"0000000000000000\"}}", "trace.spanId is missing"},
-        {"{\"timestamp\":1795460391722,\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\",\"duration\":\"long\"}}", "trace.duration: expected milliseconds as \"12ms\" or 12, found \"long\""},
-        {"{\"timestamp\":\"2199-01-01T00:00:00Z\",\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\",\"operation\":\"x\"}}", "span b (\"x\"): start time 2199-01-01T00:00:00.000Z lies more than a day in the future"},
-        {"{\"trace_id\":\"zz\",\"span_id\":\"a000000000000001\",\"start\":\"2026-01-01\"}", "exported span: byte 16: trace_id: expected 32 hex digits"},
+        {"{\"timestamp\":1795460391722,\"trace\":{\"traceId\":\"a\",\"spanId\":\"0000000000000000\"}}",
+         "trace.spanId is missing"},
+        {"{\"timestamp\":1795460391722,\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\",\"duration\":\"long\"}}",
+         "trace.duration: expected milliseconds as \"12ms\" or 12, found \"long\""},
+        {"{\"timestamp\":\"2199-01-01T00:00:00Z\",\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\",\"operation\":\"x\"}}",
+         "span b (\"x\"): start time 2199-01-01T00:00:00.000Z lies more than a day in the future"},
+        {"{\"trace_id\":\"zz\",\"span_id\":\"a000000000000001\",\"start\":\"2026-01-01\"}",
+         "exported span: byte 16: trace_id: expected 32 hex digits"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct buf log = {0};
         struct log_decode options = {0};
-        buf_printf(&log, "text\n%s\n" LINE("a0000000000000000000000000000001", "a000000000000001", "", "one"), cases[i].line);
+        buf_printf(&log, "text\n%s\n" LINE("a0000000000000000000000000000001", "a000000000000001", "", "one"),
+                   cases[i].line);
         struct batch *batch = decode_log(buf_slice(&log), &options);
         assert_int_equal(batch->count, 1);
         assert_int_equal(batch->rejected, 1);
@@ -293,7 +313,8 @@ static void times_and_durations_come_in_many_forms(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct buf log = {0};
         struct log_decode options = {0};
-        buf_printf(&log, "{\"timestamp\":%s,\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\",\"duration\":%s}}", cases[i].time, cases[i].duration);
+        buf_printf(&log, "{\"timestamp\":%s,\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\",\"duration\":%s}}",
+                   cases[i].time, cases[i].duration);
         struct batch *batch = decode_log(buf_slice(&log), &options);
         assert_int_equal(batch->count, 1);
         int64_t off = batch->spans[0].start_ns - cases[i].start_ns;
@@ -306,9 +327,12 @@ static void times_and_durations_come_in_many_forms(void **state) {
 
 static void zero_and_nothing_stand_for_not_given(void **state) {
     struct log_decode options = {0};
-    struct batch *batch = decode_log(SLICE("{\"timestamp\":1795460391722,\"level\":\"ERROR\",\"trace\":{\"traceId\":\"a\",\"spanId\":\"b\",\"operation\":\"openai.chat.completions.create\",\"error\":\"429\"},"
-                                           "\"attributes\":{\"llm.request.model\":\"gpt-4o\",\"llm.usage.prompt_tokens\":0,\"llm.usage.completion_tokens\":0,\"llm.usage.total_tokens\":0,\"user.id\":\"\",\"thread.id\":null}}"),
-                                     &options);
+    struct batch *batch =
+        decode_log(SLICE("{\"timestamp\":1795460391722,\"level\":\"ERROR\",\"trace\":{\"traceId\":\"a\",\"spanId\":"
+                         "\"b\",\"operation\":\"openai.chat.completions.create\",\"error\":\"429\"},"
+                         "\"attributes\":{\"llm.request.model\":\"gpt-4o\",\"llm.usage.prompt_tokens\":0,\"llm.usage."
+                         "completion_tokens\":0,\"llm.usage.total_tokens\":0,\"user.id\":\"\",\"thread.id\":null}}"),
+                   &options);
     const struct span *span = &batch->spans[0];
     assert_int_equal(batch->count, 1);
     assert_int_equal(span->tokens_input, SPAN_NO_INT);
@@ -322,9 +346,13 @@ static void zero_and_nothing_stand_for_not_given(void **state) {
 
 static void cycles_duplicates_and_lost_parents_are_taken_as_they_are(void **state) {
     struct log_decode options = {0};
-    struct batch *batch = decode_log(SLICE(LINE("t1", "s1", "s2", "a") "\n" LINE("t2", "s2", "s3", "b") "\n" LINE("t3", "s3", "s1", "c") "\n" LINE("t4", "s4", "s4", "self") "\n" LINE(
-                                         "t5", "s5", "gone", "orphan") "\n" LINE("t6", "s6", "gone", "its sibling") "\n" LINE("t1", "s1", "s2", "a") "\n"),
-                                     &options);
+    struct batch *batch = decode_log(
+        SLICE(LINE("t1", "s1", "s2", "a") "\n" LINE("t2", "s2", "s3", "b") "\n" LINE("t3", "s3", "s1", "c") "\n" LINE(
+            "t4", "s4", "s4", "self") "\n" LINE("t5", "s5", "gone",
+                                                "orphan") "\n" LINE("t6", "s6", "gone",
+                                                                    "its sibling") "\n" LINE("t1", "s1", "s2",
+                                                                                             "a") "\n"),
+        &options);
     assert_int_equal(batch->count, 7);
     assert_memory_equal(batch->spans[0].trace_id, batch->spans[1].trace_id, TRACE_ID_SIZE);
     assert_memory_equal(batch->spans[0].trace_id, batch->spans[2].trace_id, TRACE_ID_SIZE);
@@ -336,19 +364,26 @@ static void cycles_duplicates_and_lost_parents_are_taken_as_they_are(void **stat
 
 static void ids_in_other_forms_are_kept_as_given(void **state) {
     struct log_decode options = {0};
-    struct batch *batch = decode_log(SLICE(LINE("0af7651916cd43dd", "b7ad6b7169203331", "", "short") "\n" LINE("0af76519-16cd-43dd-8448-eb211c80319c", "b7ad6b7169203331", "", "uuid")), &options);
+    struct batch *batch = decode_log(SLICE(LINE("0af7651916cd43dd", "b7ad6b7169203331", "", "short") "\n" LINE(
+                                         "0af76519-16cd-43dd-8448-eb211c80319c", "b7ad6b7169203331", "", "uuid")),
+                                     &options);
     assert_int_equal(batch->count, 2);
-    assert_contains(json_of_span(&batch->spans[0]), "\"trace_id\":\"00000000000000000af7651916cd43dd\",\"span_id\":\"b7ad6b7169203331\"");
+    assert_contains(json_of_span(&batch->spans[0]),
+                    "\"trace_id\":\"00000000000000000af7651916cd43dd\",\"span_id\":\"b7ad6b7169203331\"");
     assert_contains(text_of(&batch->spans[0], COL_ATTRIBUTES), "\"source.trace_id\":\"0af7651916cd43dd\"");
     assert_contains(json_of_span(&batch->spans[1]), "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\"");
-    assert_contains(text_of(&batch->spans[1], COL_ATTRIBUTES), "\"source.trace_id\":\"0af76519-16cd-43dd-8448-eb211c80319c\"");
+    assert_contains(text_of(&batch->spans[1], COL_ATTRIBUTES),
+                    "\"source.trace_id\":\"0af76519-16cd-43dd-8448-eb211c80319c\"");
     assert_int_equal(batch->spans[1].flags & SPAN_JOIN_BY_PARENT, 0);
     batch_unref(batch);
 }
 
 static void project_comes_from_the_key(void **state) {
     struct log_decode options = {.project = SLICE("blue")};
-    struct batch *batch = decode_log(SLICE(LINE("t1", "s1", "", "a") "\n{\"trace_id\":\"a0000000000000000000000000000001\",\"span_id\":\"a000000000000001\",\"start\":\"2026-01-01T00:00:00Z\",\"project\":\"red\"}"), &options);
+    struct batch *batch = decode_log(
+        SLICE(LINE("t1", "s1", "", "a") "\n{\"trace_id\":\"a0000000000000000000000000000001\",\"span_id\":"
+                                        "\"a000000000000001\",\"start\":\"2026-01-01T00:00:00Z\",\"project\":\"red\"}"),
+        &options);
     assert_int_equal(batch->count, 2);
     assert_string_equal(text_of(&batch->spans[0], COL_PROJECT), "blue");
     assert_string_equal(text_of(&batch->spans[1], COL_PROJECT), "blue");
@@ -364,11 +399,13 @@ static void export_comes_back_without_loss(void **state) {
     span.start_ns = INT64_C(1795460391722123457);
     span.duration_ns = INT64_C(86400123456789);
     span.ttft_ns = INT64_C(123456789);
-    span.tokens_input = 0, span.tokens_output = 7, span.tokens_cached = 0, span.tokens_cache_write = 3, span.tokens_reasoning = INT64_C(9007199254740991);
+    span.tokens_input = 0, span.tokens_output = 7, span.tokens_cached = 0, span.tokens_cache_write = 3,
+    span.tokens_reasoning = INT64_C(9007199254740991);
     span.cost_usd = 0.1 + 0.2, span.temperature = 0, span.sample_rate = 1.0 / 3;
     span.kind = KIND_RETRIEVAL, span.status = STATUS_ERROR;
     span.flags = SPAN_COST_REPORTED | SPAN_USAGE_ESTIMATED;
-    for (int c = COL_TEXT_FIRST; c < COL_COUNT; c++) *span_text(&span, (enum col)c) = SLICE("a \"quoted\" \n text \xf0\x9f\xa7\xa5");
+    for (int c = COL_TEXT_FIRST; c < COL_COUNT; c++)
+        *span_text(&span, (enum col)c) = SLICE("a \"quoted\" \n text \xf0\x9f\xa7\xa5");
     *span_text(&span, COL_PROMPT) = SLICE("[{\"role\":\"user\",\"content\":\"hi\"}]");
     *span_text(&span, COL_ATTRIBUTES) = SLICE("{\"a\":[1,null,{\"b\":\"\\u00e9\"}],\"source.trace_id\":\"t\"}");
     *span_text(&span, COL_EVENTS) = SLICE("[{\"name\":\"e\",\"timestamp\":1}]");
@@ -382,16 +419,20 @@ static void export_comes_back_without_loss(void **state) {
     assert_int_equal(batch->count, 1);
     const struct span *back = &batch->spans[0];
     assert_memory_equal(&span, back, offsetof(struct span, text));
-    for (int c = COL_TEXT_FIRST; c < COL_COUNT; c++) assert_true(slice_eq(span_get_text(&span, (enum col)c), span_get_text(back, (enum col)c)));
+    for (int c = COL_TEXT_FIRST; c < COL_COUNT; c++)
+        assert_true(slice_eq(span_get_text(&span, (enum col)c), span_get_text(back, (enum col)c)));
     batch_unref(batch);
     forget(line);
 }
 
 static void lines_of_an_otlp_file_are_requests(void **state) {
     struct log_decode options = {0};
-    struct batch *batch = decode_log(SLICE("{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"a0000000000000000000000000000001\",\"spanId\":\"a000000000000001\",\"name\":\"x\",\"startTimeUnixNano\":\"1795460391722000000\"}]}]}]}\n"
-                                           "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"a0000000000000000000000000000001\",\"spanId\":\"a000000000000002\",\"name\":\"y\",\"startTimeUnixNano\":0}]}]}]}\n"),
-                                     &options);
+    struct batch *batch = decode_log(
+        SLICE("{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"a0000000000000000000000000000001\","
+              "\"spanId\":\"a000000000000001\",\"name\":\"x\",\"startTimeUnixNano\":\"1795460391722000000\"}]}]}]}\n"
+              "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{\"traceId\":\"a0000000000000000000000000000001\","
+              "\"spanId\":\"a000000000000002\",\"name\":\"y\",\"startTimeUnixNano\":0}]}]}]}\n"),
+        &options);
     assert_int_equal(batch->count, 1);
     assert_int_equal(batch->rejected, 1);
     assert_contains(rejection(batch, 0), "2: span a000000000000002 (\"y\"): start time is 0");
@@ -400,7 +441,8 @@ static void lines_of_an_otlp_file_are_requests(void **state) {
 
 static void full_batch_says_where_to_go_on(void **state) {
     struct buf log = {0};
-    for (int i = 0; i < BATCH_SPANS_MAX + 10; i++) buf_printf(&log, "{\"timestamp\":1795460391722,\"trace\":{\"traceId\":\"t\",\"spanId\":\"s%d\"}}\n", i);
+    for (int i = 0; i < BATCH_SPANS_MAX + 10; i++)
+        buf_printf(&log, "{\"timestamp\":1795460391722,\"trace\":{\"traceId\":\"t\",\"spanId\":\"s%d\"}}\n", i);
     struct batch *batch = batch_new();
     struct log_decode options = {0};
     struct error err = {0};
@@ -417,9 +459,11 @@ static void full_batch_says_where_to_go_on(void **state) {
 
 static void bad_bytes_and_deep_nesting_do_no_harm(void **state) {
     struct buf log = {0};
-    buf_puts(&log, "{\"timestamp\":1795460391722,\"trace\":{\"traceId\":\"t\xff\",\"spanId\":\"s\",\"operation\":\"a\xc3\x28\xed\xa0\x80\"},\"attributes\":{\"x\":{\"y\":\"\xff\"}}}\n");
+    buf_puts(&log, "{\"timestamp\":1795460391722,\"trace\":{\"traceId\":\"t\xff\",\"spanId\":\"s\",\"operation\":"
+                   "\"a\xc3\x28\xed\xa0\x80\"},\"attributes\":{\"x\":{\"y\":\"\xff\"}}}\n");
     buf_puts(&log, "\xff\xfe\x00{\"trace\":\n");
-    buf_puts(&log, "{\"trace\":{\"traceId\":\"t\",\"spanId\":\"deep\"},\"timestamp\":1795460391722,\"attributes\":{\"x\":");
+    buf_puts(&log,
+             "{\"trace\":{\"traceId\":\"t\",\"spanId\":\"deep\"},\"timestamp\":1795460391722,\"attributes\":{\"x\":");
     for (int i = 0; i < 100000; i++) buf_putc(&log, '[');
     struct log_decode options = {0};
     struct batch *batch = decode_log(buf_slice(&log), &options);

@@ -23,14 +23,22 @@ static struct batch *decode_json(const char *body, int expected, struct error *e
 }
 
 static const char golden[] =
-    "{\"trace_id\":\"a00102030405060708090a0b0c0d0e0f\",\"span_id\":\"b000000000000001\",\"operation\":\"chat gpt-4o\",\"kind\":\"llm\",\"service\":\"shop\",\"project\":\"blue\","
-    "\"start\":\"2026-11-23T18:59:51.722000Z\",\"start_ns\":\"1795460391722000001\",\"duration_ms\":7,\"status\":\"ERROR\",\"error\":\"rate limited\",\"provider\":\"openai\",\"model\":\"gpt-4o\","
-    "\"tokens\":{\"input\":100,\"output\":50,\"total\":150},\"usage_restated\":true,\"ttft_ms\":0.999999,\"prompt\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
-    "\"attributes\":{\"otel.kind\":\"CLIENT\",\"otel.links\":[{\"trace_id\":\"a00102030405060708090a0b0c0d0e0f\",\"span_id\":\"b000000000000001\",\"attributes\":{\"why\":\"retry\"}}],"
-    "\"otel.trace_state\":\"vendor=1\",\"gen_ai.operation.name\":\"chat\",\"gen_ai.provider.name\":\"openai\",\"gen_ai.request.model\":\"gpt-4o\","
-    "\"gen_ai.usage.input_tokens\":100,\"gen_ai.usage.output_tokens\":50,\"list\":[\"a\",true,-7,0.5,{\"k\":\"v\"}],\"bytes\":\"AQID\",\"otel.dropped_attributes_count\":2},"
-    "\"events\":[{\"name\":\"gen_ai.first_token\",\"timestamp\":1795460391723,\"attributes\":{\"n\":\"1\"}},{\"name\":\"bare\",\"timestamp\":1795460391724}],"
-    "\"resource\":{\"otel.scope.name\":\"tracer\",\"otel.scope.version\":\"1.2\",\"service.name\":\"shop\",\"host.name\":\"h1\"}}";
+    "{\"trace_id\":\"a00102030405060708090a0b0c0d0e0f\",\"span_id\":\"b000000000000001\",\"operation\":\"chat "
+    "gpt-4o\",\"kind\":\"llm\",\"service\":\"shop\",\"project\":\"blue\","
+    "\"start\":\"2026-11-23T18:59:51.722000Z\",\"start_ns\":\"1795460391722000001\",\"duration_ms\":7,\"status\":"
+    "\"ERROR\",\"error\":\"rate limited\",\"provider\":\"openai\",\"model\":\"gpt-4o\","
+    "\"tokens\":{\"input\":100,\"output\":50,\"total\":150},\"usage_restated\":true,\"ttft_ms\":0.999999,\"prompt\":[{"
+    "\"role\":\"user\",\"content\":\"Hi\"}],"
+    "\"attributes\":{\"otel.kind\":\"CLIENT\",\"otel.links\":[{\"trace_id\":\"a00102030405060708090a0b0c0d0e0f\","
+    "\"span_id\":\"b000000000000001\",\"attributes\":{\"why\":\"retry\"}}],"
+    "\"otel.trace_state\":\"vendor=1\",\"gen_ai.operation.name\":\"chat\",\"gen_ai.provider.name\":\"openai\",\"gen_ai."
+    "request.model\":\"gpt-4o\","
+    "\"gen_ai.usage.input_tokens\":100,\"gen_ai.usage.output_tokens\":50,\"list\":[\"a\",true,-7,0.5,{\"k\":\"v\"}],"
+    "\"bytes\":\"AQID\",\"otel.dropped_attributes_count\":2},"
+    "\"events\":[{\"name\":\"gen_ai.first_token\",\"timestamp\":1795460391723,\"attributes\":{\"n\":\"1\"}},{\"name\":"
+    "\"bare\",\"timestamp\":1795460391724}],"
+    "\"resource\":{\"otel.scope.name\":\"tracer\",\"otel.scope.version\":\"1.2\",\"service.name\":\"shop\",\"host."
+    "name\":\"h1\"}}";
 
 static void protobuf_keeps_every_field(void **state) {
     for (int late = 0; late < 2; late++) {
@@ -96,7 +104,12 @@ static void put_two(struct buf *out, struct slice bytes) {
 
 static void protobuf_span_without_meaning_costs_only_itself(void **state) {
     struct buf deep = {0}, many = {0};
-    buf_put(&deep, "\x0a\x10" "0123456789abcdef" "\x12\x08" "12345678", 28);
+    buf_put(&deep,
+            "\x0a\x10"
+            "0123456789abcdef"
+            "\x12\x08"
+            "12345678",
+            28);
     size_t attr = pb_begin(&deep, 9), marks[2 * 40];
     pb_put_bytes(&deep, 1, SLICE("deep"));
     size_t any = pb_begin(&deep, 2);
@@ -110,14 +123,29 @@ static void protobuf_span_without_meaning_costs_only_itself(void **state) {
     } cases[] = {
         {SLICE(""), "2: span 0000000000000000 (\"\"): trace_id is missing or all zeros; expected 32 hex digits"},
         {SLICE("\x0a\x04xxxx"), "2: span 2: trace_id has 4 bytes; expected 16"},
-        {SLICE("\x0a\x10" "0123456789abcdef" "\x12\x09" "123456789"), "span_id has 9 bytes; expected 8"},
+        {SLICE("\x0a\x10"
+               "0123456789abcdef"
+               "\x12\x09"
+               "123456789"),
+         "span_id has 9 bytes; expected 8"},
         {SLICE("\x28\x01"), "name: expected bytes, found a varint"},
         {SLICE("\x38\x01"), "start_time_unix_nano: expected a 64-bit field, found a varint"},
-        {SLICE("\x2a\x02hi\x4a\x05\x0a\x7fxxx"), "span 2 (\"hi\"): attributes: a field is longer than what is left of its message"},
+        {SLICE("\x2a\x02hi\x4a\x05\x0a\x7fxxx"),
+         "span 2 (\"hi\"): attributes: a field is longer than what is left of its message"},
         {SLICE("\x4a\x04\x12\x02\x0a\x09"), "attributes: a value is broken or cut off"},
         {SLICE("\x2b"), "byte 0 of the span: a field has a wire type that is not taken"},
-        {SLICE("\x0a\x10" "0123456789abcdef" "\x12\x08" "12345678" "\x2a\x02hi"), "span 3132333435363738 (\"hi\"): start time is 0"},
-        {SLICE("\x0a\x10" "0123456789abcdef" "\x12\x08" "12345678" "\x39\xff\xff\xff\xff\xff\xff\xff\xff"), "lies more than a day in the future"},
+        {SLICE("\x0a\x10"
+               "0123456789abcdef"
+               "\x12\x08"
+               "12345678"
+               "\x2a\x02hi"),
+         "span 3132333435363738 (\"hi\"): start time is 0"},
+        {SLICE("\x0a\x10"
+               "0123456789abcdef"
+               "\x12\x08"
+               "12345678"
+               "\x39\xff\xff\xff\xff\xff\xff\xff\xff"),
+         "lies more than a day in the future"},
         {buf_slice(&deep), "attributes: a list is broken, or nested deeper than 32"},
         {buf_slice(&many), "attributes: more than 4096"},
     };
@@ -153,7 +181,8 @@ static void request_of_too_many_spans_is_over_the_limit(void **state) {
     size_t around = pb_begin(&body, 1), scoped = pb_begin(&body, 2);
     for (int i = 0; i <= BATCH_SPANS_MAX; i++) {
         size_t span = pb_begin(&body, 2);
-        pb_put_bytes(&body, 1, slice_make(BODY_TRACE, 16)), pb_put_bytes(&body, 2, SLICE("12345678")), pb_put_fixed64(&body, 7, BODY_START_NS);
+        pb_put_bytes(&body, 1, slice_make(BODY_TRACE, 16)), pb_put_bytes(&body, 2, SLICE("12345678")),
+            pb_put_fixed64(&body, 7, BODY_START_NS);
         pb_end(&body, span);
     }
     pb_end(&body, scoped), pb_end(&body, around);
@@ -165,30 +194,44 @@ static void request_of_too_many_spans_is_over_the_limit(void **state) {
 
 /* ---- JSON ---- */
 
-#define SPANS(spans) "{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]},\"scopeSpans\":[{\"scope\":{\"name\":\"tracer\"},\"spans\":[" spans "]}]}]}"
+#define SPANS(spans)                                                                                                   \
+    "{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":"         \
+    "\"shop\"}}]},\"scopeSpans\":[{\"scope\":{\"name\":\"tracer\"},\"spans\":[" spans "]}]}]}"
 #define IDS "\"traceId\":\"a00102030405060708090a0b0c0d0e0f\",\"spanId\":\"b000000000000001\","
 #define START "\"startTimeUnixNano\":\"1795460391722000000\","
 
-static const char strict[] = SPANS(
-    "{" IDS "\"parentSpanId\":\"b000000000000009\",\"name\":\"chat\",\"kind\":3," START "\"endTimeUnixNano\":\"1795460391729000000\",\"traceState\":\"vendor=1\",\"flags\":257,"
-    "\"attributes\":[{\"key\":\"gen_ai.request.model\",\"value\":{\"stringValue\":\"gpt-\\u0034o\"}},{\"key\":\"gen_ai.usage.input_tokens\",\"value\":{\"intValue\":\"100\"}},"
-    "{\"key\":\"gen_ai.usage.output_tokens\",\"value\":{\"intValue\":50}},{\"key\":\"gen_ai.request.temperature\",\"value\":{\"doubleValue\":0.5}},{\"key\":\"b\",\"value\":{\"boolValue\":true}},"
-    "{\"key\":\"list\",\"value\":{\"arrayValue\":{\"values\":[{\"stringValue\":\"a\"},{\"intValue\":\"-7\"},{\"kvlistValue\":{\"values\":[{\"key\":\"k\",\"value\":{\"arrayValue\":{\"values\":[]}}}]}}]}}},"
-    "{\"key\":\"bytes\",\"value\":{\"bytesValue\":\"AQID\"}},{\"key\":\"nan\",\"value\":{\"doubleValue\":\"NaN\"}},{\"key\":\"empty\",\"value\":{}}],\"droppedAttributesCount\":2,"
-    "\"events\":[{\"timeUnixNano\":\"1795460391723000000\",\"name\":\"e\",\"attributes\":[{\"key\":\"n\",\"value\":{\"intValue\":\"1\"}}]}],"
-    "\"links\":[{\"traceId\":\"a00102030405060708090a0b0c0d0e0f\",\"spanId\":\"b000000000000002\"}],\"status\":{\"message\":\"rate limited\",\"code\":2},\"later\":{\"a\":[1]}}");
+static const char strict[] =
+    SPANS("{" IDS "\"parentSpanId\":\"b000000000000009\",\"name\":\"chat\",\"kind\":3," START
+          "\"endTimeUnixNano\":\"1795460391729000000\",\"traceState\":\"vendor=1\",\"flags\":257,"
+          "\"attributes\":[{\"key\":\"gen_ai.request.model\",\"value\":{\"stringValue\":\"gpt-\\u0034o\"}},{\"key\":"
+          "\"gen_ai.usage.input_tokens\",\"value\":{\"intValue\":\"100\"}},"
+          "{\"key\":\"gen_ai.usage.output_tokens\",\"value\":{\"intValue\":50}},{\"key\":\"gen_ai.request."
+          "temperature\",\"value\":{\"doubleValue\":0.5}},{\"key\":\"b\",\"value\":{\"boolValue\":true}},"
+          "{\"key\":\"list\",\"value\":{\"arrayValue\":{\"values\":[{\"stringValue\":\"a\"},{\"intValue\":\"-7\"},{"
+          "\"kvlistValue\":{\"values\":[{\"key\":\"k\",\"value\":{\"arrayValue\":{\"values\":[]}}}]}}]}}},"
+          "{\"key\":\"bytes\",\"value\":{\"bytesValue\":\"AQID\"}},{\"key\":\"nan\",\"value\":{\"doubleValue\":\"NaN\"}"
+          "},{\"key\":\"empty\",\"value\":{}}],\"droppedAttributesCount\":2,"
+          "\"events\":[{\"timeUnixNano\":\"1795460391723000000\",\"name\":\"e\",\"attributes\":[{\"key\":\"n\","
+          "\"value\":{\"intValue\":\"1\"}}]}],"
+          "\"links\":[{\"traceId\":\"a00102030405060708090a0b0c0d0e0f\",\"spanId\":\"b000000000000002\"}],\"status\":{"
+          "\"message\":\"rate limited\",\"code\":2},\"later\":{\"a\":[1]}}");
 
 static void json_keeps_every_field(void **state) {
     struct batch *batch = decode_json(strict, 0, NULL);
     assert_int_equal(batch->count, 1);
-    assert_string_equal(
-        json_of_span(&batch->spans[0]),
-        "{\"trace_id\":\"a00102030405060708090a0b0c0d0e0f\",\"span_id\":\"b000000000000001\",\"parent_span_id\":\"b000000000000009\",\"operation\":\"chat\",\"kind\":\"llm\",\"service\":\"shop\","
-        "\"start\":\"2026-11-23T18:59:51.722000Z\",\"duration_ms\":7,\"status\":\"ERROR\",\"error\":\"rate limited\",\"model\":\"gpt-4o\",\"tokens\":{\"input\":100,\"output\":50,\"total\":150},"
-        "\"temperature\":0.5,\"attributes\":{\"otel.kind\":\"CLIENT\",\"otel.links\":[{\"traceId\":\"a00102030405060708090a0b0c0d0e0f\",\"spanId\":\"b000000000000002\"}],"
-        "\"gen_ai.request.model\":\"gpt-4o\",\"gen_ai.usage.input_tokens\":100,\"gen_ai.usage.output_tokens\":50,\"gen_ai.request.temperature\":0.5,\"b\":true,"
-        "\"list\":[\"a\",-7,{\"k\":[]}],\"bytes\":\"AQID\",\"nan\":null,\"otel.dropped_attributes_count\":2,\"otel.trace_state\":\"vendor=1\"},"
-        "\"events\":[{\"name\":\"e\",\"timestamp\":1795460391723,\"attributes\":{\"n\":1}}],\"resource\":{\"otel.scope.name\":\"tracer\",\"service.name\":\"shop\"}}");
+    assert_string_equal(json_of_span(&batch->spans[0]),
+                        "{\"trace_id\":\"a00102030405060708090a0b0c0d0e0f\",\"span_id\":\"b000000000000001\",\"parent_"
+                        "span_id\":\"b000000000000009\",\"operation\":\"chat\",\"kind\":\"llm\",\"service\":\"shop\","
+                        "\"start\":\"2026-11-23T18:59:51.722000Z\",\"duration_ms\":7,\"status\":\"ERROR\",\"error\":"
+                        "\"rate limited\",\"model\":\"gpt-4o\",\"tokens\":{\"input\":100,\"output\":50,\"total\":150},"
+                        "\"temperature\":0.5,\"attributes\":{\"otel.kind\":\"CLIENT\",\"otel.links\":[{\"traceId\":"
+                        "\"a00102030405060708090a0b0c0d0e0f\",\"spanId\":\"b000000000000002\"}],"
+                        "\"gen_ai.request.model\":\"gpt-4o\",\"gen_ai.usage.input_tokens\":100,\"gen_ai.usage.output_"
+                        "tokens\":50,\"gen_ai.request.temperature\":0.5,\"b\":true,"
+                        "\"list\":[\"a\",-7,{\"k\":[]}],\"bytes\":\"AQID\",\"nan\":null,\"otel.dropped_attributes_"
+                        "count\":2,\"otel.trace_state\":\"vendor=1\"},"
+                        "\"events\":[{\"name\":\"e\",\"timestamp\":1795460391723,\"attributes\":{\"n\":1}}],"
+                        "\"resource\":{\"otel.scope.name\":\"tracer\",\"service.name\":\"shop\"}}");
     batch_unref(batch);
 }
 
@@ -196,21 +239,39 @@ static void json_written_by_hand_is_taken(void **state) {
     static const struct {
         const char *body, *part;
     } cases[] = {
-        {"{\"resource_spans\":[{\"scope_spans\":[{\"spans\":[{\"trace_id\":\"a00102030405060708090a0b0c0d0e0f\",\"span_id\":\"b000000000000001\",\"parent_span_id\":\"b000000000000002\",\"name\":\"x\","
-         "\"start_time_unix_nano\":1795460391722000000,\"end_time_unix_nano\":1795460391723000000}]}],\"resource\":{\"attributes\":{\"service.name\":\"late\"}}}]}",
-         "\"parent_span_id\":\"b000000000000002\",\"operation\":\"x\",\"kind\":\"other\",\"service\":\"late\",\"start\":\"2026-11-23T18:59:51.722000Z\",\"duration_ms\":1,"},
-        {SPANS("{" IDS START "\"kind\":\"CLIENT\",\"status\":{\"code\":\"STATUS_CODE_ERROR\"}}"), "\"status\":\"ERROR\",\"attributes\":{\"otel.kind\":\"CLIENT\"}"},
-        {SPANS("{" IDS START "\"kind\":\"SPAN_KIND_SERVER\",\"status\":\"ok\"}"), "\"status\":\"OK\",\"attributes\":{\"otel.kind\":\"SERVER\"}"},
-        {SPANS("{" IDS START "\"attributes\":{\"llm.system\":\"openai\",\"llm.model_name\":\"gpt-4o\",\"deep\":{\"a\":[1,{\"b\":null}]},\"n\":null,\"t\":true,\"f\":1.5}}"),
-         "\"provider\":\"openai\",\"model\":\"gpt-4o\",\"attributes\":{\"llm.system\":\"openai\",\"llm.model_name\":\"gpt-4o\",\"deep\":{\"a\":[1,{\"b\":null}]},\"t\":true,\"f\":1.5}"},
-        {SPANS("{" IDS START "\"attributes\":[{\"key\":\"a\",\"value\":\"x\"},{\"key\":\"b\",\"value\":7},{\"value\":{\"string_value\":\"y\"},\"key\":\"c\"},{\"key\":\"d\",\"value\":{\"int_value\":\"9\"}}]}"),
+        {"{\"resource_spans\":[{\"scope_spans\":[{\"spans\":[{\"trace_id\":\"a00102030405060708090a0b0c0d0e0f\",\"span_"
+         "id\":\"b000000000000001\",\"parent_span_id\":\"b000000000000002\",\"name\":\"x\","
+         "\"start_time_unix_nano\":1795460391722000000,\"end_time_unix_nano\":1795460391723000000}]}],\"resource\":{"
+         "\"attributes\":{\"service.name\":\"late\"}}}]}",
+         "\"parent_span_id\":\"b000000000000002\",\"operation\":\"x\",\"kind\":\"other\",\"service\":\"late\","
+         "\"start\":\"2026-11-23T18:59:51.722000Z\",\"duration_ms\":1,"},
+        {SPANS("{" IDS START "\"kind\":\"CLIENT\",\"status\":{\"code\":\"STATUS_CODE_ERROR\"}}"),
+         "\"status\":\"ERROR\",\"attributes\":{\"otel.kind\":\"CLIENT\"}"},
+        {SPANS("{" IDS START "\"kind\":\"SPAN_KIND_SERVER\",\"status\":\"ok\"}"),
+         "\"status\":\"OK\",\"attributes\":{\"otel.kind\":\"SERVER\"}"},
+        {SPANS("{" IDS START "\"attributes\":{\"llm.system\":\"openai\",\"llm.model_name\":\"gpt-4o\",\"deep\":{\"a\":["
+                             "1,{\"b\":null}]},\"n\":null,\"t\":true,\"f\":1.5}}"),
+         "\"provider\":\"openai\",\"model\":\"gpt-4o\",\"attributes\":{\"llm.system\":\"openai\",\"llm.model_name\":"
+         "\"gpt-4o\",\"deep\":{\"a\":[1,{\"b\":null}]},\"t\":true,\"f\":1.5}"},
+        {SPANS("{" IDS START
+               "\"attributes\":[{\"key\":\"a\",\"value\":\"x\"},{\"key\":\"b\",\"value\":7},{\"value\":{\"string_"
+               "value\":\"y\"},\"key\":\"c\"},{\"key\":\"d\",\"value\":{\"int_value\":\"9\"}}]}"),
          "\"attributes\":{\"a\":\"x\",\"b\":7,\"c\":\"y\",\"d\":9}"},
-        {SPANS("{\"traceId\":\"oAECAwQFBgcICQoLDA0ODw==\",\"spanId\":\"sAAAAAAAAAE=\",\"parentSpanId\":\"sAAAAAAAAAI=\"," START "\"name\":\"x\"}"),
-         "{\"trace_id\":\"a00102030405060708090a0b0c0d0e0f\",\"span_id\":\"b000000000000001\",\"parent_span_id\":\"b000000000000002\""},
-        {SPANS("{" IDS "\"startTimeUnixNano\":\"2026-11-23T18:59:51.722Z\",\"endTimeUnixNano\":1.795460391723e18}"), "\"duration_ms\":1,"},
-        {SPANS("{" IDS "\"parentSpanId\":\"\"," START "\"name\":null,\"attributes\":null,\"events\":null,\"links\":null,\"status\":null,\"traceState\":null}"), "\"kind\":\"other\",\"service\":\"shop\""},
-        {SPANS("{" IDS START "\"events\":[{\"name\":\"e\",\"time_unix_nano\":\"1795460391722000000\",\"attributes\":{\"a\":1}}]}"), "\"events\":[{\"name\":\"e\",\"timestamp\":1795460391722,\"attributes\":{\"a\":1}}]"},
-        {"{\"resourceSpans\":[{\"resource\":{},\"instrumentationLibrarySpans\":[{\"instrumentationLibrary\":{\"name\":\"old\"},\"spans\":[{" IDS START "\"name\":\"x\"}]}]}]}", "\"otel.scope.name\":\"old\""},
+        {SPANS("{\"traceId\":\"oAECAwQFBgcICQoLDA0ODw==\",\"spanId\":\"sAAAAAAAAAE=\",\"parentSpanId\":\"sAAAAAAAAAI="
+               "\"," START "\"name\":\"x\"}"),
+         "{\"trace_id\":\"a00102030405060708090a0b0c0d0e0f\",\"span_id\":\"b000000000000001\",\"parent_span_id\":"
+         "\"b000000000000002\""},
+        {SPANS("{" IDS "\"startTimeUnixNano\":\"2026-11-23T18:59:51.722Z\",\"endTimeUnixNano\":1.795460391723e18}"),
+         "\"duration_ms\":1,"},
+        {SPANS("{" IDS "\"parentSpanId\":\"\"," START
+               "\"name\":null,\"attributes\":null,\"events\":null,\"links\":null,\"status\":null,\"traceState\":null}"),
+         "\"kind\":\"other\",\"service\":\"shop\""},
+        {SPANS("{" IDS START
+               "\"events\":[{\"name\":\"e\",\"time_unix_nano\":\"1795460391722000000\",\"attributes\":{\"a\":1}}]}"),
+         "\"events\":[{\"name\":\"e\",\"timestamp\":1795460391722,\"attributes\":{\"a\":1}}]"},
+        {"{\"resourceSpans\":[{\"resource\":{},\"instrumentationLibrarySpans\":[{\"instrumentationLibrary\":{\"name\":"
+         "\"old\"},\"spans\":[{" IDS START "\"name\":\"x\"}]}]}]}",
+         "\"otel.scope.name\":\"old\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct batch *batch = decode_json(cases[i].body, 0, NULL);
@@ -229,8 +290,10 @@ static void json_span_without_meaning_costs_only_itself(void **state) {
         {"{}", "2: span 0000000000000000 (\"\"): trace_id is missing"},
         {"{\"traceId\":17}", "span 2: traceId: expected text, found a number"},
         {"{" IDS "\"name\":\"x\"}", "span b000000000000001 (\"x\"): start time is 0"},
-        {"{" IDS "\"name\":\"x\",\"startTimeUnixNano\":\"soon\"}", "span 2 (\"x\"): startTimeUnixNano: expected nanoseconds since 1970, found \"soon\""},
-        {"{" IDS "\"name\":\"x\",\"startTimeUnixNano\":{}}", "startTimeUnixNano: expected nanoseconds since 1970, found an object"},
+        {"{" IDS "\"name\":\"x\",\"startTimeUnixNano\":\"soon\"}",
+         "span 2 (\"x\"): startTimeUnixNano: expected nanoseconds since 1970, found \"soon\""},
+        {"{" IDS "\"name\":\"x\",\"startTimeUnixNano\":{}}",
+         "startTimeUnixNano: expected nanoseconds since 1970, found an object"},
         {"{" IDS "\"name\":\"x\",\"startTimeUnixNano\":-5}", "start time is -5"},
         {"{" IDS "\"name\":\"x\",\"startTimeUnixNano\":\"9223372036854775807\"}", "lies more than a day in the future"},
         {"{" IDS START "\"name\":[1]}", "name: expected text, found an array"},
@@ -243,7 +306,8 @@ static void json_span_without_meaning_costs_only_itself(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct buf body = {0};
-        buf_printf(&body, SPANS("{" IDS START "\"name\":\"first\"},%s,{" IDS START "\"name\":\"last\"}"), cases[i].span);
+        buf_printf(&body, SPANS("{" IDS START "\"name\":\"first\"},%s,{" IDS START "\"name\":\"last\"}"),
+                   cases[i].span);
         struct batch *batch = decode_json(buf_cstr(&body), 0, NULL);
         if (batch->count != 2) fail_msg("%s: %u spans", cases[i].span, batch->count);
         assert_int_equal(batch->rejected, 1);
@@ -264,7 +328,8 @@ static void json_that_is_no_request_is_refused_with_what_was_expected(void **sta
         {"[]", VT_EINVAL, "expected an object, found an array"},
         {"{\"resourceSpans\":{}}", VT_EINVAL, "resourceSpans: expected an array, found an object"},
         {"{\"resourceSpans\":[1]}", VT_EINVAL, "expected an object with scopeSpans, found a number"},
-        {"{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":7}]}]}", VT_EINVAL, "spans: expected an array, found a number"},
+        {"{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":7}]}]}", VT_EINVAL,
+         "spans: expected an array, found a number"},
         {"{\"spans\":[]}", VT_EINVAL, "expected the key \"resourceSpans\", found \"spans\""},
         {"{\"resourceSpans\":[]} x", VT_EINVAL, "expected nothing more"},
         {"{\"resourceSpans\":[]", VT_EINVAL, "found the end"},
@@ -301,7 +366,8 @@ static void json_nested_too_deep_is_refused(void **state) {
     batch_unref(batch);
     /* What the reader still takes may be too deep for a value: that costs the span. */
     buf_clear(&body);
-    buf_puts(&body, "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{" IDS START "\"attributes\":[{\"key\":\"deep\",\"value\":");
+    buf_puts(&body, "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{" IDS START
+                    "\"attributes\":[{\"key\":\"deep\",\"value\":");
     for (int i = 0; i < 36; i++) buf_puts(&body, "{\"arrayValue\":[");
     for (int i = 0; i < 36; i++) buf_puts(&body, "]}");
     buf_puts(&body, "}]}]}]}]}");
@@ -313,11 +379,15 @@ static void json_nested_too_deep_is_refused(void **state) {
 }
 
 static void resource_stays_with_its_own_spans(void **state) {
-    struct batch *batch = decode_json("{\"resourceSpans\":[{\"resource\":{\"attributes\":{\"service.name\":\"a\"}},\"scopeSpans\":[{\"scope\":{\"name\":\"s1\",\"attributes\":{\"x\":1}},\"spans\":[{" IDS START "\"name\":\"1\"}]},"
-                                      "{\"spans\":[{" IDS START "\"name\":\"2\"}]}]},{\"scopeSpans\":[{\"spans\":[{" IDS START "\"name\":\"3\"}]}]}]}",
-                                      0, NULL);
+    struct batch *batch =
+        decode_json("{\"resourceSpans\":[{\"resource\":{\"attributes\":{\"service.name\":\"a\"}},\"scopeSpans\":[{"
+                    "\"scope\":{\"name\":\"s1\",\"attributes\":{\"x\":1}},\"spans\":[{" IDS START "\"name\":\"1\"}]},"
+                    "{\"spans\":[{" IDS START "\"name\":\"2\"}]}]},{\"scopeSpans\":[{\"spans\":[{" IDS START
+                    "\"name\":\"3\"}]}]}]}",
+                    0, NULL);
     assert_int_equal(batch->count, 3);
-    assert_string_equal(text_of(&batch->spans[0], COL_RESOURCE), "{\"otel.scope.name\":\"s1\",\"service.name\":\"a\",\"x\":1}");
+    assert_string_equal(text_of(&batch->spans[0], COL_RESOURCE),
+                        "{\"otel.scope.name\":\"s1\",\"service.name\":\"a\",\"x\":1}");
     assert_string_equal(text_of(&batch->spans[1], COL_RESOURCE), "{\"service.name\":\"a\"}");
     assert_string_equal(text_of(&batch->spans[2], COL_RESOURCE), "");
     assert_string_equal(text_of(&batch->spans[2], COL_SERVICE), "");
@@ -329,7 +399,8 @@ static void spans_older_than_the_retention_are_refused_with_a_reason(void **stat
     batch->oldest_ns = (int64_t)BODY_START_NS + 1;
     assert_int_equal(otlp_decode_json(batch, slice_of(strict), (struct slice){NULL, 0}, NULL), 0);
     assert_int_equal(batch->count, 0);
-    assert_contains(rejection(batch, 0), "1: span b000000000000001 (\"chat\"): it started at 2026-11-23T18:59:51.722Z, but by --retention nothing before");
+    assert_contains(rejection(batch, 0), "1: span b000000000000001 (\"chat\"): it started at 2026-11-23T18:59:51.722Z, "
+                                         "but by --retention nothing before");
     batch_unref(batch);
 }
 
@@ -369,9 +440,15 @@ extern void *__libc_malloc(size_t), *__libc_realloc(void *, size_t), *__libc_cal
 #define SANITIZED
 #endif
 #ifndef SANITIZED
-void *malloc(size_t size) { return allocations++, __libc_malloc(size); }
-void *realloc(void *old, size_t size) { return allocations++, __libc_realloc(old, size); }
-void *calloc(size_t count, size_t size) { return allocations++, __libc_calloc(count, size); }
+void *malloc(size_t size) {
+    return allocations++, __libc_malloc(size);
+}
+void *realloc(void *old, size_t size) {
+    return allocations++, __libc_realloc(old, size);
+}
+void *calloc(size_t count, size_t size) {
+    return allocations++, __libc_calloc(count, size);
+}
 #endif
 
 static void warm_decoder_allocates_nothing_a_span(void **state) {

@@ -17,16 +17,38 @@ static struct batch *logs_json(const char *body, int expected, uint64_t *ignored
 }
 
 static const char records[] =
-    "{\"resourceLogs\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]},\"scopeLogs\":[{\"logRecords\":["
-    "{" IDS AT("722") "\"eventName\":\"gen_ai.system.message\",\"body\":{\"kvlistValue\":{\"values\":[{\"key\":\"content\",\"value\":{\"stringValue\":\"Be \\\"kind\\\"\"}}]}},\"attributes\":[{\"key\":\"gen_ai.system\",\"value\":{\"stringValue\":\"openai\"}}]},"
-    "{" IDS AT("723") "\"attributes\":[{\"key\":\"event.name\",\"value\":{\"stringValue\":\"gen_ai.user.message\"}}],\"body\":{\"kvlistValue\":{\"values\":[{\"key\":\"content\",\"value\":{\"stringValue\":\"Hi\"}}]}}},"
-    "{" IDS AT("729") "\"eventName\":\"gen_ai.choice\",\"body\":{\"kvlistValue\":{\"values\":[{\"key\":\"index\",\"value\":{\"intValue\":\"0\"}},{\"key\":\"finish_reason\",\"value\":{\"stringValue\":\"stop\"}},"
-    "{\"key\":\"message\",\"value\":{\"kvlistValue\":{\"values\":[{\"key\":\"content\",\"value\":{\"stringValue\":\"Hello\"}}]}}}]}}},"
-    "{" AT("729") "\"body\":{\"stringValue\":\"GET /\"},\"severityText\":\"INFO\"},"
-    "{\"traceId\":\"a00102030405060708090a0b0c0d0e0f\",\"spanId\":\"b000000000000002\"," AT("730") "\"eventName\":\"gen_ai.client.inference.operation.details\",\"attributes\":["
-    "{\"key\":\"gen_ai.input.messages\",\"value\":{\"stringValue\":\"[{\\\"role\\\":\\\"user\\\",\\\"parts\\\":[{\\\"type\\\":\\\"text\\\",\\\"content\\\":\\\"Hey\\\"}]}]\"}},"
-    "{\"key\":\"gen_ai.output.messages\",\"value\":{\"stringValue\":\"[{\\\"role\\\":\\\"assistant\\\",\\\"parts\\\":[{\\\"type\\\":\\\"text\\\",\\\"content\\\":\\\"Yo\\\"}]}]\"}},"
-    "{\"key\":\"gen_ai.usage.input_tokens\",\"value\":{\"intValue\":\"5\"}}]}]}]}]}";
+    "{\"resourceLogs\":[{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"shop\"}}]"
+    "},\"scopeLogs\":[{\"logRecords\":["
+    "{" IDS AT(
+        "722") "\"eventName\":\"gen_ai.system.message\",\"body\":{\"kvlistValue\":{\"values\":[{\"key\":\"content\","
+               "\"value\":{\"stringValue\":\"Be "
+               "\\\"kind\\\"\"}}]}},\"attributes\":[{\"key\":\"gen_ai.system\",\"value\":{\"stringValue\":\"openai\"}}]"
+               "},"
+               "{" IDS AT(
+                   "723") "\"attributes\":[{\"key\":\"event.name\",\"value\":{\"stringValue\":\"gen_ai.user.message\"}}"
+                          "],\"body\":{\"kvlistValue\":{\"values\":[{\"key\":\"content\",\"value\":{\"stringValue\":"
+                          "\"Hi\"}}]}}},"
+                          "{" IDS AT(
+                              "729") "\"eventName\":\"gen_ai.choice\",\"body\":{\"kvlistValue\":{\"values\":[{\"key\":"
+                                     "\"index\",\"value\":{\"intValue\":\"0\"}},{\"key\":\"finish_reason\",\"value\":{"
+                                     "\"stringValue\":\"stop\"}},"
+                                     "{\"key\":\"message\",\"value\":{\"kvlistValue\":{\"values\":[{\"key\":"
+                                     "\"content\",\"value\":{\"stringValue\":\"Hello\"}}]}}}]}}},"
+                                     "{" AT("729") "\"body\":{\"stringValue\":\"GET /\"},\"severityText\":\"INFO\"},"
+                                                   "{\"traceId\":\"a00102030405060708090a0b0c0d0e0f\",\"spanId\":"
+                                                   "\"b000000000000002\"," AT(
+                                                       "730") "\"eventName\":\"gen_ai.client.inference.operation."
+                                                              "details\",\"attributes\":["
+                                                              "{\"key\":\"gen_ai.input.messages\",\"value\":{"
+                                                              "\"stringValue\":\"[{\\\"role\\\":\\\"user\\\","
+                                                              "\\\"parts\\\":[{\\\"type\\\":\\\"text\\\","
+                                                              "\\\"content\\\":\\\"Hey\\\"}]}]\"}},"
+                                                              "{\"key\":\"gen_ai.output.messages\",\"value\":{"
+                                                              "\"stringValue\":\"[{\\\"role\\\":\\\"assistant\\\","
+                                                              "\\\"parts\\\":[{\\\"type\\\":\\\"text\\\","
+                                                              "\\\"content\\\":\\\"Yo\\\"}]}]\"}},"
+                                                              "{\"key\":\"gen_ai.usage.input_tokens\",\"value\":{"
+                                                              "\"intValue\":\"5\"}}]}]}]}]}";
 
 static void events_of_a_span_become_one_child_of_it(void **state) {
     uint64_t ignored = 0;
@@ -36,11 +58,15 @@ static void events_of_a_span_become_one_child_of_it(void **state) {
     assert_int_equal(ignored, 1);
     const struct span *talk = &batch->spans[0], *details = &batch->spans[1];
     assert_int_equal(talk->kind, KIND_OTHER);
-    assert_contains(json_of_span(talk), "\"parent_span_id\":\"b000000000000001\",\"operation\":\"gen_ai.events\",\"kind\":\"other\",\"service\":\"shop\"");
+    assert_contains(json_of_span(talk), "\"parent_span_id\":\"b000000000000001\",\"operation\":\"gen_ai.events\","
+                                        "\"kind\":\"other\",\"service\":\"shop\"");
     assert_memory_equal(talk->trace_id, BODY_TRACE, TRACE_ID_SIZE);
     assert_int_equal(talk->duration_ns, 7000000);
-    assert_string_equal(text_of(talk, COL_PROMPT), "[{\"role\":\"system\",\"content\":\"Be \\\"kind\\\"\"},{\"role\":\"user\",\"content\":\"Hi\"}]");
-    assert_string_equal(text_of(talk, COL_COMPLETION), "[{\"role\":\"assistant\",\"index\":0,\"finish_reason\":\"stop\",\"content\":\"Hello\"}]");
+    assert_string_equal(
+        text_of(talk, COL_PROMPT),
+        "[{\"role\":\"system\",\"content\":\"Be \\\"kind\\\"\"},{\"role\":\"user\",\"content\":\"Hi\"}]");
+    assert_string_equal(text_of(talk, COL_COMPLETION),
+                        "[{\"role\":\"assistant\",\"index\":0,\"finish_reason\":\"stop\",\"content\":\"Hello\"}]");
     assert_string_equal(text_of(details, COL_PROMPT), "[{\"role\":\"user\",\"content\":\"Hey\"}]");
     assert_string_equal(text_of(details, COL_COMPLETION), "[{\"role\":\"assistant\",\"content\":\"Yo\"}]");
     /* The span that it belongs to reports usage: it must not be counted twice. */
@@ -75,7 +101,8 @@ static void protobuf_says_the_same(void **state) {
         struct batch *batch = batch_new();
         struct slice head = exactly(slice_make(body.ptr, cut));
         struct error err = {0};
-        assert_int_equal(otlp_logs_decode_protobuf(batch, head, (struct slice){NULL, 0}, NULL, &err), cut ? VT_EINVAL : 0);
+        assert_int_equal(otlp_logs_decode_protobuf(batch, head, (struct slice){NULL, 0}, NULL, &err),
+                         cut ? VT_EINVAL : 0);
         batch_unref(batch);
         forget(head);
     }
@@ -93,7 +120,9 @@ static void protobuf_says_the_same(void **state) {
 
 static void records_without_meaning_are_told(void **state) {
     uint64_t ignored = 0;
-    struct batch *batch = logs_json("{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[7,{},{" IDS "\"eventName\":\"gen_ai.choice\"}]}]}]}", 0, &ignored);
+    struct batch *batch = logs_json("{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[7,{},{" IDS
+                                    "\"eventName\":\"gen_ai.choice\"}]}]}]}",
+                                    0, &ignored);
     assert_int_equal(batch->count, 0);
     assert_int_equal(ignored, 1);
     assert_int_equal(batch->rejected, 2);
@@ -110,8 +139,10 @@ static void records_without_meaning_are_told(void **state) {
 
 static void metrics_are_counted(void **state) {
     uint64_t points = 0;
-    assert_int_equal(otlp_metrics_count_json(SLICE("{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"a\",\"gauge\":{\"dataPoints\":[{},{}]}},"
-                                                   "{\"name\":\"b\",\"histogram\":{\"dataPoints\":[{\"count\":\"1\"}],\"aggregationTemporality\":2}},{\"name\":\"c\"}]}]},{}]}"),
+    assert_int_equal(otlp_metrics_count_json(SLICE("{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":"
+                                                   "\"a\",\"gauge\":{\"dataPoints\":[{},{}]}},"
+                                                   "{\"name\":\"b\",\"histogram\":{\"dataPoints\":[{\"count\":\"1\"}],"
+                                                   "\"aggregationTemporality\":2}},{\"name\":\"c\"}]}]},{}]}"),
                                              &points, NULL),
                      0);
     assert_int_equal(points, 3);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "spans.h"
@@ -33,8 +34,10 @@ struct sample {
 static void check(const char *spec, const struct sample *samples, size_t count) {
     struct mask *mask = load(spec);
     for (size_t i = 0; i < count; i++) {
-        const char *got = masked(mask, samples[i].text, false), *expected = samples[i].expected ? samples[i].expected : samples[i].text;
-        if (strcmp(got, expected) != 0) fail_msg("%s: %s\n  became   %s\n  expected %s", spec, samples[i].text, got, expected);
+        const char *got = masked(mask, samples[i].text, false),
+                   *expected = samples[i].expected ? samples[i].expected : samples[i].text;
+        if (strcmp(got, expected) != 0)
+            fail_msg("%s: %s\n  became   %s\n  expected %s", spec, samples[i].text, got, expected);
     }
     mask_free(mask);
 }
@@ -79,12 +82,25 @@ static void cards_are_taken_out_when_their_digits_add_up(void **state) {
 
 static void api_keys_are_taken_out(void **state) {
     static const struct sample samples[] = {
-        {"OPENAI_API_KEY=sk-proj-" "abcdefghijklmnopqrstuvwxyz0123456789", "OPENAI_API_KEY=[apikey]"},
-        {"sk-ant-api03-" "AbCdEfGhIjKlMnOpQrStUvWxYz_-0123456789", "[apikey]"},
-        {"sk-" "abcdefghijklmnopqrstuvwxyz", "[apikey]"},
-        {"AIza" "SyA1234567890abcdefghijklmnopqrstuv", "[apikey]"},
-        {"(AKIA" "IOSFODNN7EXAMPLE)", "([apikey])"},
-        {"ghp_" "abcdefghijklmnopqrstuvwxyz0123456789 xoxb-" "123456789012-abcdef", "[apikey] [apikey]"},
+        {"OPENAI_API_KEY=sk-proj-"
+         "abcdefghijklmnopqrstuvwxyz0123456789",
+         "OPENAI_API_KEY=[apikey]"},
+        {"sk-ant-api03-"
+         "AbCdEfGhIjKlMnOpQrStUvWxYz_-0123456789",
+         "[apikey]"},
+        {"sk-"
+         "abcdefghijklmnopqrstuvwxyz",
+         "[apikey]"},
+        {"AIza"
+         "SyA1234567890abcdefghijklmnopqrstuv",
+         "[apikey]"},
+        {"(AKIA"
+         "IOSFODNN7EXAMPLE)",
+         "([apikey])"},
+        {"ghp_"
+         "abcdefghijklmnopqrstuvwxyz0123456789 xoxb-"
+         "123456789012-abcdef",
+         "[apikey] [apikey]"},
         {"Authorization: Bearer abcdefghijklmnopqrstuvwxyz", "Authorization: [apikey]"},
         {"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U", "[apikey]"},
         {"-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY-----\nrest", "[apikey]\nrest"},
@@ -94,21 +110,27 @@ static void api_keys_are_taken_out(void **state) {
 }
 
 static void rules_work_together(void **state) {
-    static const struct sample samples[] = {{"a@b.de paid 4111111111111111 by +1 555 123 4567 with sk-" "abcdefghijklmnopqrstuvwxyz", "[email] paid [card] by [phone] with [apikey]"}};
+    static const struct sample samples[] = {{"a@b.de paid 4111111111111111 by +1 555 123 4567 with sk-"
+                                             "abcdefghijklmnopqrstuvwxyz",
+                                             "[email] paid [card] by [phone] with [apikey]"}};
     CHECK("email, phone,card,apikey", samples);
 }
 
 static void json_keeps_its_form_and_loses_its_secrets(void **state) {
     struct mask *mask = load("email,card");
     static const struct sample samples[] = {
-        {"{\"a\":\"x\",\"n\":[1,2.50,true,null,{\"deep\":\"to a@b.de\"}]}", "{\"a\":\"x\",\"n\":[1,2.50,true,null,{\"deep\":\"to [email]\"}]}"},
+        {"{\"a\":\"x\",\"n\":[1,2.50,true,null,{\"deep\":\"to a@b.de\"}]}",
+         "{\"a\":\"x\",\"n\":[1,2.50,true,null,{\"deep\":\"to [email]\"}]}"},
         {"{\"a\":\"line\\n\\u0061@b.de \\\"q\\\"\"}", "{\"a\":\"line\\n[email] \\\"q\\\"\"}"},
-        {"{\"card\":4111111111111111,\"start\":1795460391722000000}", "{\"card\":\"[card]\",\"start\":1795460391722000000}"},
+        {"{\"card\":4111111111111111,\"start\":1795460391722000000}",
+         "{\"card\":\"[card]\",\"start\":1795460391722000000}"},
         {"{\"a@b.de\":1,\"x\":{}}", "{\"[email]\":1,\"x\":{}}"},
         {"{ \"plain\" : \"\\u00e9\" }", NULL},
         {"[\"a@b.de\",\"c\"]", "[\"[email]\",\"c\"]"},
     };
-    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) assert_string_equal(masked(mask, samples[i].text, true), samples[i].expected ? samples[i].expected : samples[i].text);
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
+        assert_string_equal(masked(mask, samples[i].text, true),
+                            samples[i].expected ? samples[i].expected : samples[i].text);
     /* What cannot be read cannot be looked through. */
     assert_string_equal(masked(mask, "{\"a\":\"a@b.de", true), "{}");
     mask_free(mask);
@@ -121,7 +143,8 @@ static struct batch *take(const struct mask *mask, const char *project, const ch
     static const struct attr owner[] = {{SLICE("owner"), {.type = VALUE_STRING, .text = SLICE("ops@shop.example")}}};
     resource.attrs = owner, resource.attr_count = 1;
     struct raw_span raw = raw_of_json(&arena, "chat", attributes);
-    static const struct attr preview[] = {{SLICE("prompt.preview"), {.type = VALUE_STRING, .text = SLICE("I am a@b.de")}}};
+    static const struct attr preview[] = {
+        {SLICE("prompt.preview"), {.type = VALUE_STRING, .text = SLICE("I am a@b.de")}}};
     static const struct raw_event events[] = {{TEST_START_NS, SLICE("llm.prompt"), preview, 1}};
     raw.resource = &resource;
     raw.events = events, raw.event_count = 1;
@@ -139,8 +162,12 @@ static bool holds(const struct batch *batch, const char *secret) {
     return false;
 }
 
-#define ATTRIBUTES "{\"gen_ai.request.model\":\"gpt-4o\",\"gen_ai.input.messages\":\"[{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"I am a@b.de and this goes on and on, for more than a hundred characters, so that a preview of it must be cut somewhere before its end: here\\\"}]\"," \
-                   "\"input.value\":\"raw a@b.de, and also this text goes on and on for more than a hundred characters, so that it must be cut before its end: here\",\"user.id\":\"a@b.de\",\"note\":\"a@b.de\"}"
+#define ATTRIBUTES                                                                                                     \
+    "{\"gen_ai.request.model\":\"gpt-4o\",\"gen_ai.input.messages\":\"[{\\\"role\\\":\\\"user\\\",\\\"content\\\":"    \
+    "\\\"I am a@b.de and this goes on and on, for more than a hundred characters, so that a preview of it must be "    \
+    "cut somewhere before its end: here\\\"}]\","                                                                      \
+    "\"input.value\":\"raw a@b.de, and also this text goes on and on for more than a hundred characters, so that it "  \
+    "must be cut before its end: here\",\"user.id\":\"a@b.de\",\"note\":\"a@b.de\"}"
 
 static void nothing_of_a_span_escapes(void **state) {
     struct mask *mask = load("email");
@@ -153,7 +180,8 @@ static void nothing_of_a_span_escapes(void **state) {
     /* Users stay apart, and the same user the same. */
     struct slice user = span_get_text(span, COL_USER_ID);
     assert_true(slice_starts(user, SLICE("[email]-")) && user.len == sizeof "[email]-" - 1 + 8);
-    struct batch *other = take(mask, "", "{\"user.id\":\"c@b.de\"}"), *same = take(mask, "", "{\"user.id\":\"a@b.de\"}");
+    struct batch *other = take(mask, "", "{\"user.id\":\"c@b.de\"}"),
+                 *same = take(mask, "", "{\"user.id\":\"a@b.de\"}");
     assert_false(slice_eq(user, span_get_text(&other->spans[0], COL_USER_ID)));
     assert_true(slice_eq(user, span_get_text(&same->spans[0], COL_USER_ID)));
     batch_unref(batch), batch_unref(other), batch_unref(same);
@@ -176,7 +204,9 @@ static void capture_says_how_much_of_the_talk_is_kept(void **state) {
     assert_true(holds(batch, "...\""));
     assert_false(holds(batch, "its end"));
     batch_unref(batch);
-    batch = take(mask, "", "{\"input.value\":\"a long text in \xc3\xa4\xc3\xb6\xc3\xbc that goes on and on, for more than a hundred characters, so that it must be cut somewhere\"}");
+    batch = take(mask, "",
+                 "{\"input.value\":\"a long text in \xc3\xa4\xc3\xb6\xc3\xbc that goes on and on, for more than a "
+                 "hundred characters, so that it must be cut somewhere\"}");
     struct slice prompt = span_get_text(&batch->spans[0], COL_PROMPT);
     assert_int_equal(prompt.len, 100 + 3 + 3); /* three letters of two bytes, three dots */
     batch_unref(batch);
@@ -215,7 +245,9 @@ static void projects_have_rules_of_their_own(void **state) {
     }
     buf_clear(&out);
     mask_describe(mask, &out);
-    assert_string_equal(buf_cstr(&out), "email, own rule \"order\", own rule \"password\"; capture full; 2 projects with rules of their own");
+    assert_string_equal(
+        buf_cstr(&out),
+        "email, own rule \"order\", own rule \"password\"; capture full; 2 projects with rules of their own");
     struct batch *batch = take(mask, "blue", ATTRIBUTES);
     assert_int_equal(span_get_text(&batch->spans[0], COL_PROMPT).len, 0);
     batch_unref(batch);
@@ -230,7 +262,8 @@ static void mistakes_are_named(void **state) {
         int code;
     } files[] = {
         {"rules: [emial]\n", "masking rule \"emial\" is not known; expected email, phone, card or apikey", VT_EINVAL},
-        {"patterns: [{name: x, pattern: 'a(b'}]\n", "masking rule \"x\": column 4 of its pattern: missing closing parenthesis", VT_EINVAL},
+        {"patterns: [{name: x, pattern: 'a(b'}]\n",
+         "masking rule \"x\": column 4 of its pattern: missing closing parenthesis", VT_EINVAL},
         {"patterns: [{name: x}]\n", ":1: a pattern needs name and pattern", VT_EINVAL},
         {"capture: some\n", "capture is \"some\"; expected full, preview or none", VT_EINVAL},
         {"rule: [email]\n", ":1: key \"rule\" is not known; expected rules, capture, patterns, projects", VT_EINVAL},

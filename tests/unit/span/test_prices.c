@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "spans.h"
@@ -74,9 +75,12 @@ static void versions_hosts_and_dates_find_their_price(void **state) {
     };
     struct prices *prices = builtin();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct price *price = prices_find(prices, slice_of(cases[i].provider), slice_of(cases[i].model), day(cases[i].day));
-        if (!price != (cases[i].input < 0)) fail_msg("%s %s: %s", cases[i].provider, cases[i].model, price ? price->model : "none");
-        if (price && (price->input != cases[i].input || price->output != cases[i].output)) fail_msg("%s: %s, %g %g", cases[i].model, price->model, price->input, price->output);
+        const struct price *price =
+            prices_find(prices, slice_of(cases[i].provider), slice_of(cases[i].model), day(cases[i].day));
+        if (!price != (cases[i].input < 0))
+            fail_msg("%s %s: %s", cases[i].provider, cases[i].model, price ? price->model : "none");
+        if (price && (price->input != cases[i].input || price->output != cases[i].output))
+            fail_msg("%s: %s, %g %g", cases[i].model, price->model, price->input, price->output);
     }
     prices_free(prices);
 }
@@ -90,7 +94,8 @@ static void parts_of_the_input_have_their_own_price(void **state) {
     *span_text(&span, COL_PROVIDER) = SLICE("anthropic");
     *span_text(&span, COL_MODEL) = SLICE("claude-sonnet-4-5");
     assert_false(prices_cost(prices, &span, &usd)); /* no tokens */
-    span.tokens_input = 1000000, span.tokens_cached = 500000, span.tokens_cache_write = 100000, span.tokens_output = 200000;
+    span.tokens_input = 1000000, span.tokens_cached = 500000, span.tokens_cache_write = 100000,
+    span.tokens_output = 200000;
     assert_true(prices_cost(prices, &span, &usd));
     assert_near(usd, 0.4 * 3 + 0.5 * 0.3 + 0.1 * 3.75 + 0.2 * 15);
     span.tokens_cached = 5000000; /* more than there is: nothing is paid twice or backwards */
@@ -107,7 +112,8 @@ static void parts_of_the_input_have_their_own_price(void **state) {
 }
 
 static void cache_answers_as_the_table_does(void **state) {
-    static const char *const models[] = {"gpt-4o", "o3", "gpt-99", "claude-3-5-haiku", "deepseek-chat", "gpt-4o-mini", "grok-4", "command-r", "gemini-2.5-pro", "mistral-large"};
+    static const char *const models[] = {"gpt-4o",      "o3",     "gpt-99",    "claude-3-5-haiku", "deepseek-chat",
+                                         "gpt-4o-mini", "grok-4", "command-r", "gemini-2.5-pro",   "mistral-large"};
     struct prices *prices = builtin();
     struct prices_cache cache = {0};
     uint32_t random = 1;
@@ -136,10 +142,11 @@ static void write_file(char *path, const char *text) {
 static void users_file_lies_over_the_table(void **state) {
     char path[64];
     struct prices *prices;
-    write_file(path, "prices:\n"
-                     "  - {provider: openai, model: gpt-4o, input: 1, output: 2}\n"
-                     "  - {provider: openai, model: \"gpt-*\", valid_from: 2025-01-01, input: 7, cached: 0, output: 8}\n"
-                     "  - {model: house-*, input: 0.5}\n");
+    write_file(path,
+               "prices:\n"
+               "  - {provider: openai, model: gpt-4o, input: 1, output: 2}\n"
+               "  - {provider: openai, model: \"gpt-*\", valid_from: 2025-01-01, input: 7, cached: 0, output: 8}\n"
+               "  - {model: house-*, input: 0.5}\n");
     assert_int_equal(prices_load(&prices, path, NULL), 0);
     const struct price *price = prices_find(prices, SLICE("azure"), SLICE("gpt-4o-2024-08-06"), today_ns);
     assert_true(price && price->input == 1);
@@ -165,7 +172,8 @@ static void mistakes_in_the_file_are_named_with_their_line(void **state) {
         {"- {model: x, input: -1}\n", ":1: input is \"-1\""},
         {"- {model: x}\n", ":1: the price of \"x\" needs input"},
         {"- {input: 1}\n", ":1: a price needs a model"},
-        {"- {model: x, input: 1, ouput: 2}\n", ":1: key \"ouput\" is not known; expected provider, model, valid_from, input, cached, cache_write, output"},
+        {"- {model: x, input: 1, ouput: 2}\n",
+         ":1: key \"ouput\" is not known; expected provider, model, valid_from, input, cached, cache_write, output"},
         {"- {model: x, input: 1, valid_from: soon}\n", "valid_from is \"soon\"; expected a day"},
         {"price: 1\n", ":1: key \"price\" is not known; expected prices"},
         {"- x\n", ":1: expected keys and values"},
@@ -190,11 +198,14 @@ static void reported_cost_wins_over_the_computed_one(void **state) {
     struct batch *batch = batch_new();
     struct arena arena = {0};
     batch->prices = prices;
-    struct raw_span raw = raw_of_json(&arena, "chat", "{\"gen_ai.provider.name\":\"openai\",\"gen_ai.request.model\":\"gpt-4o\",\"gen_ai.usage.input_tokens\":1000000,\"gen_ai.usage.output_tokens\":0}");
+    struct raw_span raw = raw_of_json(&arena, "chat",
+                                      "{\"gen_ai.provider.name\":\"openai\",\"gen_ai.request.model\":\"gpt-4o\",\"gen_"
+                                      "ai.usage.input_tokens\":1000000,\"gen_ai.usage.output_tokens\":0}");
     assert_int_equal(normalise(batch, &raw, 1), 0);
     assert_near(batch->spans[0].cost_usd, 2.5);
     assert_int_equal(batch->spans[0].flags & SPAN_COST_REPORTED, 0);
-    raw = raw_of_json(&arena, "chat", "{\"llm.model_name\":\"gpt-4o\",\"llm.token_count.prompt\":1000000,\"llm.cost.total\":0.5}");
+    raw = raw_of_json(&arena, "chat",
+                      "{\"llm.model_name\":\"gpt-4o\",\"llm.token_count.prompt\":1000000,\"llm.cost.total\":0.5}");
     assert_int_equal(normalise(batch, &raw, 2), 0);
     assert_near(batch->spans[1].cost_usd, 0.5);
     assert_true(batch->spans[1].flags & SPAN_COST_REPORTED);
@@ -214,7 +225,8 @@ static void every_row_of_the_table_is_found_by_its_own_name(void **state) {
         if (strchr(price->model, '*')) continue;
         int64_t when = price->valid_from_ns == INT64_MIN ? 1 : price->valid_from_ns;
         const struct price *found = prices_find(prices, slice_of(price->provider), slice_of(price->model), when);
-        if (found != price) fail_msg("%s %s is hidden by %s", price->provider, price->model, found ? found->model : "nothing");
+        if (found != price)
+            fail_msg("%s %s is hidden by %s", price->provider, price->model, found ? found->model : "nothing");
     }
     prices_free(prices);
 }
