@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <strings.h>
 
-static bool same_word(struct slice a, const char *b) { return strlen(b) == a.len && strncasecmp(a.ptr, b, a.len) == 0; }
+static bool same_word(struct slice a, const char *b) {
+    return strlen(b) == a.len && strncasecmp(a.ptr, b, a.len) == 0;
+}
 
 static struct slice trim(struct slice text) {
     while (text.len && (*text.ptr == ' ' || *text.ptr == '\t')) text.ptr++, text.len--;
@@ -34,7 +36,8 @@ bool list_has(const char *list, struct slice item) {
 
 /* --- keys --- */
 
-/* Basic: name:secret. SDKs of Langfuse put the public key first and the secret second; the key may stand in either place. */
+/* Basic: name:secret. SDKs of Langfuse put the public key first and the secret second; the key may stand in either
+ * place. */
 static bool check_basic(struct keys *keys, struct slice encoded, struct key *key) {
     uint8_t text[256];
     size_t len = sizeof text;
@@ -43,7 +46,8 @@ static bool check_basic(struct keys *keys, struct slice encoded, struct key *key
     const char *colon = memchr(pair.ptr, ':', pair.len);
     if (!colon) return keys_check(keys, pair, key);
     size_t name_len = (size_t)(colon - pair.ptr);
-    return keys_check(keys, slice_from(pair, name_len + 1), key) || keys_check(keys, slice_make(pair.ptr, name_len), key);
+    return keys_check(keys, slice_from(pair, name_len + 1), key) ||
+           keys_check(keys, slice_make(pair.ptr, name_len), key);
 }
 
 static bool check_authorization(struct keys *keys, struct slice text, struct key *key) {
@@ -62,13 +66,15 @@ static bool check_protocols(struct keys *keys, struct slice list, struct key *ke
     return false;
 }
 
-/* A key of ours that is not good is a mistake worth telling also where none is asked for: its spans would go to another project. */
+/* A key of ours that is not good is a mistake worth telling also where none is asked for: its spans would go to another
+ * project. */
 static bool looks_like_ours(const struct credentials *c) {
     return slice_starts(c->api_key, SLICE("vt_")) || slice_starts(trim(c->authorization), SLICE("vt_")) ||
            slice_starts(trim(c->authorization), SLICE("Bearer vt_"));
 }
 
-enum verdict admission_check(const struct admission *admission, const struct credentials *c, int scope, struct key *key) {
+enum verdict admission_check(const struct admission *admission, const struct credentials *c, int scope,
+                             struct key *key) {
     struct keys *keys = admission->keys;
     memset(key, 0, sizeof *key);
     key->scopes = SCOPE_ALL;
@@ -77,7 +83,8 @@ enum verdict admission_check(const struct admission *admission, const struct cre
         (c->api_key.len && keys_check(keys, trim(c->api_key), key)) ||
         (c->protocols.len && check_protocols(keys, c->protocols, key)))
         return (key->scopes & (scope | SCOPE_ADMIN)) ? ADMITTED : SCOPE_TOO_SMALL;
-    if (admission->key_required) return c->authorization.len || c->api_key.len || c->protocols.len ? KEY_UNKNOWN : KEY_MISSING;
+    if (admission->key_required)
+        return c->authorization.len || c->api_key.len || c->protocols.len ? KEY_UNKNOWN : KEY_MISSING;
     return looks_like_ours(c) ? KEY_UNKNOWN : ADMITTED;
 }
 
@@ -86,9 +93,12 @@ const char *verdict_words(enum verdict verdict, const char **hint) {
         const char *words, *hint;
     } table[] = {
         [ADMITTED] = {"welcome", ""},
-        [KEY_MISSING] = {"a key is needed", "send Authorization: Bearer KEY or x-api-key: KEY; `vitrine keys add NAME` makes one"},
-        [KEY_UNKNOWN] = {"this key is not good here", "it is mistyped, revoked or of another server; `vitrine keys list` shows those that are good"},
-        [SCOPE_TOO_SMALL] = {"this key may not do that", "`vitrine keys add NAME --scopes …` makes one that may: ingest sends, read asks, admin does both and manages"},
+        [KEY_MISSING] = {"a key is needed",
+                         "send Authorization: Bearer KEY or x-api-key: KEY; `vitrine keys add NAME` makes one"},
+        [KEY_UNKNOWN] = {"this key is not good here",
+                         "it is mistyped, revoked or of another server; `vitrine keys list` shows those that are good"},
+        [SCOPE_TOO_SMALL] = {"this key may not do that", "`vitrine keys add NAME --scopes …` makes one that may: "
+                                                         "ingest sends, read asks, admin does both and manages"},
     };
     *hint = table[verdict].hint;
     return table[verdict].words;
@@ -163,19 +173,24 @@ static bool cors_allows(const struct admission *admission, const struct route *r
 
 static bool same_origin(struct request *request, const struct admission *admission, struct slice origin) {
     struct slice host = trim(request_header(request, "Host")), authority = origin;
-    if (slice_starts(origin, SLICE("http://"))) authority = slice_from(origin, 7);
-    else if (slice_starts(origin, SLICE("https://"))) authority = slice_from(origin, 8);
-    else return false;
+    if (slice_starts(origin, SLICE("http://")))
+        authority = slice_from(origin, 7);
+    else if (slice_starts(origin, SLICE("https://")))
+        authority = slice_from(origin, 8);
+    else
+        return false;
     return (host.len == authority.len && strncasecmp(host.ptr, authority.ptr, host.len) == 0) ||
            list_has(admission->hosts, without_port(authority));
 }
 
 static bool guard_origin(struct request *request, const struct admission *admission) {
     struct slice origin = trim(request_header(request, "Origin"));
-    if (!origin.len || same_origin(request, admission, origin) || cors_allows(admission, request->route, origin)) return true;
+    if (!origin.len || same_origin(request, admission, origin) || cors_allows(admission, request->route, origin))
+        return true;
     request_fail(request, 403, "denied",
-                 request->route->flags & ROUTE_INGEST ? "--cors ORIGIN lets a page of that origin send spans"
-                                                      : "--host NAME tells by which further names this server is called",
+                 request->route->flags & ROUTE_INGEST
+                     ? "--cors ORIGIN lets a page of that origin send spans"
+                     : "--host NAME tells by which further names this server is called",
                  "pages of %.*s may not ask here", (int)(origin.len > 200 ? 200 : origin.len), origin.ptr);
     return false;
 }
@@ -205,12 +220,14 @@ void admit_preflight(struct request *request) {
     struct slice origin = trim(request_header(request, "Origin"));
     if (!cors_allows(&server_of(request)->admission, request->route, origin)) {
         request_add_header(request, "Allow", "POST");
-        request_fail(request, 405, "method_not_allowed", "use POST; --cors ORIGIN lets pages send here", "OPTIONS is for pages of other origins");
+        request_fail(request, 405, "method_not_allowed", "use POST; --cors ORIGIN lets pages send here",
+                     "OPTIONS is for pages of other origins");
         return;
     }
     request_add_header(request, "Access-Control-Allow-Methods", "POST");
     request_add_header(request, "Access-Control-Allow-Headers",
-                       "authorization, content-encoding, content-type, x-api-key, api-key, x-honeycomb-team, traceparent, tracestate, baggage");
+                       "authorization, content-encoding, content-type, x-api-key, api-key, x-honeycomb-team, "
+                       "traceparent, tracestate, baggage");
     request_add_header(request, "Access-Control-Max-Age", "7200");
     request_answer_static(request, 204, NULL, (struct slice){0});
 }

@@ -1,6 +1,6 @@
-/* Who may come in: keys and their scopes, and the guards that keep web pages of other origins away from a server that asks
- * for no key because only this machine can reach it. The same rules for HTTP, WebSocket and gRPC. Read-only once the loops
- * run; any thread. */
+/* Who may come in: keys and their scopes, and the guards that keep web pages of other origins away from a server that
+ * asks for no key because only this machine can reach it. The same rules for HTTP, WebSocket and gRPC. Read-only once
+ * the loops run; any thread. */
 #ifndef SERVE_ADMIT_H
 #define SERVE_ADMIT_H
 
@@ -8,9 +8,9 @@
 #include "serve/keys.h"
 
 enum route_flag {
-    ROUTE_OTLP = 1,    /* failures are told as google.rpc.Status, in the encoding of the request */
-    ROUTE_INGEST = 2,  /* pages of other origins may send here when --cors names them */
-    ROUTE_SIGNED = 4   /* a signature of the body takes the place of a key where a secret is set */
+    ROUTE_OTLP = 1,   /* failures are told as google.rpc.Status, in the encoding of the request */
+    ROUTE_INGEST = 2, /* pages of other origins may send here when --cors names them */
+    ROUTE_SIGNED = 4  /* a signature of the body takes the place of a key where a secret is set */
 };
 
 struct admission {
@@ -31,8 +31,10 @@ struct credentials {
 
 enum verdict { ADMITTED, KEY_MISSING, KEY_UNKNOWN, SCOPE_TOO_SMALL };
 
-/* `scope`: the caller needs one of these (0 = nothing). Fills *key on ADMITTED; without a key it has all scopes and no name. */
-enum verdict admission_check(const struct admission *admission, const struct credentials *credentials, int scope, struct key *key);
+/* `scope`: the caller needs one of these (0 = nothing). Fills *key on ADMITTED; without a key it has all scopes and no
+ * name. */
+enum verdict admission_check(const struct admission *admission, const struct credentials *credentials, int scope,
+                             struct key *key);
 /* The same in words; a hint comes with it. */
 const char *verdict_words(enum verdict verdict, const char **hint);
 

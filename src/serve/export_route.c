@@ -1,5 +1,5 @@
-/* GET /api/v1/export: as many spans as there are, streamed. A thread of the pool makes a piece, the loop sends it and asks for the
- * next one when it is through: however slow the reader, one piece is held. */
+/* GET /api/v1/export: as many spans as there are, streamed. A thread of the pool makes a piece, the loop sends it and
+ * asks for the next one when it is through: however slow the reader, one piece is held. */
 #include "serve/handlers.h"
 
 #include "base/timestamp.h"
@@ -13,12 +13,12 @@ enum { RETRY_MS = 50 };
 struct outflow { /* the loop's, but for what the job works on while `running` */
     struct stream stream;
     struct workers_job job;
-    struct loop_task task;  /* the job's news */
+    struct loop_task task;   /* the job's news */
     struct loop_timer timer; /* the pool was full: again */
     struct request *request;
     struct server *server;
     struct http_loop *loop;
-    struct arena arena;     /* a copy of what was asked, since the request may go first */
+    struct arena arena; /* a copy of what was asked, since the request may go first */
     struct api_request ask;
     struct export *export;
     struct buf piece;

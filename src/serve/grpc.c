@@ -44,7 +44,9 @@ struct grpc {
     struct grpc_loop *loops;
 };
 
-static struct loop *loop_of(const struct grpc_connection *c) { return http_loop_of(c->owner->http); }
+static struct loop *loop_of(const struct grpc_connection *c) {
+    return http_loop_of(c->owner->http);
+}
 
 static void close_connection(struct grpc_connection *c) {
     struct grpc_loop *owner = c->owner;
@@ -101,8 +103,10 @@ static void on_ready(struct loop_watch *watch, uint32_t events) {
         ssize_t len = recv(watch->fd, data, READ_BYTES, MSG_DONTWAIT);
         if (len < 0 && errno == EINTR) continue;
         if (len < 0 && errno == EAGAIN) break;
-        if (len <= 0) good = false; /* nobody is there to read an answer */
-        else if (!grpc_session_recv(c->session, data, (size_t)len)) c->closing = true;
+        if (len <= 0)
+            good = false; /* nobody is there to read an answer */
+        else if (!grpc_session_recv(c->session, data, (size_t)len))
+            c->closing = true;
         if (!good || len < READ_BYTES) break;
     }
     settle(c, good);
@@ -142,8 +146,10 @@ static void on_accept(struct loop_watch *watch, uint32_t events) {
         struct net_address peer = {.len = sizeof peer.v6};
         int fd = accept4(watch->fd, &peer.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) return; /* EAGAIN, or one that has gone already; without descriptors the sweep makes room */
-        if (http_peer_take(owner->http, &peer.any)) open_connection(owner, fd, &peer);
-        else close(fd);
+        if (http_peer_take(owner->http, &peer.any))
+            open_connection(owner, fd, &peer);
+        else
+            close(fd);
     }
 }
 
@@ -186,8 +192,10 @@ int grpc_open(struct grpc **out, struct net_address *address, const struct grpc_
         grpc->loops[i].grpc = grpc;
         code = net_listen(address, true, i == 0, &grpc->loops[i].fd, err);
     }
-    if (code) grpc_free(grpc);
-    else *out = grpc;
+    if (code)
+        grpc_free(grpc);
+    else
+        *out = grpc;
     return code;
 }
 
@@ -207,7 +215,8 @@ void grpc_loop_started(struct grpc *grpc, struct http_loop *loop) {
     owner->accept.ready = on_accept;
     owner->sweep.due = on_sweep;
     grpc_export_init(&owner->exports, owner->grpc->config.server, loop);
-    if (loop_watch_add(http_loop_of(loop), &owner->accept, owner->fd, EPOLLIN, &err)) log_error("grpc: %s", err.message);
+    if (loop_watch_add(http_loop_of(loop), &owner->accept, owner->fd, EPOLLIN, &err))
+        log_error("grpc: %s", err.message);
     loop_timer_set(http_loop_of(loop), &owner->sweep, time_monotonic_ns() + (int64_t)SWEEP_MS * NS_PER_MS);
 }
 
@@ -236,5 +245,6 @@ bool grpc_loop_busy(struct grpc *grpc, struct http_loop *loop, bool late) {
 }
 
 void grpc_get_stats(const struct grpc *grpc, struct grpc_stats *stats) {
-    *stats = (struct grpc_stats){.connections = atomic_load(&grpc->connections), .connections_open = atomic_load(&grpc->connections_open)};
+    *stats = (struct grpc_stats){.connections = atomic_load(&grpc->connections),
+                                 .connections_open = atomic_load(&grpc->connections_open)};
 }

@@ -1,5 +1,5 @@
-/* OTLP over gRPC (HTTP/2 without TLS, known beforehand) on a port of its own, on the loops of HTTP. A connection stays on the
- * loop that took it. */
+/* OTLP over gRPC (HTTP/2 without TLS, known beforehand) on a port of its own, on the loops of HTTP. A connection stays
+ * on the loop that took it. */
 #ifndef SERVE_GRPC_H
 #define SERVE_GRPC_H
 
@@ -37,7 +37,8 @@ void grpc_loop_started(struct grpc *grpc, struct http_loop *loop);
 void grpc_loop_stopping(struct grpc *grpc, struct http_loop *loop);
 bool grpc_loop_busy(struct grpc *grpc, struct http_loop *loop, bool late);
 
-/* For a call that is answered outside of its own events: its connection, to be remembered before and woken after (NULL is fine). */
+/* For a call that is answered outside of its own events: its connection, to be remembered before and woken after (NULL
+ * is fine). */
 struct grpc_connection *grpc_connection_of(const struct grpc_call *call);
 void grpc_connection_wake(struct grpc_connection *connection);
 void grpc_get_stats(const struct grpc *grpc, struct grpc_stats *stats); /* any thread */

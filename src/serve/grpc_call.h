@@ -18,11 +18,11 @@ struct grpc_session {
     struct grpc_call *calls; /* streams that are open */
     unsigned call_count;
     int64_t began_ns, heard_ns;
-    int64_t ping_ns;         /* when the ping that is not answered yet was sent; 0 = none */
+    int64_t ping_ns; /* when the ping that is not answered yet was sent; 0 = none */
     struct allowance resets, controls;
-    size_t unfinished;       /* bytes since the last whole frame or piece of data */
-    bool greeted;            /* the sender's settings came */
-    bool doomed;             /* told to go away */
+    size_t unfinished; /* bytes since the last whole frame or piece of data */
+    bool greeted;      /* the sender's settings came */
+    bool doomed;       /* told to go away */
 };
 
 void grpc_call_header(struct grpc_call *call, struct slice name, struct slice value);

@@ -1,4 +1,5 @@
-/* The service behind gRPC: TraceService, LogsService and MetricsService, each with its Export, on the same way in as HTTP's. */
+/* The service behind gRPC: TraceService, LogsService and MetricsService, each with its Export, on the same way in as
+ * HTTP's. */
 #include "serve/grpc.h"
 
 #include "serve/server.h"
@@ -18,7 +19,8 @@ static const struct {
 
 static enum rpc_code admit(void *ctx, struct grpc_call *call, const char **words) {
     struct server *server = ((struct grpc_export *)ctx)->server;
-    struct credentials credentials = {.authorization = slice_of(call->authorization), .api_key = slice_of(call->api_key)};
+    struct credentials credentials = {.authorization = slice_of(call->authorization),
+                                      .api_key = slice_of(call->api_key)};
     struct key key;
     const char *hint;
     enum verdict verdict = admission_check(&server->admission, &credentials, SCOPE_INGEST, &key);
@@ -30,7 +32,8 @@ static enum rpc_code admit(void *ctx, struct grpc_call *call, const char **words
             call->signal = (int)methods[i].signal;
             return RPC_OK;
         }
-    *words = "there is no such method: Export of OpenTelemetry's TraceService, LogsService and MetricsService (v1) are there";
+    *words = "there is no such method: Export of OpenTelemetry's TraceService, LogsService and MetricsService (v1) are "
+             "there";
     return RPC_UNIMPLEMENTED;
 }
 
@@ -57,8 +60,10 @@ static void arrive(struct passage *passage, const struct error *err) {
         fail(passage, err);
     } else {
         otlp_put_response(&out, NULL, in->rejected, intake_rejections(in));
-        if (out.failed) grpc_call_fail(passage->call, RPC_UNAVAILABLE, "no memory for the answer", RETRY_MS);
-        else grpc_call_answer(passage->call, buf_slice(&out));
+        if (out.failed)
+            grpc_call_fail(passage->call, RPC_UNAVAILABLE, "no memory for the answer", RETRY_MS);
+        else
+            grpc_call_answer(passage->call, buf_slice(&out));
     }
     if (in->batch) intake_end(passage->exports->server, in, err ? err->code : 0);
     buf_free(&out);
@@ -70,7 +75,9 @@ static void on_durable(struct loop_task *task) {
     struct grpc_connection *connection = grpc_connection_of(passage->call);
     struct error err;
     passage->exports->under_way--;
-    if (passage->code) error_set(&err, passage->code, passage->code == VT_EFULL ? "the disk is full" : "the spans could not be written");
+    if (passage->code)
+        error_set(&err, passage->code,
+                  passage->code == VT_EFULL ? "the disk is full" : "the spans could not be written");
     arrive(passage, passage->code ? &err : NULL);
     grpc_connection_wake(connection);
 }
@@ -82,7 +89,8 @@ static void done(void *ctx, int code) { /* on the store's writer thread */
 }
 
 static void handle(void *ctx, struct grpc_call *call) {
-    static const char *const encodings[] = {[GRPC_IDENTITY] = "", [GRPC_GZIP] = "gzip", [GRPC_DEFLATE] = "deflate", [GRPC_ZSTD] = "zstd"};
+    static const char *const encodings[] = {
+        [GRPC_IDENTITY] = "", [GRPC_GZIP] = "gzip", [GRPC_DEFLATE] = "deflate", [GRPC_ZSTD] = "zstd"};
     struct grpc_export *exports = ctx;
     struct error err;
     struct passage *passage = calloc(1, sizeof *passage);
@@ -90,8 +98,11 @@ static void handle(void *ctx, struct grpc_call *call) {
         grpc_call_fail(call, RPC_UNAVAILABLE, "no memory for the call", RETRY_MS);
         return;
     }
-    *passage = (struct passage){.task.run = on_durable, .exports = exports, .call = call,
-                                .intake = {.signal = (enum intake_signal)call->signal, .project = slice_of(call->project)}};
+    *passage =
+        (struct passage){.task.run = on_durable,
+                         .exports = exports,
+                         .call = call,
+                         .intake = {.signal = (enum intake_signal)call->signal, .project = slice_of(call->project)}};
     struct intake *in = &passage->intake;
     struct slice encoding = slice_of(call->compressed ? encodings[call->encoding] : "");
     int code = intake_read(exports->server, in, &call->message, encoding, &err);
@@ -103,8 +114,12 @@ static void handle(void *ctx, struct grpc_call *call) {
     arrive(passage, code ? &err : NULL);
 }
 
-static bool take_budget(void *ctx, uint64_t bytes) { return http_budget_take(((struct grpc_export *)ctx)->loop, bytes); }
-static void give_budget(void *ctx, uint64_t bytes) { http_budget_give(((struct grpc_export *)ctx)->loop, bytes); }
+static bool take_budget(void *ctx, uint64_t bytes) {
+    return http_budget_take(((struct grpc_export *)ctx)->loop, bytes);
+}
+static void give_budget(void *ctx, uint64_t bytes) {
+    http_budget_give(((struct grpc_export *)ctx)->loop, bytes);
+}
 
 void grpc_export_init(struct grpc_export *exports, struct server *server, struct http_loop *loop) {
     *exports = (struct grpc_export){.service = {.ctx = exports,

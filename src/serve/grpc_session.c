@@ -52,13 +52,15 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     return 0;
 }
 
-static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_len, const uint8_t *value,
-                     size_t value_len, uint8_t flags, void *user) {
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+                     const uint8_t *value, size_t value_len, uint8_t flags, void *user) {
     struct grpc_call *call = call_of(ng, frame->hd.stream_id);
     if (!call) return 0;
-    if (name_len + value_len + 32 > GRPC_HEADER_BYTES_MAX - call->header_bytes) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (name_len + value_len + 32 > GRPC_HEADER_BYTES_MAX - call->header_bytes)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     call->header_bytes += (uint32_t)(name_len + value_len + 32);
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) grpc_call_header(call, slice_make(name, name_len), slice_make(value, value_len));
+    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+        grpc_call_header(call, slice_make(name, name_len), slice_make(value, value_len));
     return 0;
 }
 
@@ -70,7 +72,8 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
     bool is_call = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
     if (frame->hd.type == NGHTTP2_SETTINGS) session->greeted = true;
     if (frame->hd.type == NGHTTP2_PING && frame->hd.flags & NGHTTP2_FLAG_ACK) session->ping_ns = 0;
-    if (!is_call && !spend(frame->hd.type == NGHTTP2_RST_STREAM ? &session->resets : &session->controls, now_ns)) return abused(session);
+    if (!is_call && !spend(frame->hd.type == NGHTTP2_RST_STREAM ? &session->resets : &session->controls, now_ns))
+        return abused(session);
     if (!call || !is_call) return 0;
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) grpc_call_begin(call);
     if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) grpc_call_end(call);
@@ -133,7 +136,8 @@ static int make(struct grpc_session *session) {
     }
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
-    if (!code) code = nghttp2_submit_settings(session->ng, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
+    if (!code)
+        code = nghttp2_submit_settings(session->ng, NGHTTP2_FLAG_NONE, settings, sizeof settings / sizeof *settings);
     if (!code) code = nghttp2_session_set_local_window_size(session->ng, NGHTTP2_FLAG_NONE, 0, GRPC_CONNECTION_WINDOW);
     return code;
 }
@@ -187,10 +191,15 @@ void grpc_session_shut(struct grpc_session *session) {
     nghttp2_submit_goaway(session->ng, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
 }
 
-void *grpc_session_owner(const struct grpc_session *session) { return session->owner; }
-unsigned grpc_session_calls(const struct grpc_session *session) { return session->call_count; }
+void *grpc_session_owner(const struct grpc_session *session) {
+    return session->owner;
+}
+unsigned grpc_session_calls(const struct grpc_session *session) {
+    return session->call_count;
+}
 
-bool grpc_session_tick(struct grpc_session *session, int64_t now_ns, unsigned header_timeout_ms, unsigned body_timeout_ms) {
+bool grpc_session_tick(struct grpc_session *session, int64_t now_ns, unsigned header_timeout_ms,
+                       unsigned body_timeout_ms) {
     if (!session->greeted && now_ns - session->began_ns > (int64_t)header_timeout_ms * NS_PER_MS) return false;
     if (session->ping_ns && now_ns - session->ping_ns > (int64_t)PING_PATIENCE_MS * NS_PER_MS) return false;
     if (!session->ping_ns && now_ns - session->heard_ns > (int64_t)PING_AFTER_MS * NS_PER_MS) {
@@ -199,9 +208,13 @@ bool grpc_session_tick(struct grpc_session *session, int64_t now_ns, unsigned he
     }
     for (struct grpc_call *call = session->calls; call; call = call->next) {
         if (now_ns - call->began_ns < (int64_t)body_timeout_ms * NS_PER_MS) continue;
-        if (call->answered) nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, call->stream, NGHTTP2_CANCEL); /* no window for it */
-        else if (!call->handled && !call->refused) grpc_call_refuse(call, RPC_DEADLINE_EXCEEDED, "the message took too long to come (--body-timeout)", 0);
-        else if (call->refused) nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, call->stream, NGHTTP2_CANCEL);
+        if (call->answered)
+            nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, call->stream,
+                                      NGHTTP2_CANCEL); /* no window for it */
+        else if (!call->handled && !call->refused)
+            grpc_call_refuse(call, RPC_DEADLINE_EXCEEDED, "the message took too long to come (--body-timeout)", 0);
+        else if (call->refused)
+            nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, call->stream, NGHTTP2_CANCEL);
     }
     return true;
 }

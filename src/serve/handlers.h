@@ -1,4 +1,5 @@
-/* What stands behind the rows of routes.c, by file. Handlers run on the loop; calls (work.h) on a thread of the pool. */
+/* What stands behind the rows of routes.c, by file. Handlers run on the loop; calls (work.h) on a thread of the pool.
+ */
 #ifndef SERVE_HANDLERS_H
 #define SERVE_HANDLERS_H
 

@@ -1,5 +1,5 @@
-/* For supervisors and load balancers: is it alive, does it take work. No key is asked for, and nothing is told that one could
- * use. */
+/* For supervisors and load balancers: is it alive, does it take work. No key is asked for, and nothing is told that one
+ * could use. */
 #include "serve/handlers.h"
 
 #include "serve/server.h"
@@ -16,6 +16,8 @@ void answer_readyz(struct request *request) {
         request_answer_static(request, 503, "application/json", SLICE("{\"status\":\"stopping\"}\n"));
         return;
     }
-    if (atomic_load(&server->disk_full)) request_answer_static(request, 503, "application/json", SLICE("{\"status\":\"disk full\"}\n"));
-    else request_answer_static(request, 200, "application/json", SLICE("{\"status\":\"ready\"}\n"));
+    if (atomic_load(&server->disk_full))
+        request_answer_static(request, 503, "application/json", SLICE("{\"status\":\"disk full\"}\n"));
+    else
+        request_answer_static(request, 200, "application/json", SLICE("{\"status\":\"ready\"}\n"));
 }

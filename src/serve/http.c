@@ -27,9 +27,10 @@ void connection_enter(struct connection *connection, enum phase phase) {
 }
 
 static atomic_uint *ip_slot(struct http *http, const struct sockaddr *address) {
-    uint64_t hash = address->sa_family == AF_INET6
-                        ? XXH3_64bits(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 8) /* a /64 is one site */
-                        : XXH3_64bits(&((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+    uint64_t hash =
+        address->sa_family == AF_INET6
+            ? XXH3_64bits(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 8) /* a /64 is one site */
+            : XXH3_64bits(&((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
     return &http->by_ip[hash % IP_SLOTS];
 }
 
@@ -67,7 +68,8 @@ static void connection_open(struct http_loop *loop, struct MHD_Connection *mhd, 
     if (!connection) return;
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     if (info) {
-        connection->peer.len = info->client_addr->sa_family == AF_INET6 ? sizeof connection->peer.v6 : sizeof connection->peer.v4;
+        connection->peer.len =
+            info->client_addr->sa_family == AF_INET6 ? sizeof connection->peer.v6 : sizeof connection->peer.v4;
         memcpy(&connection->peer.any, info->client_addr, connection->peer.len);
     }
     info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -88,9 +90,12 @@ static void connection_close(struct http_loop *loop, struct connection *connecti
     free(connection);
 }
 
-static void on_connection(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code) {
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) connection_open(cls, mhd, context);
-    else connection_close(cls, *context);
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
+                          enum MHD_ConnectionNotificationCode code) {
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        connection_open(cls, mhd, context);
+    else
+        connection_close(cls, *context);
 }
 
 /* Closes who takes too long to say what they want. Those who are slow to read are libmicrohttpd's to time out. */
@@ -148,7 +153,8 @@ static void on_log(void *cls, const char *format, va_list args) {
 
 static int before_sleep(struct loop_hook *hook) {
     struct http_loop *loop = container_of(hook, struct http_loop, hook);
-    /* Connections with bytes that were read and not yet handled show in no epoll: without asking, a lone one would stall. */
+    /* Connections with bytes that were read and not yet handled show in no epoll: without asking, a lone one would
+     * stall. */
     for (int i = 0; i < RUNS_BEFORE_SLEEP; i++) {
         MHD_UNSIGNED_LONG_LONG wait_ms;
         if (!loop->run_soon) {
@@ -174,13 +180,16 @@ static void on_drain(struct loop_timer *timer) {
             next = ex->next;
             exchange_cut(ex);
         }
-    /* What is on hold cannot be let go: another thread works for it and will answer. The rest ends with its connection. */
+    /* What is on hold cannot be let go: another thread works for it and will answer. The rest ends with its connection.
+     */
     bool waits = false;
     for (const struct exchange *ex = loop->open; ex; ex = ex->next)
         waits |= ex->suspended || (now_ns < loop->stop_by_ns && !ex->upgraded);
     if (loop->http->config.loop_busy) waits |= loop->http->config.loop_busy(loop, now_ns >= loop->stop_by_ns);
-    if (waits) loop_timer_set(loop->loop, timer, now_ns + (int64_t)DRAIN_EVERY_MS * NS_PER_MS);
-    else loop_stop(loop->loop);
+    if (waits)
+        loop_timer_set(loop->loop, timer, now_ns + (int64_t)DRAIN_EVERY_MS * NS_PER_MS);
+    else
+        loop_stop(loop->loop);
 }
 
 static void on_stop(struct loop_task *task) {
@@ -221,15 +230,16 @@ static int loop_open(struct http_loop *loop, struct error *err) {
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     if (config->tls_cert) flags |= MHD_USE_TLS;
     loop->daemon = MHD_start_daemon(
-        flags, 0, on_accept, loop, on_access, loop, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_NOTIFY_COMPLETED, on_completed, loop,
+        flags, 0, on_accept, loop, on_access, loop, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
+        fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection, loop, MHD_OPTION_NOTIFY_COMPLETED, on_completed, loop,
         MHD_OPTION_URI_LOG_CALLBACK, on_uri, loop, MHD_OPTION_CONNECTION_LIMIT, config->connections_max + 64,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
         (config->idle_timeout_ms + 999) / 1000, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
         config->tls_cert ? tls : none, MHD_OPTION_END);
     if (!loop->daemon) {
         close(fd);
-        error_set(err, VT_EIO, "cannot start the HTTP server%s", config->tls_cert ? " with this certificate and key" : "");
+        error_set(err, VT_EIO, "cannot start the HTTP server%s",
+                  config->tls_cert ? " with this certificate and key" : "");
         if (config->tls_cert) error_hint(err, "both must be PEM, and the key must be of the certificate");
         return VT_EIO;
     }
@@ -312,7 +322,15 @@ void http_get_stats(const struct http *http, struct http_stats *stats) {
     stats->bodies_bytes = atomic_load(&http->bodies_bytes);
 }
 
-void *http_ctx(const struct http_loop *loop) { return loop->http->config.ctx; }
-struct loop *http_loop_of(const struct http_loop *loop) { return loop->loop; }
-unsigned http_loop_index(const struct http_loop *loop) { return loop->index; }
-bool http_is_tls(const struct http_loop *loop) { return loop->http->config.tls_cert != NULL; }
+void *http_ctx(const struct http_loop *loop) {
+    return loop->http->config.ctx;
+}
+struct loop *http_loop_of(const struct http_loop *loop) {
+    return loop->loop;
+}
+unsigned http_loop_index(const struct http_loop *loop) {
+    return loop->index;
+}
+bool http_is_tls(const struct http_loop *loop) {
+    return loop->http->config.tls_cert != NULL;
+}

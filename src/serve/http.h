@@ -1,9 +1,10 @@
-/* HTTP/1.1: libmicrohttpd on our event loops. Each loop thread has a daemon and a listening socket of its own on a shared
- * port; a request never changes its thread. Routes are a table; a handler runs on the loop's thread and either answers at
- * once or says request_hold and answers later, from a task on the same loop (loop_post), while other threads work for it.
+/* HTTP/1.1: libmicrohttpd on our event loops. Each loop thread has a daemon and a listening socket of its own on a
+ * shared port; a request never changes its thread. Routes are a table; a handler runs on the loop's thread and either
+ * answers at once or says request_hold and answers later, from a task on the same loop (loop_post), while other threads
+ * work for it.
  *
- * Everything about a request belongs to its loop's thread. A request lives until its answer was sent or its client went;
- * a request on hold lives at least until it is answered, whatever happens to the client. */
+ * Everything about a request belongs to its loop's thread. A request lives until its answer was sent or its client
+ * went; a request on hold lives at least until it is answered, whatever happens to the client. */
 #ifndef SERVE_HTTP_H
 #define SERVE_HTTP_H
 
@@ -45,12 +46,12 @@ struct request {
     struct http_loop *loop;
     const struct route *route;
     enum http_method method;
-    struct slice path;   /* unescaped, without the query */
-    struct slice target; /* as it stands in the request line, query included */
-    struct slice rest;   /* what the route's "*" took */
-    struct buf body;     /* a handler may take it: copy the struct and zero this one */
-    struct arena arena;  /* lives as long as the request */
-    int64_t began_ns;    /* time_monotonic_ns */
+    struct slice path;    /* unescaped, without the query */
+    struct slice target;  /* as it stands in the request line, query included */
+    struct slice rest;    /* what the route's "*" took */
+    struct buf body;      /* a handler may take it: copy the struct and zero this one */
+    struct arena arena;   /* lives as long as the request */
+    int64_t began_ns;     /* time_monotonic_ns */
     struct slice project; /* of the key that asks, set by `admit`; empty = default */
     int scopes;           /* of that key, set by `admit` */
 };
@@ -68,15 +69,15 @@ struct http_config {
     void (*admit)(struct request *request);
     /* Adds headers that every answer carries; may be NULL. */
     void (*decorate)(struct request *request);
-    /* Writes the body of a failed request and returns its content type; NULL (also as the answer): {"error":{…}}. Runs for
-     * what the HTTP core itself refuses, too. */
+    /* Writes the body of a failed request and returns its content type; NULL (also as the answer): {"error":{…}}. Runs
+     * for what the HTTP core itself refuses, too. */
     const char *(*put_failure)(struct request *request, const struct http_failure *failure, struct buf *out);
-    void (*loop_started)(struct http_loop *loop); /* on each loop's thread; may be NULL */
+    void (*loop_started)(struct http_loop *loop);  /* on each loop's thread; may be NULL */
     void (*loop_stopping)(struct http_loop *loop); /* the same, before its daemon ends: let go of upgraded sockets */
-    /* While stopping: true as long as other work of this loop is under way; asked again every few milliseconds. `late`: the
-     * time to wait is over, end what can be ended. May be NULL. */
+    /* While stopping: true as long as other work of this loop is under way; asked again every few milliseconds. `late`:
+     * the time to wait is over, end what can be ended. May be NULL. */
     bool (*loop_busy)(struct http_loop *loop, bool late);
-    struct net_address listen;  /* http_start puts the port in that port 0 became */
+    struct net_address listen; /* http_start puts the port in that port 0 became */
     unsigned threads;
     uint64_t body_bytes_max, bodies_bytes_max;
     unsigned connections_max, connections_per_ip_max;
@@ -86,10 +87,10 @@ struct http_config {
 
 struct http_stats {
     uint64_t requests, connections, connections_refused, timeouts;
-    uint64_t body_bytes;              /* read from the network since the start */
-    uint64_t bodies_bytes;            /* held now */
+    uint64_t body_bytes;   /* read from the network since the start */
+    uint64_t bodies_bytes; /* held now */
     uint64_t connections_open, requests_open;
-    uint64_t answers[6];              /* by hundreds of the status */
+    uint64_t answers[6]; /* by hundreds of the status */
 };
 
 /* Starts the threads. config is copied; what it points to must outlive the server. */
@@ -103,7 +104,8 @@ struct loop *http_loop_of(const struct http_loop *loop);
 unsigned http_loop_index(const struct http_loop *loop);
 bool http_is_tls(const struct http_loop *loop);
 
-/* For other protocols on the same loops: the limits on connections and on the memory of bodies are shared. False = full. */
+/* For other protocols on the same loops: the limits on connections and on the memory of bodies are shared. False =
+ * full. */
 bool http_peer_take(struct http_loop *loop, const struct sockaddr *peer);
 void http_peer_drop(struct http_loop *loop, const struct sockaddr *peer);
 bool http_budget_take(struct http_loop *loop, uint64_t bytes);
@@ -113,16 +115,20 @@ void http_budget_give(struct http_loop *loop, uint64_t bytes);
 struct slice request_header(const struct request *request, const char *name);
 struct slice request_query(const struct request *request, const char *name); /* unescaped */
 /* Calls `each` for every parameter of the query. */
-void request_each_query(const struct request *request, void (*each)(void *ctx, const char *name, const char *value), void *ctx);
-void request_each_header(const struct request *request, void (*each)(void *ctx, const char *name, const char *value), void *ctx);
+void request_each_query(const struct request *request, void (*each)(void *ctx, const char *name, const char *value),
+                        void *ctx);
+void request_each_header(const struct request *request, void (*each)(void *ctx, const char *name, const char *value),
+                         void *ctx);
 /* The client unpacks gzip (Accept-Encoding). */
 bool request_takes_gzip(const struct request *request);
 const struct net_address *request_peer(const struct request *request);
 int request_socket(const struct request *request);
 
 /* Answers. Exactly one of these for a request; those after the first are ignored. */
-void request_answer(struct request *request, unsigned status, const char *type, struct buf *body);    /* takes the buffer */
-void request_answer_static(struct request *request, unsigned status, const char *type, struct slice body); /* outlives all */
+void request_answer(struct request *request, unsigned status, const char *type,
+                    struct buf *body); /* takes the buffer */
+void request_answer_static(struct request *request, unsigned status, const char *type,
+                           struct slice body); /* outlives all */
 /* {"error":{"code","message","hint"}}; hint may be NULL. */
 void request_fail(struct request *request, unsigned status, const char *code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
@@ -136,7 +142,8 @@ bool request_is_answered(const struct request *request);
 
 /* The handler returns without an answer; one of the answers above follows later on the loop's thread. */
 void request_hold(struct request *request);
-/* While on hold: `gone` is called once on the loop's thread when the client closes. The request must still be answered. */
+/* While on hold: `gone` is called once on the loop's thread when the client closes. The request must still be answered.
+ */
 void request_on_gone(struct request *request, void (*gone)(struct request *request, void *ctx), void *ctx);
 
 /* A body in pieces. `read` fills `out` and returns how many bytes; 0 = nothing yet, request_wake follows; -1 = the end;
@@ -145,12 +152,13 @@ struct stream {
     ssize_t (*read)(struct stream *stream, char *out, size_t size);
     void (*end)(struct stream *stream);
 };
-void request_answer_stream(struct request *request, unsigned status, const char *type, int64_t length, struct stream *stream);
+void request_answer_stream(struct request *request, unsigned status, const char *type, int64_t length,
+                           struct stream *stream);
 void request_wake(struct request *request);
 
-/* 101: the socket is given to `upgraded` on the loop's thread, once the answer was sent. `extra` are bytes that were read already.
- * It ends with http_upgrade_close. If the client went before, `upgraded` is called with fd -1 and no handle. The request is gone
- * when `upgraded` returns. */
+/* 101: the socket is given to `upgraded` on the loop's thread, once the answer was sent. `extra` are bytes that were
+ * read already. It ends with http_upgrade_close. If the client went before, `upgraded` is called with fd -1 and no
+ * handle. The request is gone when `upgraded` returns. */
 typedef void http_upgraded(void *ctx, struct http_loop *loop, int fd, struct slice extra,
                            struct MHD_UpgradeResponseHandle *handle);
 void request_upgrade(struct request *request, http_upgraded *upgraded, void *ctx);

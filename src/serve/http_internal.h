@@ -26,7 +26,7 @@ struct header {
 
 /* A request with what its users need not see. */
 struct exchange {
-    struct request request; /* first, so that one is the other */
+    struct request request;       /* first, so that one is the other */
     struct exchange *prev, *next; /* in http_loop.open; next also in http_loop.spare */
     struct MHD_Connection *mhd;
     struct connection *connection;
@@ -40,13 +40,13 @@ struct exchange {
     struct loop_watch gone_watch; /* fd -1: not watched */
     uint64_t budget_bytes;        /* its part of http.bodies_bytes */
     unsigned status;
-    bool begun;     /* headers were seen */
-    bool handled;   /* the handler ran */
-    bool held;      /* waits for a later answer */
-    bool suspended; /* libmicrohttpd leaves the connection alone */
-    bool cut;       /* the stream must end: the server stops */
+    bool begun;       /* headers were seen */
+    bool handled;     /* the handler ran */
+    bool held;        /* waits for a later answer */
+    bool suspended;   /* libmicrohttpd leaves the connection alone */
+    bool cut;         /* the stream must end: the server stops */
     bool handed_over; /* the upgraded socket was given away */
-    bool whole;     /* the body ended */
+    bool whole;       /* the body ended */
 };
 
 struct http_loop {
@@ -87,7 +87,8 @@ static inline void count_up(atomic_uint_least64_t *counter, uint64_t by) {
 }
 
 /* request.c */
-void *exchange_begin(struct http_loop *loop, const char *uri, struct MHD_Connection *mhd, struct connection *connection);
+void *exchange_begin(struct http_loop *loop, const char *uri, struct MHD_Connection *mhd,
+                     struct connection *connection);
 enum MHD_Result exchange_step(struct exchange *ex, const char *url, const char *method, const char *data, size_t *size);
 void exchange_end(struct exchange *ex);
 void exchange_cut(struct exchange *ex); /* the server stops and will not wait for it */

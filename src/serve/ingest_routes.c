@@ -1,5 +1,5 @@
-/* See ingest_routes.h. A request is decoded on its loop, handed to the store, and answered once its batch is durable: the store's
- * writer posts a task back to the loop. */
+/* See ingest_routes.h. A request is decoded on its loop, handed to the store, and answered once its batch is durable:
+ * the store's writer posts a task back to the loop. */
 #include "serve/ingest_routes.h"
 
 #include "base/json.h"
@@ -27,14 +27,18 @@ static bool type_is(struct slice type, const char *name) {
     return type.len == len || type.ptr[len] == ';' || type.ptr[len] == ' ';
 }
 
-static bool is_json(const struct request *request) { return type_is(request_header(request, "Content-Type"), "application/json"); }
+static bool is_json(const struct request *request) {
+    return type_is(request_header(request, "Content-Type"), "application/json");
+}
 
 static bool is_protobuf(const struct request *request) {
     struct slice type = request_header(request, "Content-Type");
     return type_is(type, "application/x-protobuf") || type_is(type, "application/protobuf");
 }
 
-static const char *type_of(bool json) { return json ? "application/json" : "application/x-protobuf"; }
+static const char *type_of(bool json) {
+    return json ? "application/json" : "application/x-protobuf";
+}
 
 const char *receive_put_failure(struct request *request, const struct http_failure *failure, struct buf *out) {
     if (!request->route || !(request->route->flags & ROUTE_OTLP)) return NULL;
@@ -86,12 +90,14 @@ static void answer(struct receipt *receipt) {
     struct buf out = {0};
     if (receipt->code) {
         struct error err;
-        error_set(&err, receipt->code, receipt->code == VT_EFULL ? "the disk is full" : "the spans could not be written");
+        error_set(&err, receipt->code,
+                  receipt->code == VT_EFULL ? "the disk is full" : "the spans could not be written");
         error_hint(&err, "send it again later; see `vitrine doctor`");
         intake_note_error(&server_of(request)->intake, intake_signal_name(in->signal), err.message);
         answer_failure(request, &err);
     } else if (request->route->flags & ROUTE_OTLP) {
-        otlp_put_response(&out, in->json ? intake_rejected_name(in->signal) : NULL, in->rejected, intake_rejections(in));
+        otlp_put_response(&out, in->json ? intake_rejected_name(in->signal) : NULL, in->rejected,
+                          intake_rejections(in));
         request_answer(request, 200, type_of(in->json), &out);
     } else {
         put_lines_answer(&out, in);
@@ -100,7 +106,9 @@ static void answer(struct receipt *receipt) {
     intake_end(server_of(request), in, receipt->code);
 }
 
-static void on_durable(struct loop_task *task) { answer(container_of(task, struct receipt, task)); }
+static void on_durable(struct loop_task *task) {
+    answer(container_of(task, struct receipt, task));
+}
 
 static void done(void *ctx, int code) { /* on the store's writer thread */
     struct receipt *receipt = ctx;
@@ -149,18 +157,28 @@ static void receive_otlp(struct request *request, enum intake_signal signal) {
     }
     struct slice type = request_header(request, "Content-Type");
     request_fail(request, 415, "unsupported", "send application/x-protobuf or application/json",
-                 "Content-Type %.*s is not taken here", (int)(type.len > 100 ? 100 : type.len), type.len ? type.ptr : "");
+                 "Content-Type %.*s is not taken here", (int)(type.len > 100 ? 100 : type.len),
+                 type.len ? type.ptr : "");
 }
 
-void receive_traces(struct request *request) { receive_otlp(request, INTAKE_TRACES); }
-void receive_logs(struct request *request) { receive_otlp(request, INTAKE_LOGS); }
-void receive_metrics(struct request *request) { receive_otlp(request, INTAKE_METRICS); }
-void receive_lines(struct request *request) { receive(request, INTAKE_LINES, false); }
+void receive_traces(struct request *request) {
+    receive_otlp(request, INTAKE_TRACES);
+}
+void receive_logs(struct request *request) {
+    receive_otlp(request, INTAKE_LOGS);
+}
+void receive_metrics(struct request *request) {
+    receive_otlp(request, INTAKE_METRICS);
+}
+void receive_lines(struct request *request) {
+    receive(request, INTAKE_LINES, false);
+}
 
 void receive_convex(struct request *request) {
     struct slice secret = slice_of(server_of(request)->options.convex_secret);
     /* No hint: who does not know the secret learns nothing about why. */
-    if (secret.len && !convex_signature_ok(secret, buf_slice(&request->body), request_header(request, "x-webhook-signature"))) {
+    if (secret.len &&
+        !convex_signature_ok(secret, buf_slice(&request->body), request_header(request, "x-webhook-signature"))) {
         request_fail(request, 401, "denied", NULL, "not accepted");
         return;
     }

@@ -1,5 +1,5 @@
-/* Routes by which spans come over HTTP: OTLP and its aliases, log lines, Convex. Handlers of the HTTP core; route->data of
- * receive_otlp is the signal's name in `otlp_signals`. */
+/* Routes by which spans come over HTTP: OTLP and its aliases, log lines, Convex. Handlers of the HTTP core; route->data
+ * of receive_otlp is the signal's name in `otlp_signals`. */
 #ifndef SERVE_INGEST_ROUTES_H
 #define SERVE_INGEST_ROUTES_H
 

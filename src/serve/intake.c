@@ -17,8 +17,12 @@ static const struct {
     [INTAKE_CONVEX] = {"convex", "rejected"},
 };
 
-const char *intake_signal_name(enum intake_signal signal) { return signals[signal].name; }
-const char *intake_rejected_name(enum intake_signal signal) { return signals[signal].rejected; }
+const char *intake_signal_name(enum intake_signal signal) {
+    return signals[signal].name;
+}
+const char *intake_rejected_name(enum intake_signal signal) {
+    return signals[signal].rejected;
+}
 
 /* --- decoding, by signal --- */
 
@@ -51,7 +55,8 @@ static int decode(struct server *server, struct intake *in, struct slice body, s
                         : otlp_decode_protobuf(in->batch, body, in->project, err);
     case INTAKE_LOGS: return decode_logs(in, body, err);
     case INTAKE_METRICS:
-        return in->json ? otlp_metrics_count_json(body, &in->rejected, err) : otlp_metrics_count_protobuf(body, &in->rejected, err);
+        return in->json ? otlp_metrics_count_json(body, &in->rejected, err)
+                        : otlp_metrics_count_protobuf(body, &in->rejected, err);
     case INTAKE_LINES: return decode_lines(in, body, err);
     case INTAKE_CONVEX: return decode_convex(server, in, body, err);
     default: return error_set(err, VT_EUNSUPPORTED, "there is no such signal");
@@ -115,11 +120,12 @@ void intake_end(struct server *server, struct intake *in, int code) {
 }
 
 struct slice intake_rejections(struct intake *in) {
-    static const char *const units[INTAKE_SIGNALS] = {[INTAKE_TRACES] = "span", [INTAKE_LOGS] = "log record",
-                                                      [INTAKE_LINES] = "line", [INTAKE_CONVEX] = "event"};
+    static const char *const units[INTAKE_SIGNALS] = {
+        [INTAKE_TRACES] = "span", [INTAKE_LOGS] = "log record", [INTAKE_LINES] = "line", [INTAKE_CONVEX] = "event"};
     const struct batch *batch = in->batch;
     if (in->signal == INTAKE_METRICS)
-        return in->rejected ? SLICE("metrics are not kept: Vitrine makes its own from spans (GET /metrics); set OTEL_METRICS_EXPORTER=none")
+        return in->rejected ? SLICE("metrics are not kept: Vitrine makes its own from spans (GET /metrics); set "
+                                    "OTEL_METRICS_EXPORTER=none")
                             : (struct slice){0};
     if (!batch->rejected) return (struct slice){0};
     struct buf out = {.limit_bytes = 4096};
@@ -135,7 +141,9 @@ struct slice intake_rejections(struct intake *in) {
 
 /* --- counting --- */
 
-void intake_stats_init(struct intake_stats *stats) { pthread_mutex_init(&stats->lock, NULL); }
+void intake_stats_init(struct intake_stats *stats) {
+    pthread_mutex_init(&stats->lock, NULL);
+}
 
 void intake_note_error(struct intake_stats *stats, const char *source, const char *message) {
     pthread_mutex_lock(&stats->lock);

@@ -1,5 +1,5 @@
-/* From a request's body to a durable batch, whatever it came by: HTTP and gRPC both go through here, so both unpack, decode,
- * mask, price, count and refuse alike. */
+/* From a request's body to a durable batch, whatever it came by: HTTP and gRPC both go through here, so both unpack,
+ * decode, mask, price, count and refuse alike. */
 #ifndef SERVE_INTAKE_H
 #define SERVE_INTAKE_H
 
@@ -24,17 +24,18 @@ struct intake {
     uint64_t rejected;    /* out: what was refused, data points of metrics included */
 };
 
-/* Takes `body` (it is empty after), unpacks it as `encoding` says and decodes it into in->batch. Fails only where the body as
- * a whole has no meaning; the error is counted and kept for the status. Any thread. */
+/* Takes `body` (it is empty after), unpacks it as `encoding` says and decodes it into in->batch. Fails only where the
+ * body as a whole has no meaning; the error is counted and kept for the status. Any thread. */
 int intake_read(struct server *server, struct intake *in, struct buf *body, struct slice encoding, struct error *err);
-/* Hands the batch to the store; `done` runs on the store's writer thread. VT_EFULL: try again later, done is not called. An
- * empty batch must not come here. */
+/* Hands the batch to the store; `done` runs on the store's writer thread. VT_EFULL: try again later, done is not
+ * called. An empty batch must not come here. */
 int intake_store(struct server *server, struct intake *in, store_done *done, void *ctx, struct error *err);
-/* Counts what became of it; call it once for every intake that was read, with the code of the store (0 when nothing was to
- * be stored). Then drops the batch. */
+/* Counts what became of it; call it once for every intake that was read, with the code of the store (0 when nothing was
+ * to be stored). Then drops the batch. */
 void intake_end(struct server *server, struct intake *in, int code);
 
-/* "3 of 10 spans: span 2: trace_id …; span 5: …" for an answer; empty when nothing was rejected. Lives as long as the batch. */
+/* "3 of 10 spans: span 2: trace_id …; span 5: …" for an answer; empty when nothing was rejected. Lives as long as the
+ * batch. */
 struct slice intake_rejections(struct intake *in);
 const char *intake_signal_name(enum intake_signal signal);
 /* JSON name of the count of what was rejected, in OTLP's answers. */
@@ -54,7 +55,7 @@ struct intake_stats {
 
 void intake_stats_init(struct intake_stats *stats);
 void intake_note_error(struct intake_stats *stats, const char *source, const char *message);
-void intake_tick(struct intake_stats *stats);         /* each second */
+void intake_tick(struct intake_stats *stats);          /* each second */
 double intake_spans_per_s(struct intake_stats *stats); /* over the last seconds */
 
 #endif

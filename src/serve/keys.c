@@ -24,10 +24,10 @@ struct stored_key {
 };
 
 struct keys {
-    sqlite3 *db;              /* under db_lock */
-    int64_t data_version;     /* of the file when `all` was read; under db_lock */
+    sqlite3 *db;          /* under db_lock */
+    int64_t data_version; /* of the file when `all` was read; under db_lock */
     pthread_mutex_t db_lock;
-    struct stored_key *all;   /* good ones; under lock */
+    struct stored_key *all; /* good ones; under lock */
     size_t count;
     pthread_rwlock_t lock;
 };
@@ -61,8 +61,10 @@ static void read_row(sqlite3_stmt *statement, struct stored_key *stored) {
     key->created_ns = sqlite3_column_int64(statement, 4);
     key->revoked_ns = sqlite3_column_int64(statement, 5);
     const void *hash = sqlite3_column_blob(statement, 6);
-    if (hash && sqlite3_column_bytes(statement, 6) == SHA256_DIGEST_LENGTH) memcpy(stored->hash, hash, SHA256_DIGEST_LENGTH);
-    else key->scopes = 0;
+    if (hash && sqlite3_column_bytes(statement, 6) == SHA256_DIGEST_LENGTH)
+        memcpy(stored->hash, hash, SHA256_DIGEST_LENGTH);
+    else
+        key->scopes = 0;
 }
 
 #define SELECT_KEYS "SELECT id, name, project, scopes, created_ns, revoked_ns, hash FROM api_keys "
@@ -74,7 +76,8 @@ static int load(struct keys *keys, struct error *err) {
     size_t count = 0, capacity = 0;
     int code = 0, step;
     int64_t version = data_version(keys->db);
-    if (sqlite3_prepare_v2(keys->db, SELECT_KEYS "WHERE revoked_ns = 0 ORDER BY created_ns", -1, &statement, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(keys->db, SELECT_KEYS "WHERE revoked_ns = 0 ORDER BY created_ns", -1, &statement, NULL) !=
+        SQLITE_OK)
         return db_failed(keys, "read", err);
     while ((step = sqlite3_step(statement)) == SQLITE_ROW) {
         if (count == capacity) {
@@ -107,21 +110,25 @@ out:
 
 int keys_open(struct keys **out, const char *catalog_path, struct error *err) {
     static const char schema[] =
-        "CREATE TABLE IF NOT EXISTS api_keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, project TEXT NOT NULL, scopes INTEGER NOT "
+        "CREATE TABLE IF NOT EXISTS api_keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, project TEXT NOT NULL, scopes "
+        "INTEGER NOT "
         "NULL, created_ns INTEGER NOT NULL, revoked_ns INTEGER NOT NULL DEFAULT 0, hash BLOB NOT NULL)";
     struct keys *keys = calloc(1, sizeof *keys);
     if (!keys) return error_set(err, VT_ENOMEM, "no memory for keys");
     pthread_mutex_init(&keys->db_lock, NULL);
     pthread_rwlock_init(&keys->lock, NULL);
     int code = 0;
-    if (sqlite3_open_v2(catalog_path, &keys->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK)
+    if (sqlite3_open_v2(catalog_path, &keys->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
         code = db_failed(keys, "open the catalog for", err);
     if (!code) sqlite3_busy_timeout(keys->db, BUSY_MS);
-    if (!code && sqlite3_exec(keys->db, schema, NULL, NULL, NULL) != SQLITE_OK) code = db_failed(keys, "make the table of", err);
+    if (!code && sqlite3_exec(keys->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+        code = db_failed(keys, "make the table of", err);
     if (!code) code = load(keys, err);
-    if (code) keys_close(keys);
-    else *out = keys;
+    if (code)
+        keys_close(keys);
+    else
+        *out = keys;
     return code;
 }
 
@@ -147,7 +154,8 @@ static int random_text(char *out, size_t count, struct error *err) {
     for (size_t i = 0; i < count;) {
         uint8_t byte;
         if (getrandom(&byte, 1, 0) != 1) return error_set(err, VT_EIO, "the system gives no random numbers");
-        if (byte < 4 * (sizeof alphabet - 1)) out[i++] = alphabet[byte % (sizeof alphabet - 1)]; /* each sign as likely */
+        if (byte < 4 * (sizeof alphabet - 1))
+            out[i++] = alphabet[byte % (sizeof alphabet - 1)]; /* each sign as likely */
     }
     return 0;
 }
@@ -165,7 +173,8 @@ static int insert(struct keys *keys, const struct stored_key *stored, struct err
     sqlite3_stmt *statement = NULL;
     const struct key *key = &stored->key;
     int code = 0;
-    if (sqlite3_prepare_v2(keys->db, "INSERT INTO api_keys (id, name, project, scopes, created_ns, hash) VALUES (?,?,?,?,?,?)",
+    if (sqlite3_prepare_v2(keys->db,
+                           "INSERT INTO api_keys (id, name, project, scopes, created_ns, hash) VALUES (?,?,?,?,?,?)",
                            -1, &statement, NULL) != SQLITE_OK)
         return db_failed(keys, "store", err);
     sqlite3_bind_text(statement, 1, key->id, -1, SQLITE_STATIC);
@@ -179,8 +188,8 @@ static int insert(struct keys *keys, const struct stored_key *stored, struct err
     return code;
 }
 
-int keys_add(struct keys *keys, const char *name, const char *project, int scopes, char text[KEY_TEXT_MAX], struct key *made,
-             struct error *err) {
+int keys_add(struct keys *keys, const char *name, const char *project, int scopes, char text[KEY_TEXT_MAX],
+             struct key *made, struct error *err) {
     struct stored_key stored = {0};
     struct key *key = &stored.key;
     char secret[SECRET_CHARS + 1] = "";
@@ -206,21 +215,26 @@ int keys_add(struct keys *keys, const char *name, const char *project, int scope
 }
 
 int keys_revoke(struct keys *keys, const char *id_or_name, struct error *err) {
-    static const char sql[] = "UPDATE api_keys SET revoked_ns = ?1 WHERE revoked_ns = 0 AND (id = ?2 OR (name = ?2 AND (SELECT "
-                              "count(*) FROM api_keys WHERE name = ?2 AND revoked_ns = 0) = 1))";
+    static const char sql[] =
+        "UPDATE api_keys SET revoked_ns = ?1 WHERE revoked_ns = 0 AND (id = ?2 OR (name = ?2 AND (SELECT "
+        "count(*) FROM api_keys WHERE name = ?2 AND revoked_ns = 0) = 1))";
     char id[KEY_NAME_MAX] = "";
     sqlite3_stmt *statement = NULL;
     /* Of a whole key only the id is used, and only the id is ever repeated in a message. */
-    bool whole = strncmp(id_or_name, KEY_PREFIX, strlen(KEY_PREFIX)) == 0 && strlen(id_or_name) > strlen(KEY_PREFIX) + ID_CHARS;
-    if (whole) snprintf(id, ID_CHARS + 1, "%s", id_or_name + strlen(KEY_PREFIX));
-    else snprintf(id, sizeof id, "%s", id_or_name);
+    bool whole =
+        strncmp(id_or_name, KEY_PREFIX, strlen(KEY_PREFIX)) == 0 && strlen(id_or_name) > strlen(KEY_PREFIX) + ID_CHARS;
+    if (whole)
+        snprintf(id, ID_CHARS + 1, "%s", id_or_name + strlen(KEY_PREFIX));
+    else
+        snprintf(id, sizeof id, "%s", id_or_name);
     pthread_mutex_lock(&keys->db_lock);
     int code = 0;
     if (sqlite3_prepare_v2(keys->db, sql, -1, &statement, NULL) != SQLITE_OK) code = db_failed(keys, "revoke", err);
     if (!code) {
         sqlite3_bind_int64(statement, 1, time_now_ns());
         sqlite3_bind_text(statement, 2, id, -1, SQLITE_STATIC);
-        if (sqlite3_step(statement) != SQLITE_DONE) code = db_failed(keys, "revoke", err);
+        if (sqlite3_step(statement) != SQLITE_DONE)
+            code = db_failed(keys, "revoke", err);
         else if (sqlite3_changes(keys->db) == 0) {
             code = error_set(err, VT_ENOTFOUND, "there is no key \"%s\" that is good (or several have that name)", id);
             error_hint(err, "`vitrine keys list` shows ids and names");
@@ -261,7 +275,8 @@ size_t keys_count(struct keys *keys) {
 bool keys_check(struct keys *keys, struct slice text, struct key *found) {
     uint8_t hash[SHA256_DIGEST_LENGTH];
     bool good = false;
-    if (!slice_starts(text, SLICE(KEY_PREFIX)) || text.len >= KEY_TEXT_MAX || text.len < strlen(KEY_PREFIX) + ID_CHARS) return false;
+    if (!slice_starts(text, SLICE(KEY_PREFIX)) || text.len >= KEY_TEXT_MAX || text.len < strlen(KEY_PREFIX) + ID_CHARS)
+        return false;
     struct slice id = slice_make(text.ptr + strlen(KEY_PREFIX), ID_CHARS);
     SHA256((const unsigned char *)text.ptr, text.len, hash);
     pthread_rwlock_rdlock(&keys->lock);

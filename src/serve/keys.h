@@ -1,8 +1,9 @@
 /* API keys: who may send, read or administer, and into which project what they send goes.
  *
- * A key is "vt_<id>_<secret>": the id (8 characters) names it in lists and logs, the secret is 32 random characters (190 bits).
- * Only the SHA-256 of the whole key is kept, in the catalog's table `api_keys`: a slow password hash would buy nothing, since
- * nobody can guess 190 bits, and would cost every request. The secret is shown once, when the key is made.
+ * A key is "vt_<id>_<secret>": the id (8 characters) names it in lists and logs, the secret is 32 random characters
+ * (190 bits). Only the SHA-256 of the whole key is kept, in the catalog's table `api_keys`: a slow password hash would
+ * buy nothing, since nobody can guess 190 bits, and would cost every request. The secret is shown once, when the key is
+ * made.
  *
  * A running server reads the table again when another process (`vitrine keys add`) has changed it. */
 #ifndef SERVE_KEYS_H
@@ -31,10 +32,10 @@ struct keys; /* opaque; any thread may call */
 int keys_open(struct keys **keys, const char *catalog_path, struct error *err);
 void keys_close(struct keys *keys); /* NULL is fine */
 
-/* Makes a key; `text` gets it whole, NUL-terminated: the only time that it is known. VT_EINVAL: name or project too long or
- * not printable, no scope. */
-int keys_add(struct keys *keys, const char *name, const char *project, int scopes, char text[KEY_TEXT_MAX], struct key *made,
-             struct error *err);
+/* Makes a key; `text` gets it whole, NUL-terminated: the only time that it is known. VT_EINVAL: name or project too
+ * long or not printable, no scope. */
+int keys_add(struct keys *keys, const char *name, const char *project, int scopes, char text[KEY_TEXT_MAX],
+             struct key *made, struct error *err);
 /* By id, by name when only one has it, or by the whole key. VT_ENOTFOUND names it. From now on it is refused. */
 int keys_revoke(struct keys *keys, const char *id_or_name, struct error *err);
 /* Calls `each` for every key, oldest first, revoked ones too. */
@@ -42,8 +43,8 @@ int keys_list(struct keys *keys, void (*each)(void *ctx, const struct key *key),
 /* How many are good now. */
 size_t keys_count(struct keys *keys);
 
-/* True when `text` is a key that is good; *found (may be NULL) is filled. Takes the same time for every wrong key of a known
- * id. Never touches the disk. */
+/* True when `text` is a key that is good; *found (may be NULL) is filled. Takes the same time for every wrong key of a
+ * known id. Never touches the disk. */
 bool keys_check(struct keys *keys, struct slice text, struct key *found);
 /* Reads the table again if another process changed the file. Cheap; call it every second or so. */
 void keys_refresh(struct keys *keys);

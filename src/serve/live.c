@@ -15,12 +15,13 @@ enum { BATCHES_MAX = 64, ACCEPT_SIZE = BASE64_SIZE(SHA_DIGEST_LENGTH) + 1 };
 
 struct live_loop {
     struct live *live;
-    struct http_loop *loop; /* NULL: not running */
-    atomic_uint client_count; /* those on their way included; written by the loop, the writer looks whether it is worth the while */
+    struct http_loop *loop;   /* NULL: not running */
+    atomic_uint client_count; /* those on their way included; written by the loop, the writer looks whether it is worth
+                                 the while */
     struct live_client *clients; /* the loop's */
     unsigned arriving;           /* the loop's: told that they may come, their sockets are not here yet */
     struct buf scratch;          /* the loop's: a span on its way to a frame */
-    pthread_mutex_t lock; /* over all below, and over `loop` for the writer */
+    pthread_mutex_t lock;        /* over all below, and over `loop` for the writer */
     struct batch *batches[BATCHES_MAX];
     unsigned batch_count;
     uint64_t lost; /* spans of batches that found the queue full */
@@ -67,8 +68,10 @@ void live_watch(void *ctx, struct batch *batch) {
         struct live_loop *own = &live->loops[i];
         if (atomic_load(&own->client_count) == 0) continue;
         pthread_mutex_lock(&own->lock);
-        if (own->loop && own->batch_count < BATCHES_MAX) own->batches[own->batch_count++] = batch_ref(batch);
-        else own->lost += batch->count;
+        if (own->loop && own->batch_count < BATCHES_MAX)
+            own->batches[own->batch_count++] = batch_ref(batch);
+        else
+            own->lost += batch->count;
         if (own->loop && !own->posted) {
             own->posted = true;
             loop_post(http_loop_of(own->loop), &own->task);
@@ -125,7 +128,9 @@ static void show_batches(struct live_loop *own) {
     if (own->scratch.cap > 256 << 10) buf_free(&own->scratch);
 }
 
-static void on_batches(struct loop_task *task) { show_batches(container_of(task, struct live_loop, task)); }
+static void on_batches(struct loop_task *task) {
+    show_batches(container_of(task, struct live_loop, task));
+}
 
 /* --- loops --- */
 
@@ -164,10 +169,12 @@ struct wish { /* in the request's arena */
     struct slice q, project;
 };
 
-static void on_upgraded(void *ctx, struct http_loop *loop, int fd, struct slice extra, struct MHD_UpgradeResponseHandle *handle) {
+static void on_upgraded(void *ctx, struct http_loop *loop, int fd, struct slice extra,
+                        struct MHD_UpgradeResponseHandle *handle) {
     const struct wish *wish = ctx;
     struct live_loop *own = wish->own;
-    struct live_client *client = fd >= 0 && own->loop ? live_client_open(loop, fd, extra, handle, wish->q, wish->project) : NULL;
+    struct live_client *client =
+        fd >= 0 && own->loop ? live_client_open(loop, fd, extra, handle, wish->q, wish->project) : NULL;
     own->arriving--;
     if (client) {
         client->owner = own;
@@ -210,8 +217,8 @@ void live_handle(struct request *request) {
         !slice_is(request_header(request, "Sec-WebSocket-Version"), "13")) {
         request_add_header(request, "Upgrade", "websocket");
         request_add_header(request, "Sec-WebSocket-Version", "13");
-        request_fail(request, 426, "upgrade_required", "open it with a WebSocket client (RFC 6455), or use `vitrine tail`",
-                     "this is a WebSocket");
+        request_fail(request, 426, "upgrade_required",
+                     "open it with a WebSocket client (RFC 6455), or use `vitrine tail`", "this is a WebSocket");
         return;
     }
     if (filter_parse(q, &request->arena, &filter, &err)) {
@@ -220,7 +227,8 @@ void live_handle(struct request *request) {
     }
     if (atomic_load(&live->clients) >= live->clients_max) {
         request_add_header(request, "Retry-After", "5");
-        request_fail(request, 503, "full", "close one, or raise --max-live", "%u viewers watch already", live->clients_max);
+        request_fail(request, 503, "full", "close one, or raise --max-live", "%u viewers watch already",
+                     live->clients_max);
         return;
     }
     struct wish *wish = arena_alloc(&request->arena, sizeof *wish);

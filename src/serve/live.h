@@ -1,6 +1,7 @@
-/* Live viewers: GET /api/v1/live, a WebSocket on which each durable span that matches the viewer's filter comes as one JSON
- * message (docs/live.md). A viewer belongs to the loop that took its connection. Batches come from the store's writer through
- * a short queue a loop, so a viewer never holds the writer up: who can't keep up loses spans and is told how many. */
+/* Live viewers: GET /api/v1/live, a WebSocket on which each durable span that matches the viewer's filter comes as one
+ * JSON message (docs/live.md). A viewer belongs to the loop that took its connection. Batches come from the store's
+ * writer through a short queue a loop, so a viewer never holds the writer up: who can't keep up loses spans and is told
+ * how many. */
 #ifndef SERVE_LIVE_H
 #define SERVE_LIVE_H
 
@@ -10,12 +11,12 @@
 struct live; /* opaque */
 
 enum {
-    LIVE_SPANS_PER_S = 5000,         /* that one viewer is sent; more can't be read by anyone, and would cost the senders */
-    LIVE_QUEUED_MAX = 2048,          /* spans that wait for one viewer */
-    LIVE_QUEUED_BYTES_MAX = 4 << 20, /* the same in bytes */
+    LIVE_SPANS_PER_S = 5000, /* that one viewer is sent; more can't be read by anyone, and would cost the senders */
+    LIVE_QUEUED_MAX = 2048,  /* spans that wait for one viewer */
+    LIVE_QUEUED_BYTES_MAX = 4 << 20,   /* the same in bytes */
     LIVE_MESSAGE_BYTES_MAX = 80 << 10, /* from a viewer */
-    LIVE_MESSAGES_PER_S = 10,        /* from a viewer: past it the connection is closed (1008) */
-    LIVE_PING_MS = 20000,            /* a viewer that has said nothing for three of them is gone */
+    LIVE_MESSAGES_PER_S = 10,          /* from a viewer: past it the connection is closed (1008) */
+    LIVE_PING_MS = 20000,              /* a viewer that has said nothing for three of them is gone */
 };
 
 struct live *live_new(unsigned loops, unsigned clients_max); /* NULL when memory ran out */

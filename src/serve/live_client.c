@@ -24,7 +24,9 @@ void frame_drop(struct frame *frame) {
     if (frame && --frame->references == 0) free(frame);
 }
 
-static struct live_client *of(struct loop_watch *watch) { return container_of(watch, struct live_client, watch); }
+static struct live_client *of(struct loop_watch *watch) {
+    return container_of(watch, struct live_client, watch);
+}
 
 static void say(struct live_client *client, struct slice text) {
     struct wslay_event_msg message = {WSLAY_TEXT_FRAME, (const uint8_t *)text.ptr, text.len};
@@ -73,8 +75,10 @@ static int take_message(struct live_client *client, struct slice text, struct er
     json_reader_init(&r, text, &arena);
     if (json_object(&r))
         while (json_key(&r, &key)) {
-            if (slice_is(key, "q")) found = json_string(&r, &q);
-            else json_skip(&r, NULL);
+            if (slice_is(key, "q"))
+                found = json_string(&r, &q);
+            else
+                json_skip(&r, NULL);
         }
     int code = json_end(&r) ? 0 : error_set(err, VT_EINVAL, "%s", r.err.message);
     if (!code && !found) {
@@ -121,7 +125,8 @@ static ssize_t on_recv(wslay_event_context_ptr ws, uint8_t *data, size_t size, i
         client->heard_ns = time_monotonic_ns();
         return count;
     }
-    wslay_event_set_error(ws, count < 0 && (errno == EAGAIN || errno == EINTR) ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
+    wslay_event_set_error(ws, count < 0 && (errno == EAGAIN || errno == EINTR) ? WSLAY_ERR_WOULDBLOCK
+                                                                               : WSLAY_ERR_CALLBACK_FAILURE);
     return -1;
 }
 
@@ -160,7 +165,8 @@ static void tell_losses(struct live_client *client, int64_t now_ns) {
     char text[48];
     int64_t due_ns = client->told_ns + (int64_t)TELL_EVERY_MS * NS_PER_MS;
     if (now_ns < due_ns) {
-        if (client->timer.at_ns > due_ns || !client->timer.place) loop_timer_set(http_loop_of(client->loop), &client->timer, due_ns);
+        if (client->timer.at_ns > due_ns || !client->timer.place)
+            loop_timer_set(http_loop_of(client->loop), &client->timer, due_ns);
         return;
     }
     int len = snprintf(text, sizeof text, "{\"dropped\":%llu}", (unsigned long long)client->dropped);
@@ -188,7 +194,8 @@ static bool give_next(struct live_client *client) {
 void live_client_pump(struct live_client *client) {
     while (!client->broken) {
         bool wants = wslay_event_want_write(client->ws) != 0;
-        if (!wants && !wslay_event_get_close_sent(client->ws) && !wslay_event_get_close_received(client->ws)) wants = give_next(client);
+        if (!wants && !wslay_event_get_close_sent(client->ws) && !wslay_event_get_close_received(client->ws))
+            wants = give_next(client);
         if (wants && wslay_event_send(client->ws) != 0) client->broken = true;
         if (!flush(client)) break;
         if (!wants) break;
@@ -214,7 +221,8 @@ bool live_client_has_room(struct live_client *client, int64_t now_ns) {
     client->allowance += (double)(now_ns - client->allowance_ns) / NS_PER_S * LIVE_SPANS_PER_S;
     if (client->allowance > LIVE_SPANS_PER_S) client->allowance = LIVE_SPANS_PER_S;
     client->allowance_ns = now_ns;
-    if (client->allowance >= 1 && client->queue_count < LIVE_QUEUED_MAX && client->queue_bytes < LIVE_QUEUED_BYTES_MAX) return true;
+    if (client->allowance >= 1 && client->queue_count < LIVE_QUEUED_MAX && client->queue_bytes < LIVE_QUEUED_BYTES_MAX)
+        return true;
     client->dropped++;
     return false;
 }
@@ -241,14 +249,15 @@ static void on_timer(struct loop_timer *timer) {
     if (now_ns - client->pinged_ns >= interval_ns) {
         struct wslay_event_msg ping = {.opcode = WSLAY_PING};
         client->pinged_ns = now_ns;
-        if (wslay_event_get_queued_msg_count(client->ws) <= CONTROL_QUEUED_MAX) wslay_event_queue_msg(client->ws, &ping);
+        if (wslay_event_get_queued_msg_count(client->ws) <= CONTROL_QUEUED_MAX)
+            wslay_event_queue_msg(client->ws, &ping);
     }
     loop_timer_set(http_loop_of(client->loop), timer, client->pinged_ns + interval_ns);
     live_client_pump(client);
 }
 
-struct live_client *live_client_open(struct http_loop *loop, int fd, struct slice extra, struct MHD_UpgradeResponseHandle *handle,
-                                     struct slice q, struct slice project) {
+struct live_client *live_client_open(struct http_loop *loop, int fd, struct slice extra,
+                                     struct MHD_UpgradeResponseHandle *handle, struct slice q, struct slice project) {
     static const struct wslay_event_callbacks callbacks = {
         .recv_callback = on_recv, .send_callback = on_send, .on_msg_recv_callback = on_message};
     struct live_client *client = calloc(1, sizeof *client);

@@ -31,27 +31,27 @@ struct live_client {
     struct loop_timer timer; /* the next ping, or the next word about losses */
     struct arena arena;      /* the filter */
     struct filter *filter;
-    char project[64];        /* "" = all */
-    struct buf extra;        /* bytes that came with the handshake */
+    char project[64]; /* "" = all */
+    struct buf extra; /* bytes that came with the handshake */
     size_t extra_at;
     struct frame *queue[LIVE_QUEUED_MAX]; /* a ring */
     unsigned queue_at, queue_count;
     size_t queue_bytes;
-    uint64_t dropped;        /* spans lost since the viewer was told */
+    uint64_t dropped; /* spans lost since the viewer was told */
     int64_t told_ns, heard_ns, pinged_ns;
-    double allowance;        /* spans that may be sent now */
+    double allowance; /* spans that may be sent now */
     int64_t allowance_ns;
     double message_allowance; /* messages that may come now */
     int64_t message_ns;
     size_t out_at, out_len;
     char out[CLIENT_OUT_BYTES]; /* frames on their way to the socket */
-    uint32_t events;         /* watched for */
+    uint32_t events;            /* watched for */
     bool broken;
 };
 
 /* Takes the socket over; `q` was checked. NULL when memory ran out (the socket is not closed then). */
-struct live_client *live_client_open(struct http_loop *loop, int fd, struct slice extra, struct MHD_UpgradeResponseHandle *handle,
-                                     struct slice q, struct slice project);
+struct live_client *live_client_open(struct http_loop *loop, int fd, struct slice extra,
+                                     struct MHD_UpgradeResponseHandle *handle, struct slice q, struct slice project);
 /* False when the viewer's filter or project leaves the span out. */
 bool live_client_wants(const struct live_client *client, const struct span *span);
 /* Whether one more span may be queued for it now; counts the loss if not. */

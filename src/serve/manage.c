@@ -15,7 +15,8 @@ struct field {
     struct slice *value;
 };
 
-static int read_strings(struct slice body, struct arena *arena, const struct field *fields, size_t count, struct error *err) {
+static int read_strings(struct slice body, struct arena *arena, const struct field *fields, size_t count,
+                        struct error *err) {
     struct json_reader r;
     struct slice key;
     json_reader_init(&r, body, arena);
@@ -23,8 +24,10 @@ static int read_strings(struct slice body, struct arena *arena, const struct fie
         while (json_key(&r, &key)) {
             size_t i = 0;
             while (i < count && !slice_is(key, fields[i].name)) i++;
-            if (i < count) json_string(&r, fields[i].value);
-            else json_fail(&r, "\"%.*s\" is no field of this request", (int)(key.len > 60 ? 60 : key.len), key.ptr);
+            if (i < count)
+                json_string(&r, fields[i].value);
+            else
+                json_fail(&r, "\"%.*s\" is no field of this request", (int)(key.len > 60 ? 60 : key.len), key.ptr);
         }
     return json_end(&r) ? 0 : error_set(err, VT_EINVAL, "the body: %s", r.err.message);
 }
@@ -115,7 +118,8 @@ static const uint8_t *trace_of(struct slice text, uint8_t id[TRACE_ID_SIZE]) {
     return id;
 }
 
-static int delete_all(struct server *server, const struct store_delete *what, uint64_t *spans, uint64_t *scores, struct error *err) {
+static int delete_all(struct server *server, const struct store_delete *what, uint64_t *spans, uint64_t *scores,
+                      struct error *err) {
     struct scores *table = NULL;
     const struct score_forget forget = {what->user_id, what->trace_id, what->project};
     uint64_t swept = 0;
@@ -134,7 +138,8 @@ int answer_delete(struct server *server, struct work *work, struct error *err) {
     struct slice trace = {0};
     uint8_t id[TRACE_ID_SIZE];
     struct store_delete what = {0};
-    const struct field fields[] = {{"user_id", &what.user_id}, {"thread_id", &what.thread_id}, {"trace_id", &trace}, {"project", &what.project}};
+    const struct field fields[] = {
+        {"user_id", &what.user_id}, {"thread_id", &what.thread_id}, {"trace_id", &trace}, {"project", &what.project}};
     struct json_writer w = json_writer_on(&work->out);
     uint64_t spans = 0, scores = 0;
     int code = read_strings(work->ask.body, &arena, fields, 4, err);

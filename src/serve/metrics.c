@@ -36,12 +36,15 @@ static void put_store(const struct sheet *sheet, struct store *store) {
     gauge(sheet, "vitrine_store_segments", "Parquet files.", (double)s.segments);
     gauge(sheet, "vitrine_store_segment_bytes", "Bytes of the Parquet files.", (double)s.segment_bytes);
     gauge(sheet, "vitrine_store_wal_bytes", "Bytes of the write-ahead log that is written now.", (double)s.wal_bytes);
-    gauge(sheet, "vitrine_store_memtable_rows", "Spans in memory that are not in a Parquet file yet.", (double)s.memtable_rows);
+    gauge(sheet, "vitrine_store_memtable_rows", "Spans in memory that are not in a Parquet file yet.",
+          (double)s.memtable_rows);
     gauge(sheet, "vitrine_store_memtable_bytes", "Bytes of the same.", (double)s.memtable_bytes);
     gauge(sheet, "vitrine_store_queue_batches", "Batches that wait to be written.", (double)s.queue_batches);
     gauge(sheet, "vitrine_store_queue_bytes", "Bytes of the same.", (double)s.queue_bytes);
-    gauge(sheet, "vitrine_store_disk_full", "1 while new spans are refused because the disk is full.", s.disk_full ? 1 : 0);
-    gauge(sheet, "vitrine_store_segments_set_aside", "Parquet files that were found damaged.", (double)s.segments_set_aside);
+    gauge(sheet, "vitrine_store_disk_full", "1 while new spans are refused because the disk is full.",
+          s.disk_full ? 1 : 0);
+    gauge(sheet, "vitrine_store_segments_set_aside", "Parquet files that were found damaged.",
+          (double)s.segments_set_aside);
     counter(sheet, "vitrine_store_spans_appended", "Spans made durable since the start.", s.spans_appended);
     counter(sheet, "vitrine_store_batches_appended", "Batches made durable since the start.", s.batches_appended);
     counter(sheet, "vitrine_store_fsyncs", "Syncs of the write-ahead log; one serves all batches that wait.", s.fsyncs);
@@ -50,15 +53,19 @@ static void put_store(const struct sheet *sheet, struct store *store) {
 }
 
 static void put_intake(const struct sheet *sheet, const struct intake_stats *s) {
-    prometheus_put_type(sheet->out, sheet->openmetrics, "vitrine_ingest_requests", "counter", "Requests that brought spans, by signal.");
+    prometheus_put_type(sheet->out, sheet->openmetrics, "vitrine_ingest_requests", "counter",
+                        "Requests that brought spans, by signal.");
     for (int i = 0; i < INTAKE_SIGNALS; i++) {
         const char *labels[] = {"signal", intake_signal_name((enum intake_signal)i), NULL};
-        prometheus_put_sample(sheet->out, "vitrine_ingest_requests_total", labels, (double)atomic_load(&s->requests[i]));
+        prometheus_put_sample(sheet->out, "vitrine_ingest_requests_total", labels,
+                              (double)atomic_load(&s->requests[i]));
     }
     counter(sheet, "vitrine_ingest_spans_accepted", "Spans taken in and durable.", atomic_load(&s->accepted));
-    counter(sheet, "vitrine_ingest_spans_rejected", "Spans (lines, data points) refused because they had no meaning.", atomic_load(&s->rejected));
+    counter(sheet, "vitrine_ingest_spans_rejected", "Spans (lines, data points) refused because they had no meaning.",
+            atomic_load(&s->rejected));
     counter(sheet, "vitrine_ingest_requests_failed", "Requests whose body could not be read.", atomic_load(&s->failed));
-    counter(sheet, "vitrine_ingest_requests_refused", "Requests told to come again (queue or disk full).", atomic_load(&s->refused));
+    counter(sheet, "vitrine_ingest_requests_refused", "Requests told to come again (queue or disk full).",
+            atomic_load(&s->refused));
 }
 
 static void put_http(const struct sheet *sheet, const struct http *http) {
@@ -73,7 +80,8 @@ static void put_http(const struct sheet *sheet, const struct http *http) {
     gauge(sheet, "vitrine_http_connections_open", "Connections open now.", (double)s.connections_open);
     gauge(sheet, "vitrine_http_requests_open", "Requests under way now.", (double)s.requests_open);
     gauge(sheet, "vitrine_http_bodies_bytes", "Bytes of bodies held now.", (double)s.bodies_bytes);
-    prometheus_put_type(sheet->out, sheet->openmetrics, "vitrine_http_answers", "counter", "Answers by the class of their status.");
+    prometheus_put_type(sheet->out, sheet->openmetrics, "vitrine_http_answers", "counter",
+                        "Answers by the class of their status.");
     for (int i = 1; i < 6; i++) {
         const char *labels[] = {"class", classes[i], NULL};
         prometheus_put_sample(sheet->out, "vitrine_http_answers_total", labels, (double)s.answers[i]);
@@ -132,7 +140,8 @@ static void put_process(const struct sheet *sheet, int64_t started_ns) {
     gauge(sheet, "process_open_fds", "Number of open file descriptors.", open_descriptors());
     if (getrlimit(RLIMIT_NOFILE, &files) == 0)
         gauge(sheet, "process_max_fds", "Maximum number of open file descriptors.", (double)files.rlim_cur);
-    gauge(sheet, "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", (double)started_ns / NS_PER_S);
+    gauge(sheet, "process_start_time_seconds", "Start time of the process since unix epoch in seconds.",
+          (double)started_ns / NS_PER_S);
 }
 
 int answer_metrics(struct server *server, struct work *work, struct error *err) {

@@ -41,7 +41,8 @@ static const struct {
     {"/api/v1/live", "q"},
 };
 
-static void put_parameter(struct json_writer *w, const char *name, const char *in, const char *type, const char *words) {
+static void put_parameter(struct json_writer *w, const char *name, const char *in, const char *type,
+                          const char *words) {
     json_open(w, '{');
     member_str(w, "name", name);
     member_str(w, "in", in);
@@ -106,7 +107,8 @@ static void put_responses(struct json_writer *w, const struct row *row) {
     json_close(w, '}');
     member_open(w, "default", '{');
     member_str(w, "description", "Not done, and why");
-    put_content(w, row->flags & ROUTE_OTLP ? otlp_types : json_types, row->flags & ROUTE_OTLP ? "object" : "#/components/schemas/Error");
+    put_content(w, row->flags & ROUTE_OTLP ? otlp_types : json_types,
+                row->flags & ROUTE_OTLP ? "object" : "#/components/schemas/Error");
     json_close(w, '}');
     json_close(w, '}');
 }
@@ -134,7 +136,11 @@ static void put_paths(struct json_writer *w, const struct row *rows) {
     static const struct {
         unsigned method;
         const char *word;
-    } methods[] = {{METHOD_GET, "get"}, {METHOD_POST, "post"}, {METHOD_PUT, "put"}, {METHOD_DELETE, "delete"}, {METHOD_PATCH, "patch"}};
+    } methods[] = {{METHOD_GET, "get"},
+                   {METHOD_POST, "post"},
+                   {METHOD_PUT, "put"},
+                   {METHOD_DELETE, "delete"},
+                   {METHOD_PATCH, "patch"}};
     member_open(w, "paths", '{');
     for (const struct row *row = rows; row->path; row++) {
         bool known = !row->summary;
@@ -143,18 +149,21 @@ static void put_paths(struct json_writer *w, const struct row *rows) {
         member_open(w, row->path, '{');
         for (const struct row *same = row; same->path; same++)
             for (size_t m = 0; m < sizeof methods / sizeof *methods; m++)
-                if (same->methods & methods[m].method && strcmp(same->path, row->path) == 0) put_operation(w, same, methods[m].word);
+                if (same->methods & methods[m].method && strcmp(same->path, row->path) == 0)
+                    put_operation(w, same, methods[m].word);
         json_close(w, '}');
     }
     json_close(w, '}');
 }
 
-static const char components[] =
-    "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
-    "\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"x-api-key\"},\"basic\":{\"type\":\"http\",\"scheme\":\"basic\"}},"
-    "\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{\"error\":{\"type\":\"object\","
-    "\"required\":[\"code\",\"message\"],\"properties\":{\"code\":{\"type\":\"string\"},\"message\":{\"type\":\"string\"},"
-    "\"hint\":{\"type\":\"string\"},\"column\":{\"type\":\"integer\"}}}}}}}";
+static const char components[] = "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
+                                 "\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"x-api-key\"},\"basic\":{"
+                                 "\"type\":\"http\",\"scheme\":\"basic\"}},"
+                                 "\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],\"properties\":{"
+                                 "\"error\":{\"type\":\"object\","
+                                 "\"required\":[\"code\",\"message\"],\"properties\":{\"code\":{\"type\":\"string\"},"
+                                 "\"message\":{\"type\":\"string\"},"
+                                 "\"hint\":{\"type\":\"string\"},\"column\":{\"type\":\"integer\"}}}}}}}";
 
 int answer_openapi(struct server *server, struct work *work, struct error *err) {
     struct json_writer w = json_writer_on(&work->out);
@@ -163,7 +172,8 @@ int answer_openapi(struct server *server, struct work *work, struct error *err) 
     member_open(&w, "info", '{');
     member_str(&w, "title", "Vitrine");
     member_str(&w, "version", VITRINE_VERSION);
-    member_str(&w, "description", "What happens inside LLM applications: spans in, traces, threads, figures and live views out.");
+    member_str(&w, "description",
+               "What happens inside LLM applications: spans in, traces, threads, figures and live views out.");
     json_close(&w, '}');
     put_paths(&w, server->rows);
     json_put_key(&w, "components");

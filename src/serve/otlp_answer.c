@@ -26,18 +26,19 @@ static enum rpc_code look_up(const struct code_pair *table, size_t count, int fr
 
 enum rpc_code rpc_code_of_http(unsigned status) {
     static const struct code_pair table[] = {
-        {400, RPC_INVALID_ARGUMENT},   {401, RPC_UNAUTHENTICATED},    {403, RPC_PERMISSION_DENIED}, {404, RPC_NOT_FOUND},
-        {405, RPC_UNIMPLEMENTED},      {413, RPC_RESOURCE_EXHAUSTED}, {415, RPC_INVALID_ARGUMENT},  {422, RPC_INVALID_ARGUMENT},
-        {429, RPC_RESOURCE_EXHAUSTED}, {503, RPC_UNAVAILABLE},        {504, RPC_DEADLINE_EXCEEDED}};
+        {400, RPC_INVALID_ARGUMENT}, {401, RPC_UNAUTHENTICATED},  {403, RPC_PERMISSION_DENIED},
+        {404, RPC_NOT_FOUND},        {405, RPC_UNIMPLEMENTED},    {413, RPC_RESOURCE_EXHAUSTED},
+        {415, RPC_INVALID_ARGUMENT}, {422, RPC_INVALID_ARGUMENT}, {429, RPC_RESOURCE_EXHAUSTED},
+        {503, RPC_UNAVAILABLE},      {504, RPC_DEADLINE_EXCEEDED}};
     return look_up(table, sizeof table / sizeof *table, (int)status, RPC_INTERNAL);
 }
 
 enum rpc_code rpc_code_of_error(int code) {
-    static const struct code_pair table[] = {
-        {VT_EINVAL, RPC_INVALID_ARGUMENT}, {VT_ELIMIT, RPC_INVALID_ARGUMENT},     {VT_ENOMEM, RPC_UNAVAILABLE},
-        {VT_EFULL, RPC_UNAVAILABLE},       {VT_ECANCELLED, RPC_UNAVAILABLE},      {VT_ENOTFOUND, RPC_NOT_FOUND},
-        {VT_EDENIED, RPC_PERMISSION_DENIED}, {VT_ETIMEOUT, RPC_DEADLINE_EXCEEDED}, {VT_EUNSUPPORTED, RPC_UNIMPLEMENTED},
-        {VT_EIO, RPC_INTERNAL}};
+    static const struct code_pair table[] = {{VT_EINVAL, RPC_INVALID_ARGUMENT},    {VT_ELIMIT, RPC_INVALID_ARGUMENT},
+                                             {VT_ENOMEM, RPC_UNAVAILABLE},         {VT_EFULL, RPC_UNAVAILABLE},
+                                             {VT_ECANCELLED, RPC_UNAVAILABLE},     {VT_ENOTFOUND, RPC_NOT_FOUND},
+                                             {VT_EDENIED, RPC_PERMISSION_DENIED},  {VT_ETIMEOUT, RPC_DEADLINE_EXCEEDED},
+                                             {VT_EUNSUPPORTED, RPC_UNIMPLEMENTED}, {VT_EIO, RPC_INTERNAL}};
     return look_up(table, sizeof table / sizeof *table, code, RPC_INTERNAL);
 }
 

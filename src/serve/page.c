@@ -1,5 +1,5 @@
-/* The web page, out of the table that the build has embedded: packed, named by content, under a policy that lets nothing in
- * from elsewhere. Paths without a file of their own are the page's routes and get index.html. */
+/* The web page, out of the table that the build has embedded: packed, named by content, under a policy that lets
+ * nothing in from elsewhere. Paths without a file of their own are the page's routes and get index.html. */
 #include "serve/handlers.h"
 
 #include "serve/assets.h"
@@ -7,8 +7,9 @@
 
 #include <libdeflate.h>
 
-static const char policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-                             "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+static const char policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 static const struct asset *find(struct slice path) {
     for (size_t i = 0; i < asset_count; i++)
@@ -38,8 +39,9 @@ static bool unpack(const struct asset *asset, struct buf *out) {
     const unsigned char *tail = asset->gzip + asset->gzip_len - 4;
     size_t size = (size_t)tail[0] | (size_t)tail[1] << 8 | (size_t)tail[2] << 16 | (size_t)tail[3] << 24;
     struct libdeflate_decompressor *unpacker = libdeflate_alloc_decompressor();
-    bool good = unpacker && buf_reserve(out, size + 1) &&
-                libdeflate_gzip_decompress(unpacker, asset->gzip, asset->gzip_len, out->ptr, size, NULL) == LIBDEFLATE_SUCCESS;
+    bool good =
+        unpacker && buf_reserve(out, size + 1) &&
+        libdeflate_gzip_decompress(unpacker, asset->gzip, asset->gzip_len, out->ptr, size, NULL) == LIBDEFLATE_SUCCESS;
     if (good) out->len = size;
     libdeflate_free_decompressor(unpacker);
     return good;
@@ -67,10 +69,13 @@ static void answer_asset(struct request *request, const struct asset *asset) {
 
 static void say_missing(struct request *request) {
     static const char text[] =
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Vitrine</title><h1>Vitrine runs; its page is not built in</h1>"
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Vitrine</title><h1>Vitrine runs; its page is not "
+        "built in</h1>"
         "<p>The program was built without Node.js 18 and npm, or with <code>-Dui=disabled</code>. With them, "
-        "<code>meson setup --wipe build &amp;&amp; ninja -C build</code> builds the page into it.<p>Everything else works: "
-        "<code>vitrine traces</code>, <code>vitrine overview</code>, and the API that <a href=\"/api/openapi.json\">/api/openapi.json</a> lists.\n";
+        "<code>meson setup --wipe build &amp;&amp; ninja -C build</code> builds the page into it.<p>Everything else "
+        "works: "
+        "<code>vitrine traces</code>, <code>vitrine overview</code>, and the API that <a "
+        "href=\"/api/openapi.json\">/api/openapi.json</a> lists.\n";
     put_headers(request, NULL);
     request_answer_static(request, 200, "text/html; charset=utf-8", slice_make(text, sizeof text - 1));
 }
@@ -89,8 +94,10 @@ void answer_page(struct request *request) {
     struct slice name = slice_from(request->path, 1);
     bool is_file = name.len && memchr(name.ptr, '.', name.len) && !memchr(name.ptr, '/', name.len);
     if (!asset && !is_for_programs(request->path) && !is_file) asset = find(SLICE("/index.html"));
-    if (asset) answer_asset(request, asset);
-    else if (asset_count == 0 && !is_for_programs(request->path) && !is_file) say_missing(request);
+    if (asset)
+        answer_asset(request, asset);
+    else if (asset_count == 0 && !is_for_programs(request->path) && !is_file)
+        say_missing(request);
     else
         request_fail(request, 404, "not_found", "GET /api/openapi.json lists what there is", "there is nothing at %.*s",
                      (int)(request->path.len > 200 ? 200 : request->path.len), request->path.ptr);

@@ -1,4 +1,5 @@
-/* The life of one request: headers, body, handler, answer. Runs inside libmicrohttpd's callbacks, on the loop's thread. */
+/* The life of one request: headers, body, handler, answer. Runs inside libmicrohttpd's callbacks, on the loop's thread.
+ */
 #include "serve/http_internal.h"
 
 #include "base/json.h"
@@ -17,11 +18,14 @@ enum {
     STREAM_BLOCK_BYTES = 16 << 10
 };
 
-static struct exchange *of(const struct request *request) { return (struct exchange *)(uintptr_t)request; }
+static struct exchange *of(const struct request *request) {
+    return (struct exchange *)(uintptr_t)request;
+}
 
 /* --- beginning and end --- */
 
-void *exchange_begin(struct http_loop *loop, const char *uri, struct MHD_Connection *mhd, struct connection *connection) {
+void *exchange_begin(struct http_loop *loop, const char *uri, struct MHD_Connection *mhd,
+                     struct connection *connection) {
     struct exchange *ex = loop->spare;
     if (ex) {
         loop->spare = ex->next;
@@ -64,8 +68,10 @@ void exchange_end(struct exchange *ex) {
     *(ex->prev ? &ex->prev->next : &loop->open) = ex->next;
     if (ex->next) ex->next->prev = ex->prev;
     atomic_fetch_sub_explicit(&loop->requests_open, 1, memory_order_relaxed);
-    if (ex->request.arena.total_bytes > SPARE_ARENA_MAX) arena_free(&ex->request.arena);
-    else arena_reset(&ex->request.arena);
+    if (ex->request.arena.total_bytes > SPARE_ARENA_MAX)
+        arena_free(&ex->request.arena);
+    else
+        arena_reset(&ex->request.arena);
     if (loop->spare_count == SPARE_MAX) {
         arena_free(&ex->request.arena);
         free(ex);
@@ -92,7 +98,7 @@ static enum http_method method_of(const char *word) {
     static const struct {
         const char *word;
         enum http_method method;
-    } methods[] = {{"GET", METHOD_GET},       {"HEAD", METHOD_GET},     {"POST", METHOD_POST},       {"PUT", METHOD_PUT},
+    } methods[] = {{"GET", METHOD_GET},       {"HEAD", METHOD_GET},    {"POST", METHOD_POST},      {"PUT", METHOD_PUT},
                    {"DELETE", METHOD_DELETE}, {"PATCH", METHOD_PATCH}, {"OPTIONS", METHOD_OPTIONS}};
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
         if (strcmp(word, methods[i].word) == 0) return methods[i].method;
@@ -136,7 +142,8 @@ static void find_route(struct exchange *ex) {
     }
     if (!allowed) {
         request_fail(request, MHD_HTTP_NOT_FOUND, "not_found", "GET /api/openapi.json lists what there is",
-                     "there is nothing at %.*s", (int)(request->path.len > 200 ? 200 : request->path.len), request->path.ptr);
+                     "there is nothing at %.*s", (int)(request->path.len > 200 ? 200 : request->path.len),
+                     request->path.ptr);
         return;
     }
     char list[64], hint[96];
@@ -156,7 +163,9 @@ bool http_budget_take(struct http_loop *loop, uint64_t bytes) {
     return false;
 }
 
-void http_budget_give(struct http_loop *loop, uint64_t bytes) { atomic_fetch_sub(&loop->http->bodies_bytes, bytes); }
+void http_budget_give(struct http_loop *loop, uint64_t bytes) {
+    atomic_fetch_sub(&loop->http->bodies_bytes, bytes);
+}
 
 static bool take_budget(struct exchange *ex, uint64_t bytes) {
     if (!http_budget_take(ex->request.loop, bytes)) return false;
@@ -173,15 +182,17 @@ static void refuse_size(struct request *request) {
 
 static void refuse_for_now(struct request *request) {
     request_add_header(request, "Retry-After", "1");
-    request_fail(request, MHD_HTTP_SERVICE_UNAVAILABLE, "full", "send again after Retry-After; --max-bodies sets the bound",
+    request_fail(request, MHD_HTTP_SERVICE_UNAVAILABLE, "full",
+                 "send again after Retry-After; --max-bodies sets the bound",
                  "the requests under way hold all the memory that bodies may take");
 }
 
 static void reserve_body(struct exchange *ex, uint64_t size) {
     struct request *request = &ex->request;
-    if (size > request->loop->http->config.body_bytes_max) refuse_size(request);
-    else if (size > request->body.cap && !(take_budget(ex, size - request->body.cap) &&
-                                           buf_reserve(&request->body, size - request->body.len)))
+    if (size > request->loop->http->config.body_bytes_max)
+        refuse_size(request);
+    else if (size > request->body.cap &&
+             !(take_budget(ex, size - request->body.cap) && buf_reserve(&request->body, size - request->body.len)))
         refuse_for_now(request);
 }
 
@@ -229,12 +240,14 @@ static enum MHD_Result begin(struct exchange *ex, const char *url, const char *m
     find_route(ex);
     if (!ex->response && config->admit) config->admit(request);
     if (!ex->response && length) reserve_body(ex, length);
-    /* A refusal waits for the end of the body, or the sender, still writing, would see a reset instead of the reason. */
+    /* A refusal waits for the end of the body, or the sender, still writing, would see a reset instead of the reason.
+     */
     bool early = length > DRAIN_BYTES_MAX || request_header(request, "Expect").len > 0;
     return ex->response && early ? send_answer(ex) : MHD_YES;
 }
 
-enum MHD_Result exchange_step(struct exchange *ex, const char *url, const char *method, const char *data, size_t *size) {
+enum MHD_Result exchange_step(struct exchange *ex, const char *url, const char *method, const char *data,
+                              size_t *size) {
     if (!ex->begun) return begin(ex, url, method);
     if (*size) {
         take_body(ex, data, *size);
@@ -270,7 +283,8 @@ struct slice request_header(const struct request *request, const char *name) {
 struct slice request_query(const struct request *request, const char *name) {
     const char *value = NULL;
     size_t len = 0;
-    if (MHD_lookup_connection_value_n(of(request)->mhd, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, &len) != MHD_YES)
+    if (MHD_lookup_connection_value_n(of(request)->mhd, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, &len) !=
+        MHD_YES)
         return (struct slice){0};
     return slice_make(value, value ? len : 0);
 }
@@ -302,8 +316,12 @@ bool request_takes_gzip(const struct request *request) {
     return !(slice_starts(rest, SLICE(";q=0")) && (rest.len == 4 || rest.ptr[4] == ',' || rest.ptr[4] == ' '));
 }
 
-const struct net_address *request_peer(const struct request *request) { return &of(request)->connection->peer; }
-int request_socket(const struct request *request) { return of(request)->connection->fd; }
+const struct net_address *request_peer(const struct request *request) {
+    return &of(request)->connection->peer;
+}
+int request_socket(const struct request *request) {
+    return of(request)->connection->fd;
+}
 
 /* --- answering --- */
 
@@ -316,7 +334,9 @@ void request_add_header(struct request *request, const char *name, const char *v
     of(request)->headers = header;
 }
 
-bool request_is_answered(const struct request *request) { return of(request)->response != NULL; }
+bool request_is_answered(const struct request *request) {
+    return of(request)->response != NULL;
+}
 
 static void answer_with(struct request *request, unsigned status, const char *type, struct MHD_Response *response) {
     struct exchange *ex = of(request);
@@ -344,9 +364,12 @@ void request_answer(struct request *request, unsigned status, const char *type, 
         request_fail(request, MHD_HTTP_SERVICE_UNAVAILABLE, "out_of_memory", NULL, "no memory for the answer");
         return;
     }
-    response = MHD_create_response_from_buffer(body->len, body->ptr, body->ptr ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-    if (response) memset(body, 0, sizeof *body);
-    else buf_free(body);
+    response = MHD_create_response_from_buffer(body->len, body->ptr,
+                                               body->ptr ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (response)
+        memset(body, 0, sizeof *body);
+    else
+        buf_free(body);
     answer_with(request, status, type, response);
 }
 
@@ -391,7 +414,8 @@ static void fail_with(struct request *request, const struct http_failure *failur
     request_answer(request, failure->status, type ? type : "application/json", &body);
 }
 
-void request_fail(struct request *request, unsigned status, const char *code, const char *hint, const char *format, ...) {
+void request_fail(struct request *request, unsigned status, const char *code, const char *hint, const char *format,
+                  ...) {
     char message[512];
     va_list args;
     va_start(args, format);
@@ -404,8 +428,8 @@ unsigned http_status_of(int error_code) {
     static const struct {
         int code;
         unsigned status;
-    } table[] = {{VT_EINVAL, 400},   {VT_ELIMIT, 413},   {VT_ENOMEM, 503},    {VT_EIO, 500},
-                 {VT_EFULL, 503},    {VT_ECORRUPT, 500}, {VT_ENOTFOUND, 404}, {VT_EDENIED, 403},
+    } table[] = {{VT_EINVAL, 400},   {VT_ELIMIT, 413},     {VT_ENOMEM, 503},      {VT_EIO, 500},
+                 {VT_EFULL, 503},    {VT_ECORRUPT, 500},   {VT_ENOTFOUND, 404},   {VT_EDENIED, 403},
                  {VT_ETIMEOUT, 504}, {VT_ECANCELLED, 503}, {VT_EUNSUPPORTED, 415}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].code == error_code) return table[i].status;
@@ -423,7 +447,9 @@ void request_fail_error(struct request *request, const struct error *err) {
 
 /* --- answering later --- */
 
-void request_hold(struct request *request) { of(request)->held = true; }
+void request_hold(struct request *request) {
+    of(request)->held = true;
+}
 
 static void on_gone(struct loop_watch *watch, uint32_t events) {
     struct exchange *ex = container_of(watch, struct exchange, gone_watch);
@@ -461,7 +487,8 @@ static ssize_t on_read(void *cls, uint64_t position, char *out, size_t size) {
     return 0;
 }
 
-void request_answer_stream(struct request *request, unsigned status, const char *type, int64_t length, struct stream *stream) {
+void request_answer_stream(struct request *request, unsigned status, const char *type, int64_t length,
+                           struct stream *stream) {
     struct exchange *ex = of(request);
     uint64_t size = length < 0 ? MHD_SIZE_UNKNOWN : (uint64_t)length;
     if (ex->response) {

@@ -15,10 +15,14 @@ static const struct row own[] = {
     {METHOD_POST, "/v1/traces", SEND, OTLP, receive_traces, NULL, "Spans by OTLP (protobuf or JSON)"},
     {METHOD_POST, "/v1/logs", SEND, OTLP, receive_logs, NULL, "GenAI events of OTLP logs"},
     {METHOD_POST, "/v1/metrics", SEND, OTLP, receive_metrics, NULL, "OTLP metrics: taken politely, not kept"},
-    {METHOD_POST, "/api/public/otel/v1/traces", SEND, OTLP, receive_traces, NULL, "Spans by OTLP, where Langfuse's SDKs send them"},
-    {METHOD_POST, "/otel/v1/traces", SEND, OTLP, receive_traces, NULL, "Spans by OTLP, where LangSmith's SDKs send them"},
-    {METHOD_POST, "/v1/private/otel/v1/traces", SEND, OTLP, receive_traces, NULL, "Spans by OTLP, where Opik's SDKs send them"},
-    {METHOD_POST, "/ingest/logs", SEND, ROUTE_INGEST, receive_lines, NULL, "Trace log lines: JSON lines, an array, or console text"},
+    {METHOD_POST, "/api/public/otel/v1/traces", SEND, OTLP, receive_traces, NULL,
+     "Spans by OTLP, where Langfuse's SDKs send them"},
+    {METHOD_POST, "/otel/v1/traces", SEND, OTLP, receive_traces, NULL,
+     "Spans by OTLP, where LangSmith's SDKs send them"},
+    {METHOD_POST, "/v1/private/otel/v1/traces", SEND, OTLP, receive_traces, NULL,
+     "Spans by OTLP, where Opik's SDKs send them"},
+    {METHOD_POST, "/ingest/logs", SEND, ROUTE_INGEST, receive_lines, NULL,
+     "Trace log lines: JSON lines, an array, or console text"},
     {METHOD_POST, "/ingest/convex", SEND, ROUTE_SIGNED, receive_convex, NULL, "A Convex log stream"},
     {METHOD_GET, "/api/v1/live", ASK, 0, live_handle, NULL, "Spans as they come, over a WebSocket"},
     {METHOD_GET, "/api/v1/export", ASK, 0, answer_export, NULL, "All spans that match, as JSON lines or CSV"},
@@ -27,9 +31,11 @@ static const struct row own[] = {
     {METHOD_POST, "/api/v1/keys", SCOPE_ADMIN, 0, work_handle, answer_new_key, "A new key, shown this once"},
     {METHOD_DELETE, "/api/v1/keys/{id}", SCOPE_ADMIN, 0, work_handle, answer_revoke_key, "Revokes a key"},
     {METHOD_GET, "/api/v1/prices", ASK, 0, work_handle, answer_prices, "What tokens cost, in US dollars a million"},
-    {METHOD_POST, "/api/v1/delete", SCOPE_ADMIN, 0, work_handle, answer_delete, "Deletes the data of a user, a thread or a trace, for good"},
+    {METHOD_POST, "/api/v1/delete", SCOPE_ADMIN, 0, work_handle, answer_delete,
+     "Deletes the data of a user, a thread or a trace, for good"},
     {METHOD_GET, "/api/v1/alerts", ASK, 0, work_handle, answer_alerts, "Monitors, their states and silences"},
-    {METHOD_POST, "/api/v1/alerts/silences", SCOPE_ADMIN, 0, work_handle, answer_silence, "Silences a monitor for a while"},
+    {METHOD_POST, "/api/v1/alerts/silences", SCOPE_ADMIN, 0, work_handle, answer_silence,
+     "Silences a monitor for a while"},
     {METHOD_DELETE, "/api/v1/alerts/silences/{id}", SCOPE_ADMIN, 0, work_handle, answer_unsilence, "Ends a silence"},
     {METHOD_GET, "/metrics", ASK, 0, work_handle, answer_metrics, "Metrics for Prometheus, or OpenMetrics by Accept"},
     {METHOD_GET, "/api/openapi.json", 0, 0, work_handle, answer_openapi, "This description"},
@@ -44,9 +50,15 @@ static const struct row page[] = {
 
 static struct row row_of_api(const struct api_route *route) {
     bool get = strcmp(route->method, "GET") == 0;
-    bool scores = strcmp(route->pattern, "/api/v1/scores") == 0; /* an application that sends spans tells what they were worth */
-    return (struct row){get ? METHOD_GET : METHOD_POST, route->pattern, !get && scores ? SCOPE_READ | SCOPE_INGEST : SCOPE_READ, 0,
-                        work_handle, answer_api, route->summary};
+    bool scores =
+        strcmp(route->pattern, "/api/v1/scores") == 0; /* an application that sends spans tells what they were worth */
+    return (struct row){get ? METHOD_GET : METHOD_POST,
+                        route->pattern,
+                        !get && scores ? SCOPE_READ | SCOPE_INGEST : SCOPE_READ,
+                        0,
+                        work_handle,
+                        answer_api,
+                        route->summary};
 }
 
 const struct row *routes_rows(struct arena *arena) {
@@ -69,7 +81,8 @@ static const char *pattern_of(const char *path, struct arena *arena) {
 const struct route *routes_build(const struct row *rows, struct arena *arena) {
     size_t count = 0, used = 0;
     while (rows[count].path) count++;
-    struct route *routes = arena_calloc(arena, count * 2 + 1, sizeof *routes); /* and a preflight for each that pages may send to */
+    struct route *routes =
+        arena_calloc(arena, count * 2 + 1, sizeof *routes); /* and a preflight for each that pages may send to */
     if (!routes) return NULL;
     for (const struct row *row = rows; row->path; row++) {
         struct route route = {pattern_of(row->path, arena), row->methods, row->handler, row->scope, row->flags, row};

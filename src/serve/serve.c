@@ -67,17 +67,22 @@ static int open_data(struct server *server, struct error *err) {
     if (!code) code = prices_load(&server->prices, options->prices, err);
     if (!code) code = mask_load(&server->mask, options->mask, err);
     if (!code) code = engine_open(&server->engine, server->store, &engine, err);
-    if (!code && !(server->live = live_new(options->threads, options->live_clients_max))) code = error_set(err, VT_ENOMEM, "no memory for live viewers");
+    if (!code && !(server->live = live_new(options->threads, options->live_clients_max)))
+        code = error_set(err, VT_ENOMEM, "no memory for live viewers");
     if (!code) code = outlets_open(&server->outlets, options, server->live, err);
     if (!code) store_set_watch(server->store, outlets_watch, &server->outlets);
-    if (!code && !(server->prometheus = prometheus_new(SERIES_MAX))) code = error_set(err, VT_ENOMEM, "no memory for metrics");
+    if (!code && !(server->prometheus = prometheus_new(SERIES_MAX)))
+        code = error_set(err, VT_ENOMEM, "no memory for metrics");
     return code;
 }
 
-static bool has_grpc(const struct server *server) { return server->options.grpc && *server->options.grpc; }
+static bool has_grpc(const struct server *server) {
+    return server->options.grpc && *server->options.grpc;
+}
 
 static int open_grpc(struct server *server, struct error *err) {
-    struct grpc_config config = {server, server->options.threads, server->options.header_timeout_ms, server->options.body_timeout_ms};
+    struct grpc_config config = {server, server->options.threads, server->options.header_timeout_ms,
+                                 server->options.body_timeout_ms};
     return has_grpc(server) ? grpc_open(&server->grpc, &server->grpc_address, &config, err) : 0;
 }
 
@@ -85,17 +90,23 @@ static int set_admission(struct server *server, struct error *err) {
     const struct serve_options *options = &server->options;
     bool loopback = net_is_loopback(&server->http_config.listen);
     bool open = !loopback || (has_grpc(server) && !net_is_loopback(&server->grpc_address));
-    server->admission = (struct admission){.keys = server->keys, .key_required = options->require_key || (open && !options->insecure),
-                                           .hosts_guarded = loopback, .hosts = options->hosts, .cors_origins = options->cors_origins,
+    server->admission = (struct admission){.keys = server->keys,
+                                           .key_required = options->require_key || (open && !options->insecure),
+                                           .hosts_guarded = loopback,
+                                           .hosts = options->hosts,
+                                           .cors_origins = options->cors_origins,
                                            .signature_required = options->convex_secret && *options->convex_secret};
     if (open && !options->insecure && keys_count(server->keys) == 0) {
         error_set(err, VT_EDENIED, "%s can be reached from other machines, and there is no key yet",
                   loopback ? options->grpc : options->listen);
-        return error_hint(err, "make one with `vitrine keys add NAME --data %.100s`, or say --insecure to let everybody in", options->store.dir);
+        return error_hint(err,
+                          "make one with `vitrine keys add NAME --data %.100s`, or say --insecure to let everybody in",
+                          options->store.dir);
     }
     if (open && options->insecure) log_warn("--insecure: whoever reaches this server may read and send everything");
     if (options->require_key && keys_count(server->keys) == 0)
-        log_warn("a key is required and there is none yet: `vitrine keys add NAME --data %s` makes one", options->store.dir);
+        log_warn("a key is required and there is none yet: `vitrine keys add NAME --data %s` makes one",
+                 options->store.dir);
     return 0;
 }
 
@@ -108,7 +119,8 @@ static int read_tls(struct server *server, struct error *err) {
     if (!code) {
         server->http_config.tls_cert = arena_copy(&server->arena, buf_slice(&cert)).ptr;
         server->http_config.tls_key = arena_copy(&server->arena, buf_slice(&key)).ptr;
-        if (!server->http_config.tls_cert || !server->http_config.tls_key) code = error_set(err, VT_ENOMEM, "no memory for the certificate");
+        if (!server->http_config.tls_cert || !server->http_config.tls_key)
+            code = error_set(err, VT_ENOMEM, "no memory for the certificate");
     }
     if (key.ptr) explicit_bzero(key.ptr, key.len);
     buf_free(&cert);
@@ -149,8 +161,10 @@ static int set_http(struct server *server, struct error *err) {
 /* Once the address is known, since notices link to the page. A request for alerts may come first: see answer_alerts. */
 static int open_alerts(struct server *server, struct error *err) {
     char address[NET_TEXT_MAX], url[NET_TEXT_MAX + 16];
-    snprintf(url, sizeof url, "%s://%s", server->http_config.tls_cert ? "https" : "http", net_format(&server->http_config.listen, address));
-    struct alerts_options options = {.file = server->options.alerts, .catalog_path = store_catalog_path(server->store), .page_url = url};
+    snprintf(url, sizeof url, "%s://%s", server->http_config.tls_cert ? "https" : "http",
+             net_format(&server->http_config.listen, address));
+    struct alerts_options options = {
+        .file = server->options.alerts, .catalog_path = store_catalog_path(server->store), .page_url = url};
     struct alerts *alerts;
     struct asker asker = asker_of_engine(server->engine);
     int code = alerts_open(&alerts, &asker, &options, err);
@@ -174,8 +188,10 @@ int serve_start(struct server **out, const struct serve_options *options, struct
     if (!code) code = open_grpc(server, err);
     if (!code) code = http_start(&server->http, &server->http_config, err);
     if (!code) code = open_alerts(server, err);
-    if (code) serve_stop(server);
-    else *out = server;
+    if (code)
+        serve_stop(server);
+    else
+        *out = server;
     return code;
 }
 
@@ -200,10 +216,16 @@ void serve_stop(struct server *server) {
     free(server);
 }
 
-uint16_t serve_port(const struct server *server) { return net_port(&server->http_config.listen); }
-uint16_t serve_grpc_port(const struct server *server) { return server->grpc ? net_port(&server->grpc_address) : 0; }
+uint16_t serve_port(const struct server *server) {
+    return net_port(&server->http_config.listen);
+}
+uint16_t serve_grpc_port(const struct server *server) {
+    return server->grpc ? net_port(&server->grpc_address) : 0;
+}
 
-static void end_at_once(int signal_number) { _exit(1); }
+static void end_at_once(int signal_number) {
+    _exit(1);
+}
 
 /* Until the first signal; the next one ends the process whatever happens. */
 static void wait_for_signal(const sigset_t *signals) {
@@ -227,7 +249,8 @@ int serve_run(const struct serve_options *options, struct error *err) {
     signal(SIGPIPE, SIG_IGN);
     int code = serve_start(&server, options, err);
     if (!code) {
-        log_info("listening on %s://%s", server->http_config.tls_cert ? "https" : "http", net_format(&server->http_config.listen, address));
+        log_info("listening on %s://%s", server->http_config.tls_cert ? "https" : "http",
+                 net_format(&server->http_config.listen, address));
         if (server->grpc) log_info("listening on grpc://%s", net_format(&server->grpc_address, address));
         log_info("ready");
         wait_for_signal(&signals);

@@ -17,46 +17,46 @@
 #include <stdint.h>
 
 struct serve_options {
-    const char *listen;       /* --listen host:port; [::1]:4318 for IPv6, port 0 = any free one */
-    const char *grpc;         /* --grpc host:port; NULL or "" = no gRPC */
+    const char *listen;         /* --listen host:port; [::1]:4318 for IPv6, port 0 = any free one */
+    const char *grpc;           /* --grpc host:port; NULL or "" = no gRPC */
     struct store_options store; /* --data and the like */
-    const char *store_url;    /* --store clickhouse://…; NULL = the directory store.dir */
+    const char *store_url;      /* --store clickhouse://…; NULL = the directory store.dir */
 
-    unsigned threads;               /* --threads: loops; 0 = one a core */
-    uint64_t body_bytes_max;        /* --max-body: of a request as it comes over the wire */
-    uint64_t inflated_bytes_max;    /* --max-inflated: of the same, unpacked */
-    uint64_t bodies_bytes_max;      /* --max-bodies: of all requests under way together; past it 503 */
-    unsigned connections_max;       /* --max-connections */
+    unsigned threads;                /* --threads: loops; 0 = one a core */
+    uint64_t body_bytes_max;         /* --max-body: of a request as it comes over the wire */
+    uint64_t inflated_bytes_max;     /* --max-inflated: of the same, unpacked */
+    uint64_t bodies_bytes_max;       /* --max-bodies: of all requests under way together; past it 503 */
+    unsigned connections_max;        /* --max-connections */
     unsigned connections_per_ip_max; /* --max-connections-per-ip; 0 = no limit, which is the default on loopback */
-    unsigned header_timeout_ms;     /* --header-timeout: from connecting to the end of the headers */
-    unsigned body_timeout_ms;       /* --body-timeout: from the headers to the end of the body */
-    unsigned idle_timeout_ms;       /* --idle-timeout: between two requests of a connection */
-    unsigned stop_timeout_ms;       /* --stop-timeout: what is under way at SIGTERM may take this long */
+    unsigned header_timeout_ms;      /* --header-timeout: from connecting to the end of the headers */
+    unsigned body_timeout_ms;        /* --body-timeout: from the headers to the end of the body */
+    unsigned idle_timeout_ms;        /* --idle-timeout: between two requests of a connection */
+    unsigned stop_timeout_ms;        /* --stop-timeout: what is under way at SIGTERM may take this long */
 
     unsigned query_threads;    /* --query-threads; 0 = half the cores, at least 1 */
     unsigned query_queue;      /* --query-queue: requests that may wait for them; past it 503 */
     unsigned query_timeout_ms; /* --query-timeout */
     unsigned live_clients_max; /* --max-live */
 
-    bool require_key;           /* --require-key: also on loopback */
-    bool insecure;              /* --insecure: beyond loopback without keys */
-    const char *tls_cert;       /* --tls-cert FILE, PEM; with tls_key */
-    const char *tls_key;        /* --tls-key FILE, PEM */
-    const char *hosts;          /* --host NAME,…: further names that a loopback server may be called by */
-    const char *cors_origins;   /* --cors ORIGIN,… or *: pages of these origins may send OTLP; NULL = none */
-    const char *convex_secret;  /* --convex-secret: of the log stream's signature; NULL = signatures are not asked for */
-    unsigned convex_skew_ms;    /* --convex-max-skew: events further off than this are refused; 0 = none are */
+    bool require_key;          /* --require-key: also on loopback */
+    bool insecure;             /* --insecure: beyond loopback without keys */
+    const char *tls_cert;      /* --tls-cert FILE, PEM; with tls_key */
+    const char *tls_key;       /* --tls-key FILE, PEM */
+    const char *hosts;         /* --host NAME,…: further names that a loopback server may be called by */
+    const char *cors_origins;  /* --cors ORIGIN,… or *: pages of these origins may send OTLP; NULL = none */
+    const char *convex_secret; /* --convex-secret: of the log stream's signature; NULL = signatures are not asked for */
+    unsigned convex_skew_ms;   /* --convex-max-skew: events further off than this are refused; 0 = none are */
 
-    const char *mask;               /* --mask: rules ("email,card,apikey") or a YAML file; NULL = nothing is masked */
-    const char *prices;             /* --prices FILE: laid over the prices that are built in */
-    const char *const *upstreams;   /* --upstream name=url, for /proxy/name/… */
+    const char *mask;             /* --mask: rules ("email,card,apikey") or a YAML file; NULL = nothing is masked */
+    const char *prices;           /* --prices FILE: laid over the prices that are built in */
+    const char *const *upstreams; /* --upstream name=url, for /proxy/name/… */
     size_t upstream_count;
-    const char *alerts;             /* --alerts FILE: monitors to run; NULL = none */
-    const char *statsd;             /* --statsd HOST:PORT: metrics of spans go there; NULL = none */
-    bool statsd_plain;              /* --statsd-plain: no tags, for servers that are not DogStatsD */
-    const char *const *forwards;    /* --forward KIND=WHERE (forward/forward.h) */
+    const char *alerts;          /* --alerts FILE: monitors to run; NULL = none */
+    const char *statsd;          /* --statsd HOST:PORT: metrics of spans go there; NULL = none */
+    bool statsd_plain;           /* --statsd-plain: no tags, for servers that are not DogStatsD */
+    const char *const *forwards; /* --forward KIND=WHERE (forward/forward.h) */
     size_t forward_count;
-    const char *config_path;        /* where the YAML came from, for messages; may be NULL */
+    const char *config_path; /* where the YAML came from, for messages; may be NULL */
 };
 
 /* The defaults, which are safe: loopback, nothing beyond it. */
@@ -65,14 +65,15 @@ void serve_options_init(struct serve_options *options);
 /* Serves until SIGTERM or SIGINT, then stops accepting, finishes what is under way, makes it durable and returns 0.
  * A second signal ends the process at once with status 1. Blocks those signals in all its threads. Prints with log_info
  * "listening on http://127.0.0.1:4318", one line for each address, and "ready" once it answers.
- * VT_EINVAL: an option has no meaning; VT_EDENIED: it would serve beyond loopback without keys; VT_EIO: address in use, … */
+ * VT_EINVAL: an option has no meaning; VT_EDENIED: it would serve beyond loopback without keys; VT_EIO: address in use,
+ * … */
 int serve_run(const struct serve_options *options, struct error *err);
 
 /* The same in two steps, without signals: for tests and programs that do more than serve. */
 struct server;
 int serve_start(struct server **server, const struct serve_options *options, struct error *err);
-void serve_stop(struct server *server);         /* waits for what is under way; NULL is fine */
-uint16_t serve_port(const struct server *server); /* of HTTP, when port 0 was asked for */
+void serve_stop(struct server *server);                /* waits for what is under way; NULL is fine */
+uint16_t serve_port(const struct server *server);      /* of HTTP, when port 0 was asked for */
 uint16_t serve_grpc_port(const struct server *server); /* of gRPC; 0 = there is none */
 
 #endif

@@ -1,7 +1,7 @@
 /* The server's insides, shared by the files of src/serve that make it up; nobody else includes this.
  *
- * Threads: the loops (http.h), the pool that may block (workers.h), the store's own. What stands here is set by serve_start
- * before the loops run and only read after, but for what says otherwise. */
+ * Threads: the loops (http.h), the pool that may block (workers.h), the store's own. What stands here is set by
+ * serve_start before the loops run and only read after, but for what says otherwise. */
 #ifndef SERVE_SERVER_H
 #define SERVE_SERVER_H
 
@@ -15,8 +15,8 @@
 #include "serve/keys.h"
 #include "serve/live.h"
 #include "serve/outlets.h"
-#include "serve/workers.h"
 #include "serve/serve.h"
+#include "serve/workers.h"
 #include "span/mask.h"
 #include "span/prices.h"
 
@@ -26,7 +26,7 @@ struct server {
     struct serve_options options;
     struct http_config http_config;
     const struct row *rows; /* routes.h */
-    struct arena arena; /* what is made once at the start: the table of routes, texts of files */
+    struct arena arena;     /* what is made once at the start: the table of routes, texts of files */
     struct store *store;
     struct engine *engine;
     struct keys *keys;
@@ -35,24 +35,28 @@ struct server {
     struct prometheus *prometheus;
     struct workers *workers;
     struct live *live;
-    struct outlets outlets; /* the store's writer thread */
+    struct outlets outlets;          /* the store's writer thread */
     _Atomic(struct alerts *) alerts; /* NULL until the server listens */
-    struct grpc *grpc; /* NULL: not asked for */
+    struct grpc *grpc;               /* NULL: not asked for */
     struct net_address grpc_address;
     struct http *http;
     struct admission admission;
     struct intake_stats intake; /* any thread */
-    struct workers_job tick;       /* every second, in the pool: see serve.c */
+    struct workers_job tick;    /* every second, in the pool: see serve.c */
     atomic_bool tick_waits;
     struct loop *tick_loop;       /* the first one */
     struct loop_timer tick_timer; /* its */
-    unsigned *exports_under_way; /* by loop, each of its own thread: the loop must not end before them */
+    unsigned *exports_under_way;  /* by loop, each of its own thread: the loop must not end before them */
     int64_t started_ns;           /* Unix time */
     atomic_bool stopping;
     atomic_bool disk_full; /* as of the last tick */
 };
 
-static inline struct server *server_on(const struct http_loop *loop) { return http_ctx(loop); }
-static inline struct server *server_of(const struct request *request) { return server_on(request->loop); }
+static inline struct server *server_on(const struct http_loop *loop) {
+    return http_ctx(loop);
+}
+static inline struct server *server_of(const struct request *request) {
+    return server_on(request->loop);
+}
 
 #endif

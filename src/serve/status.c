@@ -20,7 +20,8 @@ static void put_store(struct json_writer *w, struct server *server) {
     member_count(w, "memtable_rows", s.memtable_rows);
     member_time(w, "oldest", s.oldest_ns);
     member_time(w, "newest", s.newest_ns);
-    if (statvfs(server->options.store.dir, &fs) == 0) member_count(w, "disk_free_bytes", (uint64_t)fs.f_bavail * fs.f_frsize);
+    if (statvfs(server->options.store.dir, &fs) == 0)
+        member_count(w, "disk_free_bytes", (uint64_t)fs.f_bavail * fs.f_frsize);
     member_bool(w, "disk_full", s.disk_full);
     member_count(w, "segments_set_aside", s.segments_set_aside);
     json_close(w, '}');

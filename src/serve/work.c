@@ -57,7 +57,9 @@ void work_ask(const struct request *request, struct api_request *ask) {
     const char *question = request->target.len ? memchr(request->target.ptr, '?', request->target.len) : NULL;
     size_t path_len = question ? (size_t)(question - request->target.ptr) : request->target.len;
     *ask = (struct api_request){
-        .method = request->method == METHOD_GET ? SLICE("GET") : request->method == METHOD_DELETE ? SLICE("DELETE") : SLICE("POST"),
+        .method = request->method == METHOD_GET      ? SLICE("GET")
+                  : request->method == METHOD_DELETE ? SLICE("DELETE")
+                                                     : SLICE("POST"),
         .path = slice_make(request->target.ptr, path_len),
         .query = question ? slice_from(request->target, path_len + 1) : (struct slice){0},
         .body = buf_slice(&request->body),

@@ -1,5 +1,5 @@
-/* Routes whose answer may take long or wait for a disk: the request is put on hold, a thread of the pool works for it, and
- * its loop answers. A client that goes cancels the work. */
+/* Routes whose answer may take long or wait for a disk: the request is put on hold, a thread of the pool works for it,
+ * and its loop answers. A client that goes cancels the work. */
 #ifndef SERVE_WORK_H
 #define SERVE_WORK_H
 

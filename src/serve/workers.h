@@ -1,5 +1,5 @@
-/* Threads for work that may take long or wait for a disk (queries, keys, deletions), so that no loop ever does. The queue is
- * bounded: who finds it full is told to come again. */
+/* Threads for work that may take long or wait for a disk (queries, keys, deletions), so that no loop ever does. The
+ * queue is bounded: who finds it full is told to come again. */
 #ifndef SERVE_WORKERS_H
 #define SERVE_WORKERS_H
 

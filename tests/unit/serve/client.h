@@ -6,8 +6,8 @@
 
 int client_connect(uint16_t port);
 void client_send(int fd, const char *text);
-/* Reads one answer (Content-Length or chunked or to the end) into out, headers included; the status, or 0 when the server
- * closed without one. */
+/* Reads one answer (Content-Length or chunked or to the end) into out, headers included; the status, or 0 when the
+ * server closed without one. */
 int client_read(int fd, struct buf *out);
 /* Sends and reads in one. */
 int client_ask(uint16_t port, const char *request, struct buf *out);

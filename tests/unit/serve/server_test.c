@@ -100,7 +100,9 @@ void put_otlp(struct buf *out, unsigned count, unsigned seed, const char *servic
     pb_end(out, resource);
     size_t scope_spans = pb_begin(out, 2);
     for (unsigned i = 0; i < count; i++) {
-        uint8_t id[16] = {1, 2, 3, 4, (uint8_t)(seed >> 8), (uint8_t)seed, 7, 8, 9, 10, 11, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i, 15, 16};
+        uint8_t id[16] = {1,  2, 3,  4,  (uint8_t)(seed >> 8), (uint8_t)seed,     7,
+                          8,  9, 10, 11, (uint8_t)(i >> 16),   (uint8_t)(i >> 8), (uint8_t)i,
+                          15, 16};
         size_t span = pb_begin(out, 2);
         pb_put_bytes(out, 1, slice_make(id, 16));
         pb_put_bytes(out, 2, slice_make(id + 8, 8));
@@ -118,7 +120,10 @@ void put_otlp(struct buf *out, unsigned count, unsigned seed, const char *servic
 void put_line(struct buf *out, const char *trace_id, const char *span_id, const char *operation) {
     char time[TIME_TEXT_MAX];
     size_t len = time_format(time_now_ns(), 3, time);
-    buf_printf(out, "{\"timestamp\":\"%.*s\",\"level\":\"INFO\",\"message\":\"TRACE: %s\",\"trace\":{\"traceId\":\"%s\",\"spanId\":\"%s\","
-                    "\"operation\":\"%s\",\"duration\":\"12ms\",\"status\":\"OK\"},\"attributes\":{\"service.name\":\"shop\"},\"events\":[]}\n",
+    buf_printf(out,
+               "{\"timestamp\":\"%.*s\",\"level\":\"INFO\",\"message\":\"TRACE: "
+               "%s\",\"trace\":{\"traceId\":\"%s\",\"spanId\":\"%s\","
+               "\"operation\":\"%s\",\"duration\":\"12ms\",\"status\":\"OK\"},\"attributes\":{\"service.name\":"
+               "\"shop\"},\"events\":[]}\n",
                (int)len, time, operation, trace_id, span_id, operation);
 }

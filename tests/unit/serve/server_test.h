@@ -1,4 +1,5 @@
-/* A server of its own for each test, on free ports and in a directory that is gone after; what tests of src/serve share. */
+/* A server of its own for each test, on free ports and in a directory that is gone after; what tests of src/serve
+ * share. */
 #ifndef SERVER_TEST_H
 #define SERVER_TEST_H
 
@@ -28,7 +29,8 @@ void test_server_free(struct test_server *t); /* stops, and removes the director
 
 #define HOST "Host: localhost\r\n"
 
-/* A request with a body of any bytes; `headers` are whole lines. Returns the status; the answer with its headers is in out. */
+/* A request with a body of any bytes; `headers` are whole lines. Returns the status; the answer with its headers is in
+ * out. */
 int post_bytes(uint16_t port, const char *path, const char *headers, struct slice body, struct buf *out);
 int post(uint16_t port, const char *path, const char *headers, const char *body, struct buf *out);
 int get(uint16_t port, const char *path, const char *headers, struct buf *out);

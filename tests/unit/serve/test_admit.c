@@ -67,7 +67,8 @@ static const char *basic(const char *name, const char *secret) {
     size_t len = (size_t)snprintf(pair, sizeof pair, "%s:%s", name, secret);
     char *at = text + snprintf(text, sizeof text, "Authorization: Basic ");
     for (size_t i = 0; i < len; i += 3) {
-        unsigned n = (unsigned)(unsigned char)pair[i] << 16 | (i + 1 < len ? (unsigned)(unsigned char)pair[i + 1] << 8 : 0) |
+        unsigned n = (unsigned)(unsigned char)pair[i] << 16 |
+                     (i + 1 < len ? (unsigned)(unsigned char)pair[i + 1] << 8 : 0) |
                      (i + 2 < len ? (unsigned)(unsigned char)pair[i + 2] : 0);
         *at++ = digits[n >> 18];
         *at++ = digits[n >> 12 & 63];
@@ -134,7 +135,8 @@ static void keeps_projects_apart(void **state) {
     expect(get(t.port, "/api/v1/traces?q=service:apart", header("x-api-key: %s\r\n", shop_key), &out), 200);
     assert_has(&out, "0102030400320708090a0b0000000f10");
     assert_has_not(&out, "0102030400330708090a0b0000000f10");
-    expect(get(t.port, "/api/v1/traces/0102030400330708090a0b0000000f10", header("x-api-key: %s\r\n", shop_key), &out), 404);
+    expect(get(t.port, "/api/v1/traces/0102030400330708090a0b0000000f10", header("x-api-key: %s\r\n", shop_key), &out),
+           404);
     expect(get(t.port, "/api/v1/traces?q=service:apart", header("x-api-key: %s\r\n", read_key), &out), 200);
     assert_has(&out, "0102030400320708090a0b0000000f10");
     assert_has(&out, "0102030400330708090a0b0000000f10");
@@ -177,17 +179,24 @@ static void keeps_other_pages_away(void **state) {
     expect(client_ask(open.port, "GET /api/v1/traces HTTP/1.1\r\nHost: vitrine.example\r\n\r\n", &out), 200);
     expect(client_ask(open.port, "GET /api/v1/traces HTTP/1.1\r\nHost: [::1]:4318\r\n\r\n", &out), 200);
     /* A page elsewhere that sends what browsers send without asking. */
-    expect(post(open.port, "/ingest/logs", "Origin: https://evil.example\r\nContent-Type: text/plain\r\n", "x", &out), 403);
-    expect(post(open.port, "/api/v1/query", "Origin: https://evil.example\r\nContent-Type: text/plain\r\n", "{}", &out), 403);
+    expect(post(open.port, "/ingest/logs", "Origin: https://evil.example\r\nContent-Type: text/plain\r\n", "x", &out),
+           403);
+    expect(post(open.port, "/api/v1/query", "Origin: https://evil.example\r\nContent-Type: text/plain\r\n", "{}", &out),
+           403);
     expect(post(open.port, "/ingest/logs", "Origin: null\r\nContent-Type: text/plain\r\n", "x", &out), 403);
     expect(post(open.port, "/ingest/logs", "Origin: http://localhost\r\nContent-Type: text/plain\r\n", "x", &out), 200);
     expect(get(open.port, "/api/v1/live", "Origin: https://evil.example\r\nUpgrade: websocket\r\n", &out), 403);
     /* Pages that were let in may send, and only send. */
     expect(post(open.port, "/v1/traces", JSON "Origin: https://app.example\r\n", "{}", &out), 200);
     assert_has(&out, "Access-Control-Allow-Origin: https://app.example\r\n");
-    expect(client_ask(open.port, "OPTIONS /v1/traces HTTP/1.1\r\n" HOST "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n\r\n", &out), 204);
+    expect(client_ask(open.port,
+                      "OPTIONS /v1/traces HTTP/1.1\r\n" HOST
+                      "Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n\r\n",
+                      &out),
+           204);
     assert_has(&out, "Access-Control-Allow-Headers: authorization");
-    expect(client_ask(open.port, "OPTIONS /v1/traces HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\n\r\n", &out), 403);
+    expect(client_ask(open.port, "OPTIONS /v1/traces HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\n\r\n", &out),
+           403);
     assert_has_not(&out, "Access-Control");
     expect(post(open.port, "/api/v1/query", JSON "Origin: https://app.example\r\n", "{}", &out), 403);
     /* Without keys everything is open here, but a key of ours that is wrong is a mistake. */
@@ -219,8 +228,10 @@ static void does_not_open_to_other_machines_without_keys(void **state) {
 }
 
 static void knows_names_of_this_machine(void **state) {
-    static const char *const local[] = {"localhost", "LOCALHOST:1", "a.localhost:80", "127.0.0.1", "192.168.1.1:4318", "[::1]:4318", "[fe80::1]"};
-    static const char *const other[] = {"localhost.evil.example", "127.0.0.1.evil.example", "evil.example", "", "[evil.example]:1", "1"};
+    static const char *const local[] = {"localhost",        "LOCALHOST:1", "a.localhost:80", "127.0.0.1",
+                                        "192.168.1.1:4318", "[::1]:4318",  "[fe80::1]"};
+    static const char *const other[] = {
+        "localhost.evil.example", "127.0.0.1.evil.example", "evil.example", "", "[evil.example]:1", "1"};
     for (size_t i = 0; i < sizeof local / sizeof *local; i++)
         if (!host_is_local(slice_of(local[i]))) fail_msg("%s", local[i]);
     for (size_t i = 0; i < sizeof other / sizeof *other; i++)

@@ -1,5 +1,5 @@
-/* gRPC over real sockets, with libnghttp2 as the client: what is sent is durable, what is wrong is told by gRPC's own codes, and
- * who plays games with HTTP/2 is shown the door while others are served on. */
+/* gRPC over real sockets, with libnghttp2 as the client: what is sent is durable, what is wrong is told by gRPC's own
+ * codes, and who plays games with HTTP/2 is shown the door while others are served on. */
 #include "server_test.h"
 
 #include "base/timestamp.h"
@@ -49,8 +49,8 @@ static ssize_t on_send(nghttp2_session *ng, const uint8_t *data, size_t len, int
     return sent < 0 ? NGHTTP2_ERR_CALLBACK_FAILURE : sent;
 }
 
-static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_len, const uint8_t *value, size_t len,
-                     uint8_t flags, void *user) {
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+                     const uint8_t *value, size_t len, uint8_t flags, void *user) {
     struct call *call = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
     const char *key = (const char *)name;
     if (strcmp(key, "grpc-status") == 0) snprintf(call->status, sizeof call->status, "%s", value);
@@ -73,7 +73,8 @@ static int on_close(nghttp2_session *ng, int32_t stream, uint32_t code, void *us
     return 0;
 }
 
-static ssize_t read_body(nghttp2_session *ng, int32_t stream, uint8_t *data, size_t size, uint32_t *flags, nghttp2_data_source *source, void *user) {
+static ssize_t read_body(nghttp2_session *ng, int32_t stream, uint8_t *data, size_t size, uint32_t *flags,
+                         nghttp2_data_source *source, void *user) {
     struct call *call = source->ptr;
     size_t len = call->message.len - call->sent;
     if (len > size) len = size;
@@ -108,9 +109,15 @@ static void disconnect(struct connection *c) {
 }
 
 static int32_t submit(struct connection *c, struct call *call, const char *path, const char *name, const char *value) {
-#define PAIR(n, v) {(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE}
-    const nghttp2_nv headers[] = {PAIR(":method", "POST"), PAIR(":scheme", "http"), PAIR(":path", path), PAIR(":authority", "localhost"),
-                                  PAIR("content-type", "application/grpc"), PAIR("te", "trailers"), PAIR(name ? name : "x", value ? value : "y")};
+#define PAIR(n, v)                                                                                                     \
+    { (uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE }
+    const nghttp2_nv headers[] = {PAIR(":method", "POST"),
+                                  PAIR(":scheme", "http"),
+                                  PAIR(":path", path),
+                                  PAIR(":authority", "localhost"),
+                                  PAIR("content-type", "application/grpc"),
+                                  PAIR("te", "trailers"),
+                                  PAIR(name ? name : "x", value ? value : "y")};
     const nghttp2_data_provider provider = {{.ptr = call}, read_body};
     return nghttp2_submit_request(c->ng, NULL, headers, 7, &provider, call);
 }
@@ -143,7 +150,8 @@ static struct buf framed(struct slice message, int compressed) {
 }
 
 /* One call on a connection of its own. */
-static void ask(uint16_t port, struct call *call, const char *path, struct slice frame, const char *name, const char *value) {
+static void ask(uint16_t port, struct call *call, const char *path, struct slice frame, const char *name,
+                const char *value) {
     struct connection c;
     memset(call, 0, sizeof *call);
     call->message = frame;
@@ -154,7 +162,8 @@ static void ask(uint16_t port, struct call *call, const char *path, struct slice
 }
 
 static void expect(struct call *call, const char *status) {
-    if (strcmp(call->status, status) != 0) fail_msg("grpc-status %s, expected %s: %s", call->status, status, buf_cstr(&call->text));
+    if (strcmp(call->status, status) != 0)
+        fail_msg("grpc-status %s, expected %s: %s", call->status, status, buf_cstr(&call->text));
 }
 
 static bool is_stored(const char *trace_id) {
@@ -221,7 +230,8 @@ static void serves_many_calls_of_one_connection(void **state) {
         buf_free(&frames[i]);
     }
     disconnect(&c);
-    assert_int_equal(post(t.port, "/api/v1/query", "", "{\"where\":\"service:many\",\"select\":[\"count\"]}", &out), 200);
+    assert_int_equal(post(t.port, "/api/v1/query", "", "{\"where\":\"service:many\",\"select\":[\"count\"]}", &out),
+                     200);
     assert_has(&out, ",30000]");
 }
 
@@ -249,7 +259,8 @@ static void tells_what_is_wrong(void **state) {
     expect(&call, "3");
     assert_non_null(strstr(buf_cstr(&call.text), "--max-body"));
     reset(&call);
-    ask(t.grpc_port, &call, "/opentelemetry.proto.collector.trace.v1.TraceService/Import", buf_slice(&empty), NULL, NULL);
+    ask(t.grpc_port, &call, "/opentelemetry.proto.collector.trace.v1.TraceService/Import", buf_slice(&empty), NULL,
+        NULL);
     expect(&call, "12");
     reset(&call);
     ask(t.grpc_port, &call, TRACES, buf_slice(&empty), "authorization", "Bearer vt_abcdefgh_wrong");
@@ -293,7 +304,8 @@ static void asks_for_a_key_and_its_scope(void **state) {
 static void says_no_in_http_to_what_is_no_grpc(void **state) {
     struct connection c;
     struct call call = {0};
-    const nghttp2_nv headers[] = {PAIR(":method", "GET"), PAIR(":scheme", "http"), PAIR(":path", "/"), PAIR(":authority", "localhost")};
+    const nghttp2_nv headers[] = {PAIR(":method", "GET"), PAIR(":scheme", "http"), PAIR(":path", "/"),
+                                  PAIR(":authority", "localhost")};
     connect_to(&c, t.grpc_port);
     assert_true(nghttp2_submit_request(c.ng, NULL, headers, 4, NULL, &call) > 0);
     assert_true(run(&c, &call, 1));
@@ -319,8 +331,8 @@ static int preface(void) {
 }
 
 static void put_frame(struct buf *frames, unsigned type, unsigned flags, uint32_t stream, struct slice payload) {
-    char head[9] = {(char)(payload.len >> 16), (char)(payload.len >> 8), (char)payload.len, (char)type, (char)flags,
-                    (char)(stream >> 24), (char)(stream >> 16), (char)(stream >> 8), (char)stream};
+    char head[9] = {(char)(payload.len >> 16), (char)(payload.len >> 8), (char)payload.len,   (char)type,  (char)flags,
+                    (char)(stream >> 24),      (char)(stream >> 16),     (char)(stream >> 8), (char)stream};
     buf_put(frames, head, 9);
     buf_put_slice(frames, payload);
 }
@@ -330,10 +342,14 @@ static bool is_thrown_out(int fd, const struct buf *frames) {
     char bytes[4096];
     for (size_t at = 0; at < frames->len;) {
         ssize_t sent = send(fd, frames->ptr + at, frames->len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent > 0) at += (size_t)sent;
-        else if (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) == 0) break;
-        else if (sent < 0 && errno != EAGAIN) break;
-        else usleep(100);
+        if (sent > 0)
+            at += (size_t)sent;
+        else if (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) == 0)
+            break;
+        else if (sent < 0 && errno != EAGAIN)
+            break;
+        else
+            usleep(100);
     }
     ssize_t len;
     while ((len = recv(fd, bytes, sizeof bytes, 0)) > 0) continue;
@@ -359,7 +375,7 @@ static void throws_out_endless_headers(void **state) {
     struct buf frames = {0};
     char piece[1024];
     memset(piece, 0, sizeof piece);
-    put_frame(&frames, 1, 0, 1, SLICE(SMALL_HEADERS)); /* no END_HEADERS */
+    put_frame(&frames, 1, 0, 1, SLICE(SMALL_HEADERS));                       /* no END_HEADERS */
     for (int i = 0; i < 100000; i++) put_frame(&frames, 9, 0, 1, SLICE("")); /* empty CONTINUATIONs */
     assert_true(is_thrown_out(preface(), &frames));
     buf_clear(&frames);
@@ -379,7 +395,8 @@ static void throws_out_floods_of_small_frames(void **state) {
     } kinds[] = {{6, {"12345678", 8}}, {4, {"", 0}}, {8, {"\0\0\0\1", 4}}, {2, {"\0\0\0\3\1", 5}}};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct buf frames = {0};
-        for (int i = 0; i < 20000; i++) put_frame(&frames, kinds[k].type, 0, kinds[k].type == 2 ? 1 : 0, kinds[k].payload);
+        for (int i = 0; i < 20000; i++)
+            put_frame(&frames, kinds[k].type, 0, kinds[k].type == 2 ? 1 : 0, kinds[k].payload);
         if (!is_thrown_out(preface(), &frames)) fail_msg("frames of type %u may come without end", kinds[k].type);
         buf_free(&frames);
     }
@@ -392,8 +409,8 @@ static void gives_up_on_slow_and_silent_senders(void **state) {
     assert_true(time_monotonic_ns() - before < 5 * (int64_t)NS_PER_S);
     struct connection c;
     struct call call = {.message = SLICE("\0\0\0\0\x0a")}; /* announces ten bytes and never sends them */
-    const nghttp2_nv headers[] = {PAIR(":method", "POST"), PAIR(":scheme", "http"), PAIR(":path", TRACES), PAIR(":authority", "localhost"),
-                                  PAIR("content-type", "application/grpc")};
+    const nghttp2_nv headers[] = {PAIR(":method", "POST"), PAIR(":scheme", "http"), PAIR(":path", TRACES),
+                                  PAIR(":authority", "localhost"), PAIR("content-type", "application/grpc")};
     connect_to(&c, t.grpc_port);
     int32_t stream = nghttp2_submit_headers(c.ng, NGHTTP2_FLAG_NONE, -1, NULL, headers, 5, &call);
     assert_true(stream > 0);

@@ -1,4 +1,5 @@
-/* The HTTP core over real sockets: routes, bodies and their limits, answers that come later, streams, slow senders, the end. */
+/* The HTTP core over real sockets: routes, bodies and their limits, answers that come later, streams, slow senders, the
+ * end. */
 #include "client.h"
 #include "serve/http.h"
 
@@ -50,7 +51,9 @@ static void *work(void *arg) {
     return NULL;
 }
 
-static void on_gone(struct request *request, void *ctx) { atomic_fetch_add(&gone_count, 1); }
+static void on_gone(struct request *request, void *ctx) {
+    atomic_fetch_add(&gone_count, 1);
+}
 
 static void hold(struct request *request) {
     struct later *later = arena_calloc(&request->arena, 1, sizeof *later);
@@ -99,7 +102,8 @@ static void stream(struct request *request) {
     request_answer_stream(request, 200, "text/plain", -1, &count->stream);
 }
 
-static void upgraded(void *ctx, struct http_loop *loop, int fd, struct slice extra, struct MHD_UpgradeResponseHandle *handle) {
+static void upgraded(void *ctx, struct http_loop *loop, int fd, struct slice extra,
+                     struct MHD_UpgradeResponseHandle *handle) {
     if (write(fd, "hello", 5) != 5) abort();
     http_upgrade_close(loop, handle);
 }
@@ -114,16 +118,26 @@ static void admit(struct request *request) {
         request_fail(request, 401, "denied", "give X-Key", "no key");
 }
 
-static const struct route routes[] = {{"/echo", METHOD_POST, echo, 0, 0, NULL},     {"/say/*", METHOD_GET, say, 0, 0, NULL},
-                                      {"/hold", METHOD_ANY, hold, 0, 0, NULL},      {"/stream", METHOD_GET, stream, 0, 0, NULL},
-                                      {"/upgrade", METHOD_GET, upgrade, 0, 0, NULL}, {"/secret", METHOD_ANY, echo, 1, 0, NULL},
+static const struct route routes[] = {{"/echo", METHOD_POST, echo, 0, 0, NULL},
+                                      {"/say/*", METHOD_GET, say, 0, 0, NULL},
+                                      {"/hold", METHOD_ANY, hold, 0, 0, NULL},
+                                      {"/stream", METHOD_GET, stream, 0, 0, NULL},
+                                      {"/upgrade", METHOD_GET, upgrade, 0, 0, NULL},
+                                      {"/secret", METHOD_ANY, echo, 1, 0, NULL},
                                       {NULL, 0, NULL, 0, 0, NULL}};
 
 static int start(void **state) {
     struct error err;
-    struct http_config config = {.routes = routes, .admit = admit, .threads = 2, .body_bytes_max = 100000,
-                                 .bodies_bytes_max = 1 << 20, .connections_max = 100, .connections_per_ip_max = 50,
-                                 .header_timeout_ms = 1000, .body_timeout_ms = 1000, .idle_timeout_ms = 5000,
+    struct http_config config = {.routes = routes,
+                                 .admit = admit,
+                                 .threads = 2,
+                                 .body_bytes_max = 100000,
+                                 .bodies_bytes_max = 1 << 20,
+                                 .connections_max = 100,
+                                 .connections_per_ip_max = 50,
+                                 .header_timeout_ms = 1000,
+                                 .body_timeout_ms = 1000,
+                                 .idle_timeout_ms = 5000,
                                  .stop_timeout_ms = 2000};
     if (net_parse("127.0.0.1:0", &config.listen, &err) || http_start(&http, &config, &err)) return -1;
     port = net_port(&config.listen);
@@ -153,7 +167,8 @@ static void routes_by_path_and_method(void **state) {
 
 static void takes_bodies_with_and_without_a_length(void **state) {
     ask("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello", 200, "\r\n\r\nhello");
-    ask("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", 200, "\r\n\r\nhello");
+    ask("POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n", 200,
+        "\r\n\r\nhello");
     ask("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", 200, "Content-Length: 0");
 }
 
@@ -168,7 +183,8 @@ static void refuses_bodies_past_the_limit_with_a_reason(void **state) {
     buf_puts(&request, "0\r\n\r\n");
     ask(buf_cstr(&request), 413, "--max-body");
     buf_free(&request);
-    ask("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n", 413, "--max-body");
+    ask("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n", 413,
+        "--max-body");
 }
 
 static void refuses_before_the_body_and_still_reads_it(void **state) {

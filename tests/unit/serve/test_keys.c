@@ -2,8 +2,8 @@
 #include "serve/keys.h"
 
 #include <setjmp.h>
-#include <stdarg.h>
 #include <sqlite3.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -117,8 +117,10 @@ static void refuses_names_and_scopes_without_meaning(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_the_key_it_made_and_no_other), cmocka_unit_test(never_stores_the_key_itself),
-        cmocka_unit_test(sees_what_another_process_changed),    cmocka_unit_test(revokes_by_name_when_it_is_the_only_one),
+        cmocka_unit_test(accepts_the_key_it_made_and_no_other),
+        cmocka_unit_test(never_stores_the_key_itself),
+        cmocka_unit_test(sees_what_another_process_changed),
+        cmocka_unit_test(revokes_by_name_when_it_is_the_only_one),
         cmocka_unit_test(refuses_names_and_scopes_without_meaning),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -1,4 +1,5 @@
-/* Live viewers over real WebSockets: the handshake, filters, losses that are told, pings, and what viewers may not do. */
+/* Live viewers over real WebSockets: the handshake, filters, losses that are told, pings, and what viewers may not do.
+ */
 #include "server_test.h"
 
 #include "base/timestamp.h"
@@ -6,7 +7,9 @@
 #include <sys/socket.h>
 
 #define JSON "Content-Type: application/json\r\n"
-#define SHAKE "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+#define SHAKE                                                                                                          \
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "                    \
+    "dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 static struct test_server t;
 static struct buf out, body;
@@ -25,18 +28,23 @@ static int stop(void **state) {
     return 0;
 }
 
-static int read_exactly(int fd, void *data, size_t len) { return recv(fd, data, len, MSG_WAITALL) == (ssize_t)len ? 0 : -1; }
+static int read_exactly(int fd, void *data, size_t len) {
+    return recv(fd, data, len, MSG_WAITALL) == (ssize_t)len ? 0 : -1;
+}
 
 /* Opens a viewer; reads the handshake byte by byte so that no frame behind it is lost. */
 static int watch(const char *query, int expected) {
     struct buf request = {0};
     int fd = client_connect(t.port);
-    buf_printf(&request, "GET /api/v1/live%s HTTP/1.1\r\n" HOST SHAKE "Sec-WebSocket-Protocol: vitrine.live, other\r\n\r\n", query);
+    buf_printf(&request,
+               "GET /api/v1/live%s HTTP/1.1\r\n" HOST SHAKE "Sec-WebSocket-Protocol: vitrine.live, other\r\n\r\n",
+               query);
     client_send(fd, buf_cstr(&request));
     buf_free(&request);
     buf_clear(&out);
     char c;
-    while (!(out.len >= 4 && memcmp(out.ptr + out.len - 4, "\r\n\r\n", 4) == 0) && recv(fd, &c, 1, 0) == 1) buf_putc(&out, c);
+    while (!(out.len >= 4 && memcmp(out.ptr + out.len - 4, "\r\n\r\n", 4) == 0) && recv(fd, &c, 1, 0) == 1)
+        buf_putc(&out, c);
     if (atoi(buf_cstr(&out) + 9) != expected) fail_msg("%s", out.ptr);
     return fd;
 }
@@ -73,8 +81,10 @@ static struct frame next(int fd) {
 static void say(int fd, unsigned opcode, struct slice text) {
     uint8_t frame[14] = {(uint8_t)(0x80 | opcode)}, mask[4] = {1, 2, 3, 4};
     size_t at = 2;
-    if (text.len < 126) frame[1] = (uint8_t)(0x80 | text.len);
-    else if (text.len < 65536) frame[1] = 0x80 | 126, frame[at++] = (uint8_t)(text.len >> 8), frame[at++] = (uint8_t)text.len;
+    if (text.len < 126)
+        frame[1] = (uint8_t)(0x80 | text.len);
+    else if (text.len < 65536)
+        frame[1] = 0x80 | 126, frame[at++] = (uint8_t)(text.len >> 8), frame[at++] = (uint8_t)text.len;
     else {
         frame[1] = 0x80 | 127;
         for (int shift = 56; shift >= 0; shift -= 8) frame[at++] = (uint8_t)(text.len >> shift);
@@ -148,8 +158,15 @@ static void explains_what_it_does_not_understand(void **state) {
 
 static void refuses_what_is_no_websocket(void **state) {
     assert_int_equal(get(t.port, "/api/v1/live", "", &out), 426);
-    assert_int_equal(get(t.port, "/api/v1/live", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", &out), 426);
-    assert_int_equal(get(t.port, "/api/v1/live", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n", &out), 426);
+    assert_int_equal(get(t.port, "/api/v1/live",
+                         "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: "
+                         "dGhlIHNhbXBsZSBub25jZQ==\r\n",
+                         &out),
+                     426);
+    assert_int_equal(
+        get(t.port, "/api/v1/live",
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n", &out),
+        426);
 }
 
 static unsigned viewers(void) {
@@ -171,7 +188,9 @@ static void bounds_viewers_and_forgets_those_who_left(void **state) {
     close(watch("", 503));
     assert_has(&out, "Retry-After");
     close(fds[0]); /* without a word */
-    say(fds[1], 8, SLICE("\x03\xe8" "bye"));
+    say(fds[1], 8,
+        SLICE("\x03\xe8"
+              "bye"));
     assert_int_equal(next(fds[1]).opcode, 8); /* its own words come back */
     assert_int_equal(next(fds[1]).opcode, 16);
     wait_for_viewers(2);
@@ -207,13 +226,17 @@ static void tells_slow_viewers_what_they_lost(void **state) {
     for (unsigned i = 0; i < 8; i++) { /* nobody reads meanwhile */
         buf_clear(&spans);
         put_otlp(&spans, 2000, 1000 + i, "flood");
-        assert_int_equal(post_bytes(t.port, "/v1/traces", "Content-Type: application/x-protobuf\r\n", buf_slice(&spans), &answer), 200);
+        assert_int_equal(
+            post_bytes(t.port, "/v1/traces", "Content-Type: application/x-protobuf\r\n", buf_slice(&spans), &answer),
+            200);
         total += 2000;
     }
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     while (seen + dropped < total && next(fd).opcode == 1) {
-        if (strncmp(body.ptr, "{\"dropped\":", 11) == 0) dropped += strtoull(body.ptr + 11, NULL, 10);
-        else seen++;
+        if (strncmp(body.ptr, "{\"dropped\":", 11) == 0)
+            dropped += strtoull(body.ptr + 11, NULL, 10);
+        else
+            seen++;
     }
     assert_int_equal(seen + dropped, total);
     assert_true(dropped > 0);

@@ -48,7 +48,8 @@ static void takes_the_paths_of_other_sdks(void **state) {
     for (unsigned i = 0; i < 3; i++) {
         buf_clear(&body);
         put_otlp(&body, 1, 100 + i, "other");
-        expect(post_bytes(t.port, paths[i], PROTOBUF "Authorization: Basic cGstMTpzay0y\r\n", buf_slice(&body), &out), 200);
+        expect(post_bytes(t.port, paths[i], PROTOBUF "Authorization: Basic cGstMTpzay0y\r\n", buf_slice(&body), &out),
+               200);
     }
     expect(get(t.port, "/api/v1/traces?q=service:other", "", &out), 200);
     assert_has(&out, "0102030400640708090a0b0000000f10");
@@ -65,7 +66,8 @@ static void takes_gzip_and_refuses_what_it_does_not_know(void **state) {
     expect(post_bytes(t.port, "/v1/traces", PROTOBUF "Content-Encoding: gzip\r\n", slice_make(packed, len), &out), 200);
     expect(get(t.port, "/api/v1/traces?q=service:packed", "", &out), 200);
     assert_has(&out, "0102030400020708090a0b0000000f10");
-    expect(post_bytes(t.port, "/v1/traces", PROTOBUF "Content-Encoding: gzip\r\n", slice_make(packed, len / 2), &out), 400);
+    expect(post_bytes(t.port, "/v1/traces", PROTOBUF "Content-Encoding: gzip\r\n", slice_make(packed, len / 2), &out),
+           400);
     expect(post_bytes(t.port, "/v1/traces", PROTOBUF "Content-Encoding: br\r\n", slice_make(packed, len), &out), 415);
     assert_has(&out, "br");
     expect(post_bytes(t.port, "/v1/traces", "Content-Type: text/plain\r\n", buf_slice(&body), &out), 415);
@@ -98,8 +100,10 @@ static void says_which_spans_were_refused_and_keeps_the_rest(void **state) {
     struct buf json = {0};
     buf_printf(&json,
                "{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":["
-               "{\"traceId\":\"5b8efff798038103d269b633813fc60c\",\"spanId\":\"eee19b7ec3c1b174\",\"name\":\"good\",\"startTimeUnixNano\":\"%lld\",\"endTimeUnixNano\":\"%lld\"},"
-               "{\"traceId\":\"00000000000000000000000000000000\",\"spanId\":\"eee19b7ec3c1b175\",\"name\":\"bad\",\"startTimeUnixNano\":\"%lld\",\"endTimeUnixNano\":\"%lld\"}]}]}]}",
+               "{\"traceId\":\"5b8efff798038103d269b633813fc60c\",\"spanId\":\"eee19b7ec3c1b174\",\"name\":\"good\","
+               "\"startTimeUnixNano\":\"%lld\",\"endTimeUnixNano\":\"%lld\"},"
+               "{\"traceId\":\"00000000000000000000000000000000\",\"spanId\":\"eee19b7ec3c1b175\",\"name\":\"bad\","
+               "\"startTimeUnixNano\":\"%lld\",\"endTimeUnixNano\":\"%lld\"}]}]}]}",
                (long long)time_now_ns(), (long long)time_now_ns(), (long long)time_now_ns(), (long long)time_now_ns());
     expect(post_bytes(t.port, "/v1/traces", JSON, buf_slice(&json), &out), 200);
     assert_has(&out, "{\"partialSuccess\":{\"rejectedSpans\":\"1\",\"errorMessage\":\"1 refused; span 2: ");
@@ -112,7 +116,8 @@ static void takes_log_lines_and_counts_what_is_none(void **state) {
     buf_clear(&body);
     put_line(&body, "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "openai.chat");
     buf_puts(&body, "this is no trace\n");
-    buf_puts(&body, "{\"timestamp\":\"never\",\"trace\":{\"traceId\":\"x\",\"spanId\":\"y\",\"operation\":\"o\",\"duration\":\"1ms\"}}\n");
+    buf_puts(&body, "{\"timestamp\":\"never\",\"trace\":{\"traceId\":\"x\",\"spanId\":\"y\",\"operation\":\"o\","
+                    "\"duration\":\"1ms\"}}\n");
     expect(post_bytes(t.port, "/ingest/logs", "", buf_slice(&body), &out), 200);
     assert_has(&out, "{\"accepted\":1,\"rejected\":1,\"ignored\":1,\"errors\":[{\"line\":3,\"message\":\"");
     expect(get(t.port, "/api/v1/traces/4bf92f3577b34da6a3ce929d0e0e4736", "", &out), 200);
@@ -120,7 +125,9 @@ static void takes_log_lines_and_counts_what_is_none(void **state) {
 
 static void tells_that_metrics_are_not_kept(void **state) {
     expect(post(t.port, "/v1/metrics", JSON,
-                "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"m\",\"gauge\":{\"dataPoints\":[{\"asInt\":\"1\"},{\"asInt\":\"2\"}]}}]}]}]}", &out),
+                "{\"resourceMetrics\":[{\"scopeMetrics\":[{\"metrics\":[{\"name\":\"m\",\"gauge\":{\"dataPoints\":[{"
+                "\"asInt\":\"1\"},{\"asInt\":\"2\"}]}}]}]}]}",
+                &out),
            200);
     assert_has(&out, "\"rejectedDataPoints\":\"2\"");
 }
@@ -135,7 +142,9 @@ static void asks_convex_for_its_signature_without_a_hint(void **state) {
     assert_has_not(&out, "hint");
     expect(post(signing.port, "/ingest/convex", JSON "x-webhook-signature: sha256=00\r\n", event, &out), 401);
     /* printf '%s' '[…]' | openssl dgst -sha256 -hmac s3cret */
-    expect(post(signing.port, "/ingest/convex", JSON "x-webhook-signature: sha256=" CONVEX_SIGNATURE "\r\n", event, &out), 200);
+    expect(
+        post(signing.port, "/ingest/convex", JSON "x-webhook-signature: sha256=" CONVEX_SIGNATURE "\r\n", event, &out),
+        200);
     test_server_free(&signing);
 }
 
@@ -184,13 +193,15 @@ static void takes_no_more_bodies_than_it_may_hold(void **state) {
     assert_has(&out, "Retry-After: 1\r\n");
     assert_has(&out, "\r\n\r\n\b\016\022"); /* google.rpc.Status {1: UNAVAILABLE, … */
     close(fd);
-    for (int i = 0; i < 100 && post_bytes(small.port, "/v1/traces", PROTOBUF, buf_slice(&body), &out) != 200; i++) usleep(20000);
+    for (int i = 0; i < 100 && post_bytes(small.port, "/v1/traces", PROTOBUF, buf_slice(&body), &out) != 200; i++)
+        usleep(20000);
     expect(post_bytes(small.port, "/v1/traces", PROTOBUF, buf_slice(&body), &out), 200);
     test_server_free(&small);
 }
 
 static void deletes_what_names_a_user(void **state) {
-    const char *line = "{\"timestamp\":\"%s\",\"message\":\"TRACE: a\",\"trace\":{\"traceId\":\"t-%s\",\"spanId\":\"s-%s\",\"operation\":\"a\","
+    const char *line = "{\"timestamp\":\"%s\",\"message\":\"TRACE: "
+                       "a\",\"trace\":{\"traceId\":\"t-%s\",\"spanId\":\"s-%s\",\"operation\":\"a\","
                        "\"duration\":\"1ms\",\"status\":\"OK\"},\"attributes\":{\"user.id\":\"%s\"}}\n";
     char time[TIME_TEXT_MAX + 1] = "";
     time_format(time_now_ns(), 3, time);
@@ -251,9 +262,13 @@ static void lets_browsers_keep_what_is_named_by_its_content(void **state) {
 }
 
 static void survives_what_is_no_http(void **state) {
-    static const char *const wrong[] = {"GARBAGE\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "POST /v1/traces HTTP/1.1\r\n" HOST "Content-Length: -5\r\n\r\n",
+    static const char *const wrong[] = {"GARBAGE\r\n\r\n",
+                                        "GET / HTTP/9.9\r\n\r\n",
+                                        "POST /v1/traces HTTP/1.1\r\n" HOST "Content-Length: -5\r\n\r\n",
                                         "POST /v1/traces HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
-                                        "GET /%00%ff HTTP/1.1\r\n" HOST "\r\n", "\r\n\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"};
+                                        "GET /%00%ff HTTP/1.1\r\n" HOST "\r\n",
+                                        "\r\n\r\n\r\n",
+                                        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         int fd = client_connect(t.port);
         client_send(fd, wrong[i]);
