@@ -10,7 +10,8 @@
 enum route_flag {
     ROUTE_OTLP = 1,   /* failures are told as google.rpc.Status, in the encoding of the request */
     ROUTE_INGEST = 2, /* pages of other origins may send here when --cors names them */
-    ROUTE_SIGNED = 4  /* a signature of the body takes the place of a key where a secret is set */
+    ROUTE_SIGNED = 4, /* a signature of the body takes the place of a key where a secret is set */
+    ROUTE_QUICK = 8   /* answered by a thread that no query can hold up */
 };
 
 struct admission {

@@ -291,6 +291,7 @@ int http_start(struct http **out, struct http_config *config, struct error *err)
         int failed = pthread_create(&loop->thread, NULL, loop_main, loop);
         loop->started = failed == 0;
         if (!failed) continue;
+        *out = NULL;
         http_stop(http);
         return error_set(err, VT_EIO, "cannot start a thread: %s", strerror(failed));
     }

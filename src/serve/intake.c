@@ -77,6 +77,8 @@ int intake_read(struct server *server, struct intake *in, struct buf *body, stru
         code = error_set(err, VT_ENOMEM, "no memory for a batch");
         goto out;
     }
+    /* The key may be gone before the last viewer of the batch is. */
+    in->project = arena_copy(&in->batch->arena, in->project);
     in->batch->prices = server->prices;
     in->batch->mask = server->mask;
     in->batch->oldest_ns = store_oldest_allowed_ns(server->store);

@@ -53,7 +53,8 @@ int options_check(struct serve_options *options, struct error *err) {
         return error_set(err, VT_EINVAL, "--max-body, --max-inflated and --max-connections must be more than 0");
     if (options->bodies_bytes_max < options->body_bytes_max) options->bodies_bytes_max = options->body_bytes_max;
     if (!options->threads) options->threads = cores();
-    if (!options->query_threads) options->query_threads = cores() > 3 ? cores() / 2 : 1;
+    if (!options->query_threads)
+        options->query_threads = cores() > 5 ? cores() / 2 : 2; /* one slow query stops nobody */
     if (!options->query_queue) options->query_queue = 1;
     return 0;
 }

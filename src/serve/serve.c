@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TICK_MS = 1000, SERIES_MAX = PROMETHEUS_SERIES_DEFAULT };
+enum { TICK_MS = 1000, QUICK_QUEUE = 64, SERIES_MAX = PROMETHEUS_SERIES_DEFAULT };
 
 /* --- each second --- */
 
-/* In the pool, since keys and statistics may wait for a disk or a lock. */
+/* Not on a loop, since keys and statistics may wait for a disk or a lock. */
 static void tick(struct workers_job *job) {
     struct server *server = container_of(job, struct server, tick);
     struct store_stats stats;
@@ -32,7 +32,7 @@ static void on_tick(struct loop_timer *timer) {
     struct server *server = container_of(timer, struct server, tick_timer);
     loop_timer_set(server->tick_loop, timer, time_monotonic_ns() + (int64_t)TICK_MS * NS_PER_MS);
     if (atomic_exchange(&server->tick_waits, true)) return;
-    if (!workers_add(server->workers, &server->tick)) atomic_store(&server->tick_waits, false);
+    if (!workers_add(server->housekeepers, &server->tick)) atomic_store(&server->tick_waits, false);
 }
 
 static void loop_started(struct http_loop *loop) {
@@ -184,7 +184,10 @@ int serve_start(struct server **out, const struct serve_options *options, struct
     if (!code) code = read_tls(server, err);
     if (!code) code = open_data(server, err);
     if (!code) code = set_admission(server, err);
-    if (!code) code = workers_start(&server->workers, server->options.query_threads, server->options.query_queue, err);
+    if (!code)
+        code = workers_start(&server->workers, "vt-query", server->options.query_threads, server->options.query_queue,
+                             err);
+    if (!code) code = workers_start(&server->housekeepers, "vt-keeper", 1, QUICK_QUEUE, err);
     if (!code) code = open_grpc(server, err);
     if (!code) code = http_start(&server->http, &server->http_config, err);
     if (!code) code = open_alerts(server, err);
@@ -203,6 +206,7 @@ void serve_stop(struct server *server) {
     http_stop(server->http); /* waits for what is on hold, so the pool and the store must still run */
     grpc_free(server->grpc);
     workers_stop(server->workers);
+    workers_stop(server->housekeepers);
     alerts_close(server->alerts);
     engine_free(server->engine);
     keys_close(server->keys);

@@ -33,7 +33,7 @@ struct serve_options {
     unsigned idle_timeout_ms;        /* --idle-timeout: between two requests of a connection */
     unsigned stop_timeout_ms;        /* --stop-timeout: what is under way at SIGTERM may take this long */
 
-    unsigned query_threads;    /* --query-threads; 0 = half the cores, at least 1 */
+    unsigned query_threads;    /* --query-threads; 0 = half the cores, at least 2 */
     unsigned query_queue;      /* --query-queue: requests that may wait for them; past it 503 */
     unsigned query_timeout_ms; /* --query-timeout */
     unsigned live_clients_max; /* --max-live */

@@ -33,7 +33,8 @@ struct server {
     struct prices *prices;
     struct mask *mask;
     struct prometheus *prometheus;
-    struct workers *workers;
+    struct workers *workers;      /* for queries */
+    struct workers *housekeepers; /* one, for what is quick and must not wait for queries */
     struct live *live;
     struct outlets outlets;          /* the store's writer thread */
     _Atomic(struct alerts *) alerts; /* NULL until the server listens */

@@ -94,7 +94,7 @@ void work_handle(struct request *request) {
     work->openmetrics = accept.len && memmem(accept.ptr, accept.len, "application/openmetrics-text", 28) != NULL;
     work_ask(request, &work->ask);
     work->ask.cancel = &work->cancel;
-    if (!workers_add(server->workers, &work->job)) {
+    if (!workers_add(row->flags & ROUTE_QUICK ? server->housekeepers : server->workers, &work->job)) {
         work_refuse(request);
         return;
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 struct workers {
+    const char *name;
     pthread_mutex_t lock; /* over all below */
     pthread_cond_t wake;
     struct workers_job *first, **last;
@@ -17,7 +18,7 @@ struct workers {
 
 static void *workers_main(void *arg) {
     struct workers *workers = arg;
-    pthread_setname_np(pthread_self(), "vt-query");
+    pthread_setname_np(pthread_self(), workers->name);
     pthread_mutex_lock(&workers->lock);
     for (;;) {
         while (!workers->first && !workers->stopping) pthread_cond_wait(&workers->wake, &workers->lock);
@@ -37,11 +38,12 @@ static void *workers_main(void *arg) {
     return NULL;
 }
 
-int workers_start(struct workers **out, unsigned threads, unsigned queue_max, struct error *err) {
+int workers_start(struct workers **out, const char *name, unsigned threads, unsigned queue_max, struct error *err) {
     struct workers *workers = calloc(1, sizeof *workers + threads * sizeof workers->threads[0]);
     if (!workers) return error_set(err, VT_ENOMEM, "no memory for %u query threads", threads);
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->wake, NULL);
+    workers->name = name;
     workers->last = &workers->first;
     workers->stats.queue_max = queue_max;
     for (; workers->stats.threads < threads; workers->stats.threads++) {

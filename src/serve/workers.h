@@ -20,7 +20,8 @@ struct workers_stats {
     uint64_t done, refused;
 };
 
-int workers_start(struct workers **workers, unsigned threads, unsigned queue_max, struct error *err);
+/* `name` is what the threads are called, at most 15 characters; it must outlive them. */
+int workers_start(struct workers **workers, const char *name, unsigned threads, unsigned queue_max, struct error *err);
 /* False when the queue is full. Jobs start in the order in which they came. */
 bool workers_add(struct workers *workers, struct workers_job *job);
 void workers_get_stats(struct workers *workers, struct workers_stats *stats);

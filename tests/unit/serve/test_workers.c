@@ -29,7 +29,7 @@ static void refuses_what_does_not_fit_and_does_the_rest_in_order(void **state) {
     struct error err;
     struct workers_stats stats;
     struct job jobs[5];
-    assert_int_equal(workers_start(&workers, 1, 3, &err), 0);
+    assert_int_equal(workers_start(&workers, "test", 1, 3, &err), 0);
     pthread_mutex_lock(&gate); /* the one thread waits with the first */
     for (int i = 0; i < 5; i++) jobs[i] = (struct job){{run, NULL}, i};
     assert_true(workers_add(workers, &jobs[0].job));
