@@ -36,6 +36,25 @@ test('a key is made over the API, does what its scopes say, and ends with its re
     if (name.isFile()) assert.ok(!(await readFile(join(name.parentPath ?? name.path, name.name))).includes(sender.key.slice(12)), name.name);
 });
 
+test('a running server notices keys that the command line makes and revokes', async (t) => {
+  const dir = await tempDir(t);
+  const v = await serve(t, { dir, args: ['--require-key'] });
+  const made = await run(['keys', 'add', 'late', '--scopes', 'ingest', '--data', dir]);
+  assert.equal(made.code, 0, made.stderr);
+  const key = made.stdout.match(/vt_\w+/)[0];
+  const becomes = async (status) => {
+    const end = Date.now() + 10_000;
+    while ((await send(v, { 'x-api-key': key })).status !== status) {
+      assert.ok(Date.now() < end, `it never became ${status}`);
+      await new Promise((done) => setTimeout(done, 100));
+    }
+  };
+  await becomes(200);
+  const revoked = await run(['keys', 'revoke', 'late', '--data', dir]);
+  assert.equal(revoked.code, 0, revoked.stderr);
+  await becomes(401);
+});
+
 test('beyond loopback it does not start without a key', async (t) => {
   const dir = await tempDir(t);
   const refused = await run(['serve', '--listen', '0.0.0.0:0', '--grpc', '', '--data', dir]);
