@@ -107,6 +107,8 @@ static int time_codes(struct block *block, int64_t interval, uint32_t *codes, ui
 }
 
 /* The worker's points for the block's groups, by the keys of a row of each. */
+enum { AHEAD = 12 };
+
 static int resolve(struct agg_worker *worker, struct block *block, const struct dense *dense, const struct block_codes *fields,
                    const uint32_t *times, int64_t first, struct block_groups *groups, struct error *err) {
     uint32_t field_count = worker->plan->spec->group_by_count;
@@ -114,14 +116,26 @@ static int resolve(struct agg_worker *worker, struct block *block, const struct 
     groups->count = dense->count;
     groups->cells = arena_alloc(&block->arena, (dense->count + 1) * sizeof *groups->cells);
     if (!groups->cells) return no_memory(err);
-    for (uint32_t g = 0; g < dense->count; g++) {
-        struct agg_tuple tuple;
-        uint32_t row = dense->sample[g];
-        for (uint32_t f = 0; f < field_count; f++) {
-            struct agg_key key = codes_key(&fields[f], fields[f].codes[row]);
-            tuple.keys[f] = key_number(&worker->keys[f], &key, true, worker->arena);
-            if (tuple.keys[f] == UINT32_MAX) return no_memory(err);
+    struct agg_tuple *tuples = arena_alloc(&block->arena, (dense->count + 1) * sizeof *tuples);
+    uint64_t *hashes = arena_alloc(&block->arena, (dense->count + 1) * sizeof *hashes);
+    if (!tuples || !hashes) return no_memory(err);
+    for (uint32_t f = 0; f < field_count; f++) {
+        struct key_list *list = &worker->keys[f];
+        for (uint32_t g = 0; g < dense->count; g++) {
+            struct agg_key key = codes_key(&fields[f], fields[f].codes[dense->sample[g]]);
+            hashes[g] = key_hash(&key);
         }
+        for (uint32_t g = 0; g < dense->count; g++) {
+            /* The tables of many groups do not fit the caches: what comes soon is fetched while others are looked up. */
+            if (g + AHEAD < dense->count && list->table.capacity) __builtin_prefetch(&list->table.slots[hashes[g + AHEAD] & (list->table.capacity - 1)]);
+            struct agg_key key = codes_key(&fields[f], fields[f].codes[dense->sample[g]]);
+            tuples[g].keys[f] = key_number_hashed(list, &key, hashes[g], true, worker->arena);
+            if (tuples[g].keys[f] == UINT32_MAX) return no_memory(err);
+        }
+    }
+    for (uint32_t g = 0; g < dense->count; g++) {
+        struct agg_tuple tuple = tuples[g];
+        uint32_t row = dense->sample[g];
         uint32_t point = worker_point(worker, &tuple, times ? first + times[row] : 0);
         if (point == UINT32_MAX) return no_memory(err);
         groups->cells[g] = worker->cells[point];

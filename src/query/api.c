@@ -5,6 +5,7 @@
 #include "query/engine.h"
 #include "query/pool.h"
 #include "query/routes.h"
+#include "query/spare.h"
 #include "query/scores.h"
 #include "query/weave.h"
 
@@ -40,7 +41,8 @@ int engine_open(struct engine **out, struct store *store, const struct engine_op
     if (!engine->options.timeout_ms) engine->options.timeout_ms = TIMEOUT_MS_DEFAULT;
     engine->pool = pool_new(engine->options.threads - 1);
     engine->weave = weave_new();
-    if (!engine->pool || !engine->weave) {
+    engine->spare = spare_new();
+    if (!engine->pool || !engine->weave || !engine->spare) {
         engine_free(engine);
         return error_set(err, VT_ENOMEM, "no memory or threads for the query engine");
     }
@@ -57,6 +59,7 @@ void engine_free(struct engine *engine) {
     if (!engine) return;
     pool_free(engine->pool);
     weave_free(engine->weave);
+    spare_free(engine->spare);
     scores_free(engine->scores);
     free(engine);
 }

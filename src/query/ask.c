@@ -2,6 +2,7 @@
 #include "query/engine.h"
 
 #include "base/timestamp.h"
+#include "query/spare.h"
 #include "query/when.h"
 
 #include <math.h>
@@ -122,14 +123,14 @@ struct ask_arena {
 struct arena *ask_new_arena(struct ask *ask, struct error *err) {
     struct ask_arena *more = ask_alloc(ask, 1, sizeof *more, err);
     if (!more) return NULL;
-    arena_init(&more->arena, ask->engine->options.memory_bytes);
+    spare_take(ask->engine->spare, &more->arena, ask->engine->options.memory_bytes);
     more->next = ask->more_arenas;
     ask->more_arenas = more;
     return &more->arena;
 }
 
 void ask_free_arenas(struct ask *ask) {
-    for (struct ask_arena *more = ask->more_arenas; more; more = more->next) arena_free(&more->arena);
+    for (struct ask_arena *more = ask->more_arenas; more; more = more->next) spare_give(ask->engine->spare, &more->arena);
     arena_free(&ask->arena);
 }
 

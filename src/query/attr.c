@@ -35,7 +35,32 @@ static const char *skip_space(const char *at, const char *end) {
     return at;
 }
 
+/* Values that need no reader: texts without escapes, small whole numbers, true and false. */
+static bool read_plain(struct slice raw, struct attr_value *out) {
+    out->text = raw;
+    if (raw.len >= 2 && *raw.ptr == '"') {
+        out->type = ATTR_TEXT;
+        out->text = slice_make(raw.ptr + 1, raw.len - 2);
+        return !memchr(raw.ptr, '\\', raw.len);
+    }
+    if (slice_is(raw, "true") || slice_is(raw, "false")) {
+        out->type = ATTR_BOOL;
+        out->boolean = *raw.ptr == 't';
+        return true;
+    }
+    int64_t number = 0;
+    if (!raw.len || raw.len > 15) return false;
+    for (size_t i = 0; i < raw.len; i++) {
+        if (raw.ptr[i] < '0' || raw.ptr[i] > '9') return false;
+        number = number * 10 + (raw.ptr[i] - '0');
+    }
+    out->type = ATTR_NUMBER;
+    out->number = (double)number;
+    return true;
+}
+
 static bool read_value(struct slice raw, struct arena *arena, struct attr_value *out) {
+    if (read_plain(raw, out)) return true;
     struct json_reader r;
     struct json_number number;
     json_reader_init(&r, raw, arena);
@@ -75,6 +100,21 @@ static bool find_raw(struct slice json, struct slice quoted, struct slice *raw) 
     return false;
 }
 
+/* The same where the key at `found` is certain to be one of the top level: nothing is nested before it. A quote that is not
+ * escaped, then ':', makes it a key and no value. False: look properly. */
+static bool find_flat(struct slice json, const char *found, size_t quoted_len, struct slice *raw) {
+    const char *end = json.ptr + json.len;
+    size_t before = (size_t)(found - json.ptr);
+    if (before < 1 || found[-1] == '\\' || memchr(json.ptr + 1, '{', before - 1) || memchr(json.ptr + 1, '[', before - 1)) return false;
+    const char *at = skip_space(found + quoted_len, end);
+    if (at >= end || *at != ':') return false;
+    const char *value = skip_space(at + 1, end), *value_end = skip_value(value, end);
+    if (!value_end) return false;
+    while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\n' || value_end[-1] == '\t' || value_end[-1] == '\r')) value_end--;
+    *raw = slice_make(value, (size_t)(value_end - value));
+    return true;
+}
+
 bool attr_find(struct slice json, struct slice key, struct arena *arena, struct attr_value *out) {
     char stack[256];
     struct buf quoted = {.ptr = stack, .cap = sizeof stack, .limit_bytes = sizeof stack};
@@ -84,7 +124,9 @@ bool attr_find(struct slice json, struct slice key, struct arena *arena, struct 
     buf_putc(&quoted, '"');
     json_escape(&quoted, key);
     buf_putc(&quoted, '"');
-    if (quoted.failed || !memmem(json.ptr, json.len, quoted.ptr, quoted.len)) return false;
+    const char *found = quoted.failed ? NULL : memmem(json.ptr, json.len, quoted.ptr, quoted.len);
+    if (!found) return false;
+    if (find_flat(json, found, quoted.len, &raw)) return read_value(raw, arena, out);
     return find_raw(json, buf_slice(&quoted), &raw) && read_value(raw, arena, out);
 }
 

@@ -3,6 +3,7 @@
 
 #include "query/mend.h"
 #include "query/pool.h"
+#include "query/spare.h"
 #include "query/weave.h"
 #include "query/weave_index.h"
 
@@ -323,19 +324,9 @@ bool scan_wants(const struct scan_run *run, const struct place *place) {
     return !scan->filter || place->mend || filter_may_match(scan->filter, group, place->index);
 }
 
-/* Empties the arena and makes it one block that holds what was needed before: fresh memory from the kernel for each row group
- * would cost more than decoding it. */
-static void renew_arena(struct arena *arena) {
-    enum { KEPT_MAX = 64 << 20 };
-    size_t used = arena->total_bytes;
-    arena_reset(arena);
-    if (arena->total_bytes == used || used > KEPT_MAX) return;
-    arena_free(arena);
-    if (arena_alloc(arena, used)) arena_reset(arena);
-}
-
 static int scan_group(struct scan_run *run, struct block *block, struct error *err) {
-    renew_arena(&block->arena);
+    enum { KEPT_MAX = 64 << 20 };
+    arena_renew(&block->arena, KEPT_MAX);
     block->read = 0;
     block->spare = NULL;
     block->spare_count = block->spare_capacity = 0;
@@ -354,7 +345,7 @@ static void scan_work(void *ctx, unsigned worker) {
     struct ask *ask = run->ask;
     struct block block = {.ask = ask, .worker = worker, .run = run};
     struct error err = {0};
-    arena_init(&block.arena, ask->engine->options.memory_bytes);
+    spare_take(ask->engine->spare, &block.arena, ask->engine->options.memory_bytes);
     while (!atomic_load_explicit(&run->ended, memory_order_relaxed)) {
         uint32_t next = atomic_fetch_add(&run->next, 1);
         if (next >= snapshot_count(ask->snapshot)) break;
@@ -366,7 +357,7 @@ static void scan_work(void *ctx, unsigned worker) {
         if (code == VT_ECORRUPT) code = 0;
         if (code) end_run(run, code, &err);
     }
-    arena_free(&block.arena);
+    spare_give(ask->engine->spare, &block.arena);
 }
 
 int scan_run(struct ask *ask, const struct scan *scan, struct error *err) {

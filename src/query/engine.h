@@ -33,6 +33,7 @@ struct engine {
     struct store *store;            /* borrowed */
     struct engine_options options;  /* defaults filled in */
     struct pool *pool;
+    struct spare_arenas *spare;     /* spare.h */
     struct weave *weave;            /* what is known of traces that lie in more than one place */
     struct scores *scores;
 };

@@ -7,8 +7,8 @@ bool sketch_grow(struct sketch *s, int32_t bucket, struct arena *arena) {
     enum { ROOM = 16 };
     int32_t low = bucket - ROOM / 2, high = bucket + ROOM / 2;
     if (s->count) {
-        /* Room on the side where values come, half of what is held, so that growing stays rare. */
-        int32_t more = (int32_t)s->count / 2 + ROOM;
+        /* Room on the side where values come, a quarter of what is held, so that growing stays rare. */
+        int32_t more = (int32_t)s->count / 4 + ROOM;
         low = bucket < s->low ? bucket - more : s->low;
         high = bucket >= s->low + (int32_t)s->count ? bucket + more : s->low + (int32_t)s->count;
     }
@@ -22,9 +22,13 @@ bool sketch_grow(struct sketch *s, int32_t bucket, struct arena *arena) {
 }
 
 bool sketch_reserve(struct sketch *s, const struct sketch *like, struct arena *arena) {
-    if (!like->count || !(s->weights = arena_calloc(arena, like->count, sizeof *s->weights))) return !like->count;
-    s->low = like->low;
-    s->count = like->count;
+    uint32_t first = 0, end = like->count;
+    while (first < end && like->weights[first] == 0) first++;
+    while (end > first && like->weights[end - 1] == 0) end--;
+    if (first == end) return true;
+    if (!(s->weights = arena_calloc(arena, end - first, sizeof *s->weights))) return false;
+    s->low = like->low + (int32_t)first;
+    s->count = end - first;
     return true;
 }
 
@@ -35,7 +39,10 @@ bool sketch_merge(struct sketch *into, const struct sketch *from, struct arena *
         if (!sketch_grow(into, from->low, arena)) return false;
     if (last >= into->low + (int32_t)into->count && !sketch_grow(into, last, arena)) return false;
     double *to = into->weights + (from->low - into->low);
-    for (uint32_t i = 0; i < from->count; i++) to[i] += from->summed ? sketch_weight(from, i) : from->weights[i];
+    if (!from->summed)
+        for (uint32_t i = 0; i < from->count; i++) to[i] += from->weights[i];
+    else
+        for (uint32_t i = 0; i < from->count; i++) to[i] += sketch_weight(from, i);
     into->total += from->total;
     if (from->min < into->min) into->min = from->min;
     if (from->max > into->max) into->max = from->max;

@@ -32,7 +32,7 @@ static inline int32_t sketch_bucket(double value) {
 }
 /* Room for the bucket; false when memory ran out. */
 bool sketch_grow(struct sketch *sketch, int32_t bucket, struct arena *arena);
-/* Room for as many buckets as `like` has, which saves growing step by step; false when memory ran out. */
+/* Room for the buckets that `like` uses, which saves growing step by step; false when memory ran out. */
 bool sketch_reserve(struct sketch *sketch, const struct sketch *like, struct arena *arena);
 /* NaN is not added. */
 static inline bool sketch_add(struct sketch *sketch, double value, double weight, struct arena *arena) {
