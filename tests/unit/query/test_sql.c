@@ -202,8 +202,8 @@ static void sql_and_query_give_the_same_numbers(void **state) {
     static const struct {
         const char *query, *statement;
     } pairs[] = {
-        {"{\"from\":0,\"select\":[\"count\",\"sum(tokens.input)\",\"sum(tokens.total)\",\"avg(temperature)\",\"max(duration_ms)\",\"p95(duration_ms)\",\"p50(duration_ms)\"],\"where\":\"kind:llm\",\"group_by\":[\"model\"]}",
-         "SELECT count(*), sum(tokens_input), sum(tokens_total), avg(temperature), max(duration_ms), p95(duration_ms), p50(duration_ms) FROM spans WHERE kind = 'llm' GROUP BY model ORDER BY 1 DESC, model"},
+        {"{\"from\":0,\"select\":[\"count\",\"sum(tokens.input)\",\"sum(tokens.total)\",\"avg(tokens.output)\",\"max(duration_ms)\",\"p95(duration_ms)\",\"p50(duration_ms)\"],\"where\":\"kind:llm\",\"group_by\":[\"model\"]}",
+         "SELECT count(*), sum(tokens_input), sum(tokens_total), avg(tokens_output), max(duration_ms), p95(duration_ms), p50(duration_ms) FROM spans WHERE kind = 'llm' GROUP BY model ORDER BY 1 DESC, model"},
         {"{\"from\":0,\"select\":[\"count\",\"errors\",\"distinct(user_id)\",\"distinct(trace_id)\"],\"group_by\":[\"kind\"],\"order_by\":\"errors\"}",
          "SELECT count(*), countif(status = 'ERROR'), count(DISTINCT user_id), count(DISTINCT trace_id) FROM spans GROUP BY kind ORDER BY 2 DESC, kind"},
         {"{\"from\":1795460005000,\"to\":1795460020000,\"select\":[\"count\",\"p99(duration_ms)\"],\"where\":\"duration:>100ms user:user-3\"}",
