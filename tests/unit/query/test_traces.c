@@ -177,6 +177,51 @@ static void deadline_and_cancel_end_a_request(void **state) {
     assert_int_equal(f->answer.len, 0);
 }
 
+static void absurd_requests_meet_a_limit(void **state) {
+    struct fixture *f = *state;
+    size_t size = 10 << 20;
+    char *target = malloc(size + 100);
+    add_turns(f, 0, 10);
+    size_t head = (size_t)sprintf(target, "/api/v1/traces?q=");
+    memset(target + head, 'a', size);
+    target[head + size] = 0;
+    assert_int_equal(fixture_ask(f, target, NULL, NULL), VT_ELIMIT);
+    for (size_t i = 0; i < 10000; i++) memcpy(target + head + 3 * i, "a+b", 3);
+    target[head + 30000] = 0;
+    for (size_t i = 0; i < 10000; i++) target[head + 3 * i + 1] = i % 2 ? '+' : 'x';
+    assert_int_equal(fixture_ask(f, target, NULL, NULL), VT_ELIMIT);
+    expect_part(f, "1000 terms");
+    memset(target + head, '(', 60000);
+    target[head + 60000] = 0;
+    assert_int_equal(fixture_ask(f, target, NULL, NULL), VT_ELIMIT);
+    expect_part(f, "\"column\":65");
+    memset(target, ' ', size);
+    assert_int_equal(fixture_ask(f, "/api/v1/query", target, NULL), VT_ELIMIT);
+    expect_part(f, "the body has");
+    free(target);
+    fixture_get(f, "/api/v1/traces?from=2026-01-01&to=2027-01-01");
+    assert_int_equal(count_parts(f->answer.ptr, "{\"trace_id\""), 10);
+}
+
+static void corrupt_segment_is_set_aside_and_the_rest_answers(void **state) {
+    struct fixture *f = *state;
+    char command[400];
+    struct store_stats stats;
+    fill(f);
+    /* One byte of each 512 of the first segment, but for its footer. */
+    snprintf(command, sizeof command, "f=$(ls %s/spans/*/*.parquet | head -1); n=$(($(stat -c %%s $f) / 512 - 12)); "
+             "for i in $(seq 1 $n); do printf '\\377' | dd of=$f bs=1 seek=$((i * 512)) conv=notrunc status=none; done", f->dir);
+    assert_int_equal(system(command), 0);
+    const char *query = "{\"from\":0,\"select\":[\"count\",\"distinct(attr.region)\",\"p50(duration_ms)\",\"sum(cost_usd)\"],\"group_by\":[\"user_id\",\"operation\"]}";
+    fixture_post(f, "/api/v1/query", query);
+    fixture_post(f, "/api/v1/query", "{\"from\":0,\"select\":[\"count\"]}");
+    expect_part(f, ",400]]");
+    store_get_stats(f->store, &stats);
+    assert_int_equal(stats.segments_set_aside, 1);
+    fixture_get(f, "/api/v1/traces?from=2026-01-01&to=2027-01-01&limit=1000");
+    assert_int_equal(count_parts(f->answer.ptr, "{\"trace_id\""), 200);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(trace_is_shown_with_its_spans_in_order, fixture_start, fixture_stop),
@@ -185,6 +230,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(project_sees_only_its_own, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(bad_requests_say_what_is_wrong, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(deadline_and_cancel_end_a_request, fixture_start, fixture_stop),
+        cmocka_unit_test_setup_teardown(absurd_requests_meet_a_limit, fixture_start, fixture_stop),
+        cmocka_unit_test_setup_teardown(corrupt_segment_is_set_aside_and_the_rest_answers, fixture_start, fixture_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
