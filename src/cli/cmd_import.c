@@ -295,7 +295,9 @@ static void say_file(struct import *m) {
     if (m->ignored) {
         buf_puts(&text, "; ");
         say_count(&text, (double)m->ignored);
-        buf_puts(&text, m->form == FORM_LINES ? " other lines" : " other records");
+        buf_puts(&text, m->form == FORM_LINES ? m->ignored == 1 ? " other line" : " other lines"
+                        : m->ignored == 1     ? " other record"
+                                              : " other records");
     }
     term_style(out, STYLE_DIM, buf_cstr(&text));
     if (m->rejected) {
