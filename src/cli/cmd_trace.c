@@ -32,18 +32,6 @@ static bool is_prefix(struct slice word) {
     return true;
 }
 
-static int parse_answer(struct cli *cli, struct source *source, const struct source_request *request,
-                        struct slice *json, const struct doc **doc, struct error *err) {
-    struct buf out = {0};
-    struct doc *parsed = NULL;
-    int code = source_call(source, request, &out, err);
-    if (!code) *json = arena_copy(cli->arena, buf_slice(&out));
-    buf_free(&out);
-    if (!code) code = doc_parse(*json, cli->arena, &parsed, err);
-    *doc = parsed;
-    return code;
-}
-
 /* The id of the newest trace, or of the only one that begins with `prefix`. */
 static int search(struct cli *cli, struct source *source, struct slice prefix, struct slice *id, struct error *err) {
     struct slice cursor = {NULL, 0}, json;
@@ -54,9 +42,9 @@ static int search(struct cli *cli, struct source *source, struct slice prefix, s
         query_add(&query, "from", SLICE("0"));
         query_add(&query, "limit", prefix.len ? SLICE("1000") : SLICE("1"));
         query_add(&query, "cursor", cursor);
-        int code = parse_answer(cli, source,
-                                &(struct source_request){.path = SLICE("/api/v1/traces"), .query = buf_slice(&query)},
-                                &json, &answer, err);
+        int code = show_call(cli, source,
+                             &(struct source_request){.path = SLICE("/api/v1/traces"), .query = buf_slice(&query)},
+                             &json, &answer, err);
         buf_free(&query);
         if (code) return code;
         for (const struct doc *trace = doc_first(doc_get(answer, "traces")); trace; trace = trace->next) {
@@ -91,8 +79,8 @@ static int search_source(struct cli *cli, struct source *source, struct slice id
     query_add(&query, "limit", SLICE("1"));
     struct error ignored;
     int code =
-        parse_answer(cli, source, &(struct source_request){.path = SLICE("/api/v1/traces"), .query = buf_slice(&query)},
-                     &json, &answer, &ignored);
+        show_call(cli, source, &(struct source_request){.path = SLICE("/api/v1/traces"), .query = buf_slice(&query)},
+                  &json, &answer, &ignored);
     *found = code ? *found : doc_text(doc_first(doc_get(answer, "traces")), "trace_id");
     buf_free(&filter);
     buf_free(&query);
@@ -104,7 +92,7 @@ static int get_trace(struct cli *cli, struct source *source, struct slice id, st
     struct buf path = {0};
     buf_puts(&path, "/api/v1/traces/");
     percent_encode(&path, id);
-    int code = parse_answer(cli, source, &(struct source_request){.path = buf_slice(&path)}, json, trace, err);
+    int code = show_call(cli, source, &(struct source_request){.path = buf_slice(&path)}, json, trace, err);
     buf_free(&path);
     return code;
 }

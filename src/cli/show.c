@@ -123,8 +123,8 @@ int show_rows(struct cli *cli, const struct doc *rows, const struct show_column 
 
 /* ---- asking ---- */
 
-static int ask(struct cli *cli, struct source *source, const struct source_request *request, struct slice *json,
-               const struct doc **doc, struct error *err) {
+int show_call(struct cli *cli, struct source *source, const struct source_request *request, struct slice *json,
+              const struct doc **doc, struct error *err) {
     struct buf answer = {0};
     struct doc *parsed = NULL;
     int code = source_call(source, request, &answer, err);
@@ -144,7 +144,7 @@ int show_ask(struct cli *cli, const struct source_request *request, const char *
     struct source *source;
     struct error err = {0};
     int code = source_open(&source, cli, &err);
-    if (!code) code = ask(cli, source, request, json, doc, &err);
+    if (!code) code = show_call(cli, source, request, json, doc, &err);
     source_close(source);
     return code ? cli_fail_at(cli, &err, filter) : EXIT_FINE;
 }
@@ -211,7 +211,7 @@ static int read_pages(struct cli *cli, struct source *source, const struct listi
         }
         query_add(query, "cursor", cursor);
         const struct source_request request = {.path = slice_of(path), .query = buf_slice(query)};
-        int code = ask(cli, source, &request, &json, &p->answer, err);
+        int code = show_call(cli, source, &request, &json, &p->answer, err);
         if (code) return code;
         if (!p->first.len) p->first = json;
         const struct doc *array = doc_get(p->answer, listing->array);

@@ -32,8 +32,11 @@ struct listing {
  * mistakes. */
 int show_listing(struct cli *cli, const struct listing *listing, const char *path, struct buf *query,
                  const char *filter);
-/* Opens the source, calls, parses (doc may be NULL), closes. Returns EXIT_FINE, or what cli_fail_at said. The answer's
- * text lives in cli->arena. */
+/* Calls and parses (doc may be NULL); the answer's text lives in cli->arena. */
+int show_call(struct cli *cli, struct source *source, const struct source_request *request, struct slice *json,
+              const struct doc **doc, struct error *err);
+/* The same with opening and closing: opens the source, calls, parses (doc may be NULL), closes. Returns EXIT_FINE, or
+ * what cli_fail_at said. The answer's text lives in cli->arena. */
 int show_ask(struct cli *cli, const struct source_request *request, const char *filter, struct slice *json,
              const struct doc **doc);
 
