@@ -42,52 +42,68 @@ static bool is_ours(const char *entry) {
     return true;
 }
 
-int child_start(struct child *child, const char *const *argv, const char *const *environment, bool piped,
+static void close_ends(int ends[2]) {
+    for (int i = 0; i < 2; i++) {
+        if (ends[i] >= 0) close(ends[i]);
+        ends[i] = -1;
+    }
+}
+
+int child_start(struct child *child, const char *const *argv, const char *const *environment, unsigned pipes,
                 struct error *err) {
     const char *entries[ENVIRONMENT_MAX + 1];
     size_t count = 0;
-    int ends[2] = {-1, -1};
-    pid_t parent = getpid();
-    *child = (struct child){0, -1};
+    int theirs[2] = {-1, -1};
+    pid_t parent = getpid(), pid = -1;
+    *child = (struct child){0, {-1, -1}};
     for (; *environment && count < ENVIRONMENT_MAX; environment++) entries[count++] = *environment;
     for (char **e = environ; *e && count < ENVIRONMENT_MAX; e++)
         if (is_ours(*e)) entries[count++] = *e;
     entries[count] = NULL;
-    if (piped && pipe2(ends, O_CLOEXEC) != 0) return error_set(err, VT_EIO, "%s: %s", argv[0], strerror(errno));
-    pid_t pid = fork();
+    bool piped = true;
+    for (int i = 0; i < 2 && piped; i++) {
+        int ends[2];
+        if (!(pipes & (i ? CHILD_ERRORS : CHILD_OUTPUT))) continue;
+        piped = pipe2(ends, O_CLOEXEC) == 0;
+        if (piped) child->ends[i] = ends[0], theirs[i] = ends[1];
+    }
+    if (piped) pid = fork();
     if (pid == 0) {
         sigset_t none;
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent) _exit(1);
-        if (piped) dup2(ends[1], STDOUT_FILENO);
+        if (theirs[0] >= 0) dup2(theirs[0], STDOUT_FILENO);
+        if (theirs[1] >= 0) dup2(theirs[1], STDERR_FILENO);
         execve(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)entries);
         _exit(127);
     }
-    if (piped) close(ends[1]);
-    if (pid < 0) {
-        if (piped) close(ends[0]);
-        return error_set(err, VT_EIO, "%s: %s", argv[0], strerror(errno));
+    int why = errno;
+    close_ends(theirs);
+    if (pid > 0) {
+        child->pid = pid;
+        return 0;
     }
-    *child = (struct child){pid, ends[0]};
-    return 0;
+    close_ends(child->ends);
+    return error_set(err, VT_EIO, "%s: %s", argv[0], strerror(why));
 }
 
-bool child_read(struct child *child, struct buf *out, unsigned timeout_ms, bool *open) {
-    struct pollfd fd = {child->output, POLLIN, 0};
+bool child_read(struct child *child, struct buf texts[2], unsigned timeout_ms) {
+    struct pollfd fds[2] = {{child->ends[0], POLLIN, 0}, {child->ends[1], POLLIN, 0}}; /* poll passes over -1 */
     char piece[4096];
-    *open = child->output >= 0;
-    if (!*open || poll(&fd, 1, (int)timeout_ms) <= 0) return false;
-    ssize_t n = read(child->output, piece, sizeof piece);
-    if (n > 0) {
-        buf_put(out, piece, (size_t)n);
-        return true;
-    }
-    close(child->output);
-    child->output = -1;
-    *open = false;
-    return false;
+    if (poll(fds, 2, (int)timeout_ms) > 0)
+        for (int i = 0; i < 2; i++) {
+            if (child->ends[i] < 0 || !fds[i].revents) continue;
+            ssize_t n = read(child->ends[i], piece, sizeof piece);
+            if (n > 0)
+                buf_put(&texts[i], piece, (size_t)n);
+            else if (n == 0 || errno != EINTR) {
+                close(child->ends[i]);
+                child->ends[i] = -1;
+            }
+        }
+    return child->ends[0] >= 0 || child->ends[1] >= 0;
 }
 
 static int status_of(int status) {
@@ -105,9 +121,8 @@ int child_wait(struct child *child) {
 
 void child_stop(struct child *child) {
     int status;
-    if (child->output >= 0) close(child->output);
-    child->output = -1;
-    if (!child->pid) return;
+    if (!child->pid) return; /* also when it was never started */
+    close_ends(child->ends);
     kill(child->pid, SIGTERM);
     for (int i = 0; i < STOP_TRIES; i++) {
         if (waitpid(child->pid, &status, WNOHANG) != 0) {

@@ -3,6 +3,7 @@
 #include "cli/child.h"
 #include "cli/commands.h"
 #include "cli/show.h"
+#include "cli/talk.h"
 #include "cli/waterfall.h"
 
 #include "base/log.h"
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LISTEN_MS = 5000, PLAY_MS = 120000, SETTLE_TRIES = 50, SETTLE_STEP_MS = 100 };
+enum { TALK_WIDTH = 8, LISTEN_MS = 5000, PLAY_MS = 120000, SETTLE_TRIES = 50, SETTLE_STEP_MS = 100 };
 
 struct demo_args {
     struct shared_args shared;
@@ -73,31 +74,73 @@ static int start_server(struct demo *d, struct error *err) {
 static int start_model(struct demo *d, char *base_url, size_t size, struct error *err) {
     static const char *const nothing[] = {NULL};
     const char *path = child_find("fake_llm", d->cli->arena);
-    struct buf said = {0};
+    struct buf said[2] = {{0}};
     bool open = true;
     if (!path) {
         error_set(err, VT_ENOTFOUND, "the program fake_llm is not there");
         return error_hint(err, "build it with `ninja -C build` (it needs libjansson-dev), or install the examples");
     }
     const char *argv[] = {path, "--listen", "127.0.0.1:0", "--behave", "ttft_ms=60, chunk_ms=6", NULL};
-    int code = child_start(&d->model, argv, nothing, true, err);
+    int code = child_start(&d->model, argv, nothing, CHILD_OUTPUT, err);
     int64_t until = time_monotonic_ns() + (int64_t)LISTEN_MS * NS_PER_MS;
     const char *url = NULL;
     while (!code && open && !url && time_monotonic_ns() < until) {
-        child_read(&d->model, &said, 200, &open);
-        const char *found = strstr(buf_cstr(&said), "http://");
+        open = child_read(&d->model, said, 200);
+        const char *found = strstr(buf_cstr(&said[0]), "http://");
         if (found && strchr(found, '\n')) url = found;
     }
     if (url) snprintf(base_url, size, "%.*s/v1", 7 + (int)strcspn(url + 7, " \r\n/"), url);
-    buf_free(&said);
+    buf_free(&said[0]);
     if (!code && !url) code = error_set(err, VT_EIO, "%s did not start", path);
     return code;
+}
+
+static struct slice next_line(struct slice *text) {
+    const char *end = text->len ? memchr(text->ptr, '\n', text->len) : NULL;
+    struct slice line = slice_make(text->ptr, end ? (size_t)(end - text->ptr) : text->len);
+    *text = slice_from(*text, line.len + 1);
+    return line;
+}
+
+/* What shoppers and shop say, as far as it is whole: "ada     Which …", "   shop For …", further lines of the shop's
+ * answer. A shopper's line is known by the shop's behind it, so the last line waits for the next unless `last`. */
+static void show_talk(struct demo *d, struct buf *said, bool last) {
+    static const struct slice shop = {"   shop ", 8};
+    struct term *out = &d->cli->out;
+    struct slice rest = buf_slice(said), line, ahead;
+    struct error ignored;
+    while (rest.len) {
+        struct slice from = rest;
+        bool whole = memchr(rest.ptr, '\n', rest.len) != NULL;
+        line = next_line(&rest);
+        if (!last && (!whole || !rest.len || !memchr(rest.ptr, '\n', rest.len))) {
+            rest = from;
+            break;
+        }
+        ahead = rest;
+        bool answer = slice_starts(line, shop), asks = slice_starts(next_line(&ahead), shop);
+        const char *blank = asks ? memchr(line.ptr, ' ', line.len) : NULL;
+        struct talk_label label = {answer ? SLICE("shop") : SLICE(""), STYLE_ACCENT, TALK_WIDTH, "", 0};
+        if (answer)
+            line = slice_from(line, shop.len);
+        else if (blank) {
+            label.name = slice_make(line.ptr, (size_t)(blank - line.ptr));
+            label.style = STYLE_BOLD;
+            line = slice_from(line, label.name.len);
+            while (line.len && line.ptr[0] == ' ') line = slice_from(line, 1);
+        }
+        talk_labelled(out, &label, STYLE_PLAIN, line, 0);
+    }
+    size_t left = rest.len;
+    if (left) memmove(said->ptr, rest.ptr, left);
+    said->len = left;
+    term_flush(out, &ignored);
 }
 
 static int play(struct demo *d, const char *base_url, struct error *err) {
     const char *path = child_find("storefront", d->cli->arena);
     struct error ignored;
-    struct buf lines = {0};
+    struct buf texts[2] = {{0}}; /* spans as lines; what is said */
     bool open = true;
     if (!path) {
         error_set(err, VT_ENOTFOUND, "the program storefront is not there");
@@ -108,22 +151,26 @@ static int play(struct demo *d, const char *base_url, struct error *err) {
                                  "OTEL_BSP_SCHEDULE_DELAY=200", NULL};
     const char *argv[] = {path, "--script", NULL};
     term_flush(&d->cli->out, &ignored);
-    int code = child_start(&d->shop, argv, environment, true, err);
+    int code = child_start(&d->shop, argv, environment, CHILD_OUTPUT | CHILD_ERRORS, err);
     /* Without libvitrine-otlp the library writes its spans as lines instead: they are taken as well. */
     int64_t until = time_monotonic_ns() + (int64_t)PLAY_MS * NS_PER_MS;
-    while (!code && open && time_monotonic_ns() < until) child_read(&d->shop, &lines, 200, &open);
+    while (!code && open && time_monotonic_ns() < until) {
+        open = child_read(&d->shop, texts, 200);
+        show_talk(d, &texts[1], !open);
+    }
     if (!code && open) code = error_set(err, VT_ETIMEOUT, "the storefront did not come to its end");
     int status = code ? 0 : child_wait(&d->shop);
     if (status) code = error_set(err, VT_EIO, "the storefront ended with status %d", status);
-    if (!code && lines.len) {
+    if (!code && texts[0].len) {
         struct client_answer answer;
         const struct client_request request = {
-            .method = "POST", .path = "/ingest/logs", .body = buf_slice(&lines), .content_type = "text/plain"};
+            .method = "POST", .path = "/ingest/logs", .body = buf_slice(&texts[0]), .content_type = "text/plain"};
         code = client_send(d->client, &request, &answer, err);
         if (!code && answer.status != 200) code = client_error(d->client, &answer, err);
         buf_free(&answer.body);
     }
-    buf_free(&lines);
+    buf_free(&texts[0]);
+    buf_free(&texts[1]);
     return code;
 }
 
