@@ -129,7 +129,10 @@ static void show_talk(struct demo *d, struct buf *said, bool last) {
             line = slice_from(line, label.name.len);
             while (line.len && line.ptr[0] == ' ') line = slice_from(line, 1);
         }
-        talk_labelled(out, &label, STYLE_PLAIN, line, 0);
+        if (line.len)
+            talk_labelled(out, &label, STYLE_PLAIN, line, 0);
+        else
+            term_puts(out, "\n");
     }
     size_t left = rest.len;
     if (left) memmove(said->ptr, rest.ptr, left);
@@ -140,7 +143,7 @@ static void show_talk(struct demo *d, struct buf *said, bool last) {
 static int play(struct demo *d, const char *base_url, struct error *err) {
     const char *path = child_find("storefront", d->cli->arena);
     struct error ignored;
-    struct buf texts[2] = {{0}}; /* spans as lines; what is said */
+    struct buf texts[2] = {{0}}; /* the second: what is said */
     bool open = true;
     if (!path) {
         error_set(err, VT_ENOTFOUND, "the program storefront is not there");
@@ -151,8 +154,7 @@ static int play(struct demo *d, const char *base_url, struct error *err) {
                                  "OTEL_BSP_SCHEDULE_DELAY=200", NULL};
     const char *argv[] = {path, "--script", NULL};
     term_flush(&d->cli->out, &ignored);
-    int code = child_start(&d->shop, argv, environment, CHILD_OUTPUT | CHILD_ERRORS, err);
-    /* Without libvitrine-otlp the library writes its spans as lines instead: they are taken as well. */
+    int code = child_start(&d->shop, argv, environment, CHILD_ERRORS, err);
     int64_t until = time_monotonic_ns() + (int64_t)PLAY_MS * NS_PER_MS;
     while (!code && open && time_monotonic_ns() < until) {
         open = child_read(&d->shop, texts, 200);
@@ -161,15 +163,6 @@ static int play(struct demo *d, const char *base_url, struct error *err) {
     if (!code && open) code = error_set(err, VT_ETIMEOUT, "the storefront did not come to its end");
     int status = code ? 0 : child_wait(&d->shop);
     if (status) code = error_set(err, VT_EIO, "the storefront ended with status %d", status);
-    if (!code && texts[0].len) {
-        struct client_answer answer;
-        const struct client_request request = {
-            .method = "POST", .path = "/ingest/logs", .body = buf_slice(&texts[0]), .content_type = "text/plain"};
-        code = client_send(d->client, &request, &answer, err);
-        if (!code && answer.status != 200) code = client_error(d->client, &answer, err);
-        buf_free(&answer.body);
-    }
-    buf_free(&texts[0]);
     buf_free(&texts[1]);
     return code;
 }
@@ -227,7 +220,10 @@ static int show_traces(struct demo *d, const struct doc **shown, struct error *e
     int code = settled_traces(d, &traces, err);
     if (code) return code;
     const struct doc *rows = doc_get(traces, "traces"), *best = pick(rows);
-    if (!best) return error_set(err, VT_ENOTFOUND, "the conversations left no trace");
+    if (!best) {
+        error_set(err, VT_ENOTFOUND, "the conversations left no trace");
+        return error_hint(err, "libvitrine-otlp must be built (or installed) with the storefront: `ninja -C build`");
+    }
     headline(d, "What was traced");
     if ((code = show_rows(d->cli, rows, columns, sizeof columns / sizeof *columns, err))) return code;
     headline(d, doc_true(best, "fallback") ? "One of them: a model failed, the shopper got an answer" : "One of them");
