@@ -91,6 +91,17 @@ static void print_columns(struct store *store) {
     snapshot_free(snap);
 }
 
+/* Until the background has merged what it will merge now. */
+static void settle(struct store *store) {
+    struct store_stats stats = {0};
+    for (uint64_t quiet = 0, merges = 0; quiet < 30; quiet++) {
+        usleep(100000);
+        store_get_stats(store, &stats);
+        if (stats.merges != merges) quiet = 0, merges = stats.merges;
+    }
+    printf("after merging: %llu segments, %.1f bytes a span\n", (unsigned long long)stats.segments, (double)stats.segment_bytes / (double)stats.spans_total);
+}
+
 static int write_store(const char *dir, uint64_t spans) {
     struct store *store;
     struct error err = {0};
@@ -117,6 +128,7 @@ static int write_store(const char *dir, uint64_t spans) {
     printf("store: %.0f spans/s to durable, %.0f spans/s to segments; CPU %.2f and %.2f us a span; %llu segments, %llu merges, %.1f bytes a span\n", (double)appended / durable,
            (double)appended / sealed, used * 1e6 / (double)appended, all * 1e6 / (double)appended, (unsigned long long)stats.segments, (unsigned long long)stats.merges,
            (double)stats.segment_bytes / (double)stats.spans_total);
+    settle(store);
     print_columns(store);
     store_close(store);
     return 0;

@@ -29,9 +29,10 @@ echo
 echo "HTTP to durable (OTLP protobuf, keep-alive), median of three by spans a second:"
 for connections in 1 8 64; do
     for round in 1 2 3; do
+        rm -f "$work/log"
         "$build/src/cli/vitrine" serve --listen 127.0.0.1:0 --grpc "" --data "$work/$connections-$round" >"$work/log" 2>&1 &
         server=$!
-        while ! grep -q ready "$work/log"; do sleep 0.1; done
+        while ! grep -qs ready "$work/log"; do sleep 0.1; done
         port=$(sed -n 's/.*listening on http:..127.0.0.1:\([0-9]*\).*/\1/p' "$work/log")
         "$build/bench/ingest/bench_ingest" 127.0.0.1 "$port" "$connections" 5 128 "$server"
         kill "$server"
