@@ -61,7 +61,7 @@ static void check_file(struct checking *c, const struct catalog_entry *entries, 
     struct catalog_entry key;
     size_t len = strlen(name);
     entry_set_path(&key, name);
-    if (len > 8 && strcmp(name + len - 8, ".parquet") == 0 && !bsearch(&key, entries, count, sizeof key, entry_by_path)) {
+    if (len > 8 && strcmp(name + len - 8, ".parquet") == 0 && !(count && bsearch(&key, entries, count, sizeof key, entry_by_path))) {
         /* A running server may have entered it since. */
         struct catalog_entry *now = NULL;
         uint32_t now_count = 0;

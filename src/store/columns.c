@@ -52,6 +52,22 @@ void dictionary_free(struct dictionary *d) {
     *d = (struct dictionary){0};
 }
 
+size_t column_value_bytes(enum col col) {
+    static const size_t sizes[] = {[COL_INT] = sizeof(int64_t), [COL_DOUBLE] = sizeof(double), [COL_DICT] = sizeof(uint32_t), [COL_STRING] = sizeof(struct slice)};
+    return span_columns[col].type == COL_BYTES ? span_columns[col].width : sizes[span_columns[col].type];
+}
+
+void vec_use(struct vec *vec, enum col col, uint32_t count, void *memory) {
+    *vec = (struct vec){.type = span_columns[col].type, .count = count};
+    switch (vec->type) {
+    case COL_BYTES: vec->bytes = memory; break;
+    case COL_INT: vec->ints = memory; break;
+    case COL_DOUBLE: vec->doubles = memory; break;
+    case COL_STRING: vec->text = memory; break;
+    case COL_DICT: vec->codes = memory; break;
+    }
+}
+
 static int no_memory(enum col col, struct error *err) {
     return error_set(err, VT_ENOMEM, "no memory for column %s", span_columns[col].name);
 }
@@ -78,16 +94,10 @@ static int dict_column(const struct span *const *rows, uint32_t count, enum col 
 int rows_column(const struct span *const *rows, uint32_t count, enum col col, struct arena *arena, struct vec *out, struct error *err) {
     const struct column *c = &span_columns[col];
     if (c->type == COL_DICT) return dict_column(rows, count, col, arena, out, err);
-    size_t width = c->type == COL_BYTES ? c->width : c->type == COL_STRING ? sizeof(struct slice) : sizeof(int64_t);
+    size_t width = column_value_bytes(col);
     char *to = arena_alloc(arena, count * width + 1);
     if (!to) return no_memory(col, err);
     for (uint32_t i = 0; i < count; i++) memcpy(to + i * width, (const char *)rows[i] + c->offset, width);
-    *out = (struct vec){.type = c->type, .count = count};
-    switch (c->type) {
-    case COL_BYTES: out->bytes = (const uint8_t *)to; break;
-    case COL_INT: out->ints = (const int64_t *)(const void *)to; break;
-    case COL_DOUBLE: out->doubles = (const double *)(const void *)to; break;
-    default: out->text = (const struct slice *)(const void *)to; break;
-    }
+    vec_use(out, col, count, to);
     return 0;
 }

@@ -29,7 +29,7 @@ static bool has_end(const char *name, const char *end) {
 static bool entered(const struct walk *walk, const char *path) {
     struct catalog_entry key;
     entry_set_path(&key, path);
-    return bsearch(&key, walk->entries, walk->count, sizeof key, entry_by_path) != NULL;
+    return walk->count && bsearch(&key, walk->entries, walk->count, sizeof key, entry_by_path) != NULL;
 }
 
 /* A segment that a catalog made anew does not know. */

@@ -81,14 +81,9 @@ static void copy_value(const struct piece *piece, uint32_t row, enum col col, ch
     }
 }
 
-static size_t value_bytes(enum col col) {
-    static const size_t sizes[] = {[COL_INT] = 8, [COL_DOUBLE] = 8, [COL_DICT] = 4, [COL_STRING] = sizeof(struct slice)};
-    return span_columns[col].type == COL_BYTES ? span_columns[col].width : sizes[span_columns[col].type];
-}
-
 static int gather(const struct merged_rows *m, struct piece *pieces, uint32_t piece_count, enum col col, uint32_t first, uint32_t count, struct arena *arena,
                   struct dictionary *dictionary, struct vec *out, struct error *err) {
-    size_t width = value_bytes(col);
+    size_t width = column_value_bytes(col);
     char *to = arena_alloc(arena, count * width + 1);
     if (!to) return error_set(err, VT_ENOMEM, "no memory for column %s", span_columns[col].name);
     int code = dictionary_code(dictionary, (struct slice){NULL, 0}) == UINT32_MAX ? error_set(err, VT_ENOMEM, "no memory to merge a dictionary") : 0;
@@ -97,23 +92,14 @@ static int gather(const struct merged_rows *m, struct piece *pieces, uint32_t pi
         if (!piece->used) code = read_piece(piece, col, arena, dictionary, err), piece->used = true;
         if (!code) copy_value(piece, m->order[first + i] - piece->first_row, col, to + i * width);
     }
-    *out = (struct vec){.type = span_columns[col].type, .count = count};
-    switch (out->type) {
-    case COL_BYTES: out->bytes = (const uint8_t *)to; break;
-    case COL_INT: out->ints = (const int64_t *)(const void *)to; break;
-    case COL_DOUBLE: out->doubles = (const double *)(const void *)to; break;
-    case COL_STRING: out->text = (const struct slice *)(const void *)to; break;
-    case COL_DICT: {
-        struct slice *dict = arena_alloc(arena, dictionary->count * sizeof *dict + 1);
-        if (!dict) return error_set(err, VT_ENOMEM, "no memory to merge a dictionary");
-        if (!code) memcpy(dict, dictionary->texts, dictionary->count * sizeof *dict);
-        out->codes = (const uint32_t *)(const void *)to;
-        out->dict = dict;
-        out->dict_count = dictionary->count;
-        break;
-    }
-    }
-    return code;
+    vec_use(out, col, count, to);
+    if (code || out->type != COL_DICT) return code;
+    struct slice *dict = arena_alloc(arena, dictionary->count * sizeof *dict);
+    if (!dict) return error_set(err, VT_ENOMEM, "no memory to merge a dictionary");
+    memcpy(dict, dictionary->texts, dictionary->count * sizeof *dict);
+    out->dict = dict;
+    out->dict_count = dictionary->count;
+    return 0;
 }
 
 int merged_read(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out, struct error *err) {

@@ -1,6 +1,7 @@
 /* A segment's columns: pages to vectors. Every page is compared with its checksum before it is believed. */
 #include "store/segment_internal.h"
 
+#include "store/columns.h"
 #include "store/thrift.h"
 
 #include <libdeflate.h>
@@ -324,27 +325,10 @@ static int read_page(struct page_reader *r, const struct page *page, struct vec 
 
 /* ---- columns ---- */
 
-static size_t value_bytes(enum col col) {
-    static const size_t sizes[] = {[COL_INT] = 8, [COL_DOUBLE] = 8, [COL_DICT] = 4, [COL_STRING] = sizeof(struct slice)};
-    return span_columns[col].type == COL_BYTES ? span_columns[col].width : sizes[span_columns[col].type];
-}
-
-/* Points the vector at room for its values. */
-static void use_room(struct vec *vec, enum col col, uint32_t count, void *room) {
-    *vec = (struct vec){.type = span_columns[col].type, .count = count};
-    switch (vec->type) {
-    case COL_BYTES: vec->bytes = room; break;
-    case COL_INT: vec->ints = room; break;
-    case COL_DOUBLE: vec->doubles = room; break;
-    case COL_STRING: vec->text = room; break;
-    case COL_DICT: vec->codes = room; break;
-    }
-}
-
 /* "Not known" all over, for a column that the file does not have. */
 static void fill_unknown(struct vec *vec, enum col col, void *room) {
     static const struct slice none = {NULL, 0};
-    memset(room, 0, (size_t)vec->count * value_bytes(col));
+    memset(room, 0, (size_t)vec->count * column_value_bytes(col));
     if (vec->type == COL_DICT) vec->dict = &none, vec->dict_count = 1;
     for (uint32_t i = 0; i < vec->count && span_columns[col].optional; i++) {
         if (vec->type == COL_INT) ((int64_t *)room)[i] = SPAN_NO_INT;
@@ -364,9 +348,9 @@ int segment_read(const struct segment *s, uint32_t index, enum col col, struct a
     uint32_t rows = group->shown.rows, done = 0;
     int code = reader_init(&r, s, group, col, arena, err);
     if (code) return code;
-    void *room = lies_ready(r.chunk, col) ? NULL : arena_alloc(arena, (size_t)rows * value_bytes(col) + 16);
+    void *room = lies_ready(r.chunk, col) ? NULL : arena_alloc(arena, (size_t)rows * column_value_bytes(col) + 16);
     if (!room && !lies_ready(r.chunk, col)) return no_memory(&r);
-    use_room(out, col, rows, room);
+    vec_use(out, col, rows, room);
     if (!r.chunk->there) {
         fill_unknown(out, col, room);
         return 0;
@@ -378,7 +362,7 @@ int segment_read(const struct segment *s, uint32_t index, enum col col, struct a
             continue;
         }
         if (page.type != PAGE_DATA || page.values > rows - done) return corrupt(&r, "a page has more rows than its row group");
-        if (!room && (page.values != rows || page.encoding != ENCODING_PLAIN) && !(room = arena_alloc(arena, (size_t)rows * value_bytes(col) + 16))) return no_memory(&r);
+        if (!room && (page.values != rows || page.encoding != ENCODING_PLAIN) && !(room = arena_alloc(arena, (size_t)rows * column_value_bytes(col) + 16))) return no_memory(&r);
         if (room && out->type == COL_BYTES) out->bytes = room;
         code = read_page(&r, &page, out, done);
         done += page.values;
@@ -436,7 +420,7 @@ int segment_read_fields(const struct segment *s, uint32_t index, enum col col, c
     if (code) return code;
     if (!r.chunk->there) {
         char unknown[sizeof(struct slice)];
-        use_room(&vec, col, 1, unknown);
+        vec_use(&vec, col, 1, unknown);
         fill_unknown(&vec, col, unknown);
         for (; next < row_count; next++) give_value(&vec, col, 0, (char *)out + next * stride);
         return 0;
@@ -451,8 +435,8 @@ int segment_read_fields(const struct segment *s, uint32_t index, enum col col, c
         if (!read_page_header(&r, &page) || page.type != PAGE_DATA || page.values > group->shown.rows) return corrupt(&r, "a page header is broken");
         if (rows[next] < first + page.values) {
             buf_clear(&r.own->values);
-            if (!buf_reserve(&r.own->values, (size_t)page.values * value_bytes(col) + 16)) return no_memory(&r);
-            use_room(&vec, col, page.values, r.own->values.ptr);
+            if (!buf_reserve(&r.own->values, (size_t)page.values * column_value_bytes(col) + 16)) return no_memory(&r);
+            vec_use(&vec, col, page.values, r.own->values.ptr);
             if (vec.type == COL_DICT) vec.dict = dict.dict, vec.dict_count = dict.dict_count;
             if ((code = read_page(&r, &page, &vec, 0))) return code;
         }
