@@ -16,6 +16,8 @@ enum {
     CONNECTION_MEMORY_BYTES = 64 << 10, /* headers, and the pieces in which bodies are read */
     SWEEP_EVERY_MS = 1000,
     DRAIN_EVERY_MS = 10,
+    FLUSH_EVERY_MS = 10,
+    FLUSHES = 10,
     RUNS_BEFORE_SLEEP = 8
 };
 
@@ -115,6 +117,23 @@ static void on_sweep(struct loop_timer *timer) {
         shutdown(connection->fd, SHUT_RDWR); /* the daemon sees the end of it and cleans up */
     }
     loop_timer_set(loop->loop, timer, now_ns + (int64_t)SWEEP_EVERY_MS * NS_PER_MS);
+}
+
+/* An upgraded TLS connection that is closed has bytes in libmicrohttpd's hands, which takes several runs to be done
+ * with it and tells no epoll and no time-out of it. */
+static void on_flush(struct loop_timer *timer) {
+    struct http_loop *loop = container_of(timer, struct http_loop, flush);
+    MHD_run(loop->daemon);
+    if (--loop->flushes_left)
+        loop_timer_set(loop->loop, timer, time_monotonic_ns() + (int64_t)FLUSH_EVERY_MS * NS_PER_MS);
+}
+
+void flush_upgraded(struct http_loop *loop) {
+    loop->run_soon = true;
+    if (!loop->http->config.tls_cert) return;
+    loop->flushes_left = FLUSHES;
+    loop->flush.due = on_flush;
+    loop_timer_set(loop->loop, &loop->flush, time_monotonic_ns() + (int64_t)FLUSH_EVERY_MS * NS_PER_MS);
 }
 
 /* --- libmicrohttpd's callbacks --- */

@@ -57,6 +57,8 @@ struct http_loop {
     struct loop_hook hook;
     struct loop_timer sweep; /* slow senders */
     struct loop_timer drain; /* while stopping: is all done? */
+    struct loop_timer flush; /* upgraded TLS connections that were closed */
+    unsigned flushes_left;
     struct loop_task stop;
     int64_t stop_by_ns;
     struct connection *connections;
@@ -96,5 +98,6 @@ void exchange_free_spare(struct http_loop *loop);
 
 /* http.c */
 void connection_enter(struct connection *connection, enum phase phase);
+void flush_upgraded(struct http_loop *loop);
 
 #endif

@@ -531,5 +531,5 @@ void request_upgrade(struct request *request, http_upgraded *upgraded, void *ctx
 
 void http_upgrade_close(struct http_loop *loop, struct MHD_UpgradeResponseHandle *handle) {
     MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
-    loop->run_soon = true;
+    flush_upgraded(loop);
 }

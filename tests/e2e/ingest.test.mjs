@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { once } from 'node:events';
-import { root, run, serve, tempDir } from './lib/vitrine.mjs';
+import { certificate, root, run, serve, tempDir } from './lib/vitrine.mjs';
 import { exportRequest, llmSpan, protobuf } from './lib/otlp.mjs';
 
 const PAGE_WAIT_MS = 15_000;
@@ -93,11 +93,7 @@ test('a full disk is 503 with Retry-After; questions are answered; it recovers b
 });
 
 test('HTTPS with a certificate of its own', async (t) => {
-  const dir = await tempDir(t);
-  const [cert, key] = ['cert.pem', 'key.pem'].map((name) => join(dir, name));
-  const made = await run(['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=localhost',
-    '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert], { command: 'openssl' });
-  assert.equal(made.code, 0, made.stderr);
+  const { dir, cert, key } = await certificate(t);
   const v = await serve(t, { args: ['--tls-cert', cert, '--tls-key', key] });
   assert.match(v.url, /^https:/);
   const { code, stdout, stderr } = await run(['-sS', '--cacert', cert, '-w', '%{http_code} ', `${v.url}/healthz`], { command: 'curl' });

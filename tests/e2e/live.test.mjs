@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:https';
 import WebSocket from 'ws';
-import { serve } from './lib/vitrine.mjs';
+import { certificate, serve } from './lib/vitrine.mjs';
 import { exportRequest, llmSpan, protobuf } from './lib/otlp.mjs';
 
 async function viewer(t, v, query = '', protocols = [], options = {}) {
@@ -75,6 +77,20 @@ test('a key comes as a subprotocol; pages of other origins are kept out', async 
   assert.equal(await refused([]), 401);
   assert.equal(await refused(['vitrine.live', 'key.vt_abcdefgh_wrong']), 401);
   assert.equal(await refused(['vitrine.live'], { origin: 'https://evil.example' }), 403);
+});
+
+test('over TLS too, to the end of the connection', async (t) => {
+  const { dir, cert, key } = await certificate(t);
+  const v = await serve(t, { dir, args: ['--tls-cert', cert, '--tls-key', key] });
+  const ca = await readFile(cert);
+  const socket = await viewer(t, v, '', [], { ca });
+  await new Promise((done) => request(v.url + '/v1/traces', { ca, method: 'POST', headers: protobuf }, done).end(exportRequest([llmSpan('secret')]).body));
+  assert.equal((await socket.next()).operation, 'secret');
+  const closed = once(socket, 'close');
+  const began = Date.now();
+  socket.close(1000);
+  assert.equal((await closed)[0], 1000);
+  assert.ok(Date.now() - began < 15_000, 'the server ends the connection itself'); // the client would give up after 30 s
 });
 
 test('viewers are told that the server stops', async (t) => {

@@ -44,6 +44,17 @@ export async function run(args, { input, env, timeoutMs = 60_000, command = prog
   return { code, signal, ...out };
 }
 
+/** A certificate for localhost and its key, as files in a directory of their own: {dir, cert, key}. */
+export async function certificate(t) {
+  const dir = await tempDir(t);
+  const [cert, key] = ['cert.pem', 'key.pem'].map((name) => join(dir, name));
+  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=localhost',
+    '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', key, '-out', cert];
+  const made = await run(args, { command: 'openssl' });
+  if (made.code !== 0) throw new Error(`openssl: ${made.stderr}`);
+  return { dir, cert, key };
+}
+
 /**
  * Starts `vitrine serve` and waits until it is ready.
  * options: dir (kept when given), args (further flags), env, grpc (false: without), port (0: any free one).
