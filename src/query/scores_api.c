@@ -93,13 +93,9 @@ static void span_id_of(struct slice text, uint8_t id[SPAN_ID_SIZE]) {
 
 /* The scored thing must be there; the score belongs to its project. */
 static int find_scored(struct ask *ask, struct given *given, struct error *err) {
-    uint8_t id[1][TRACE_ID_SIZE];
     struct trace *trace;
-    trace_id_of(given->trace_id, id[0]);
-    int code = traces_load(ask, (const uint8_t(*)[TRACE_ID_SIZE])id, 1, (uint64_t)1 << COL_PROJECT, &trace, err);
+    int code = trace_named(ask, given->trace_id, (uint64_t)1 << COL_PROJECT, &trace, err);
     if (code) return code;
-    if (!trace->span_count)
-        return error_set(err, VT_ENOTFOUND, "there is no trace '%.*s'", given->trace_id.len < 100 ? (int)given->trace_id.len : 100, given->trace_id.ptr);
     memcpy(given->score.trace_id, trace->trace_id, TRACE_ID_SIZE);
     given->score.project = span_get_text(trace->root, COL_PROJECT);
     if (!given->span_id.len) return 0;
@@ -163,7 +159,15 @@ int scores_get(struct ask *ask, struct json_writer *w, struct error *err) {
     uint8_t trace_id[TRACE_ID_SIZE];
     int code = read_cursor(ask, &query.after_id, err);
     if (code) return code;
-    if (ask_param(ask, "trace_id", &text) && text.len) trace_id_of(text, trace_id), query.trace_id = trace_id;
+    if (ask_param(ask, "trace_id", &text) && text.len) {
+        struct trace *trace;
+        query.trace_id = trace_id;
+        if (!hex_decode(text, trace_id, TRACE_ID_SIZE)) {
+            code = trace_named(ask, text, 0, &trace, err);
+            if (code) return code;
+            memcpy(trace_id, trace->trace_id, TRACE_ID_SIZE);
+        }
+    }
     ask_param(ask, "name", &query.name);
     if (ask_param(ask, "from", &text) && (code = ask_read_when(ask, "from", text, &query.from_ns, err))) return code;
     if (ask_param(ask, "to", &text) && (code = ask_read_when(ask, "to", text, &query.to_ns, err))) return code;

@@ -275,15 +275,10 @@ static void put_span(const struct trace *trace, uint32_t i, const struct score_l
 }
 
 int traces_get(struct ask *ask, struct json_writer *w, struct error *err) {
-    uint8_t id[1][TRACE_ID_SIZE];
     struct trace *trace;
     struct score_list scores;
-    trace_id_of(ask->id, id[0]);
-    int code = traces_load(ask, (const uint8_t (*)[TRACE_ID_SIZE])id, 1, TRACE_ALL, &trace, err);
-    if (code) return code;
-    if (!trace->span_count)
-        return error_set(err, VT_ENOTFOUND, "there is no trace '%.*s'", ask->id.len < 100 ? (int)ask->id.len : 100, ask->id.ptr);
-    if ((code = score_list_load(ask, trace->trace_id, &scores, err))) return code;
+    int code = trace_named(ask, ask->id, TRACE_ALL, &trace, err);
+    if (code || (code = score_list_load(ask, trace->trace_id, &scores, err))) return code;
     json_open(w, '{');
     trace_put_summary(trace, w);
     json_put_key(w, "spans");

@@ -41,6 +41,8 @@ void totals_put_models(const struct totals *totals, struct json_writer *w); /* "
 enum { TRACE_SPANS_MAX = 200000 };
 int traces_load(struct ask *ask, const uint8_t (*ids)[TRACE_ID_SIZE], uint32_t count, uint64_t columns, struct trace **traces,
                 struct error *err);
+/* The trace that goes under this id: hex, or as the sender of one of its spans wrote it. VT_ENOTFOUND. */
+int trace_named(struct ask *ask, struct slice text, uint64_t columns, struct trace **trace, struct error *err);
 /* The id that a text stands for: hex, or mapped as ids of another form were when they came in. */
 void trace_id_of(struct slice text, uint8_t id[TRACE_ID_SIZE]);
 

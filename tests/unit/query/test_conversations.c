@@ -171,6 +171,23 @@ static void scores_of_what_is_not_there_are_refused(void **state) {
     assert_int_equal(fixture_ask(f, "/api/v1/scores", "{\"trace_id\":\"01000000000000000000000000000000\",\"name\":\"x\",\"value\":1}", "lab"), VT_ENOTFOUND);
 }
 
+/* Log lines whose spans each had a trace id of their own: any of these ids leads to the trace that they became. */
+static void ids_that_senders_wrote_lead_to_their_trace(void **state) {
+    struct fixture *f = *state;
+    struct batch *batch = batch_new();
+    struct span *span = batch_add(batch);
+    span->trace_id[0] = 9, span->span_id[0] = 90, span->start_ns = BASE_MS * NS_PER_MS;
+    *span_text(span, COL_ATTRIBUTES) = SLICE("{\"source.trace_id\":\"y56ugcpv\"}");
+    fixture_append(f, batch);
+    fixture_get(f, "/api/v1/traces/y56ugcpv");
+    expect_part(f, "{\"trace_id\":\"09000000000000000000000000000000\"");
+    fixture_post(f, "/api/v1/scores", "{\"trace_id\":\"y56ugcpv\",\"name\":\"helpful\",\"value\":1}");
+    fixture_get(f, "/api/v1/scores?trace_id=y56ugcpv");
+    expect_part(f, "\"trace_id\":\"09000000000000000000000000000000\"");
+    assert_int_equal(fixture_ask(f, "/api/v1/traces/y56", NULL, NULL), VT_ENOTFOUND);
+    assert_int_equal(fixture_ask(f, "/api/v1/traces/y56ugcpv", NULL, "lab"), VT_ENOTFOUND);
+}
+
 static void expect_rows(struct fixture *f, const char *sql, const char *rows) {
     struct buf body = {0};
     struct json_writer w = json_writer_on(&body);
@@ -207,6 +224,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_thread_is_shown_turn_by_turn, start, fixture_stop),
         cmocka_unit_test_setup_teardown(users_are_listed_by_what_they_cost, start, fixture_stop),
         cmocka_unit_test_setup_teardown(scores_stand_at_what_they_speak_of, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(ids_that_senders_wrote_lead_to_their_trace, start, fixture_stop),
         cmocka_unit_test_setup_teardown(sql_has_traces_and_threads_with_the_same_numbers, start, fixture_stop),
         cmocka_unit_test_setup_teardown(scores_of_what_is_not_there_are_refused, start, fixture_stop),
     };
