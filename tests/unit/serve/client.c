@@ -39,11 +39,26 @@ static bool is_whole(struct buf *out) {
     return strcasestr(text, "Transfer-Encoding: chunked") && strstr(body, "\r\n0\r\n\r\n");
 }
 
+/* Takes the lengths from between the pieces of a chunked body, so that a text may be looked for across them. */
+static void join_chunks(struct buf *out) {
+    char *body = strstr((char *)(uintptr_t)buf_cstr(out), "\r\n\r\n"), *to, *at, *end;
+    if (!body || !strcasestr(out->ptr, "Transfer-Encoding: chunked")) return;
+    for (to = at = body + 4;; at = end + 2) {
+        size_t size = strtoul(at, &end, 16), left = (size_t)(out->ptr + out->len - end);
+        if (end == at || !size || left < size + 4) break;
+        memmove(to, end + 2, size);
+        to += size;
+        end += 2 + size;
+    }
+    out->len = (size_t)(to - out->ptr);
+}
+
 int client_read(int fd, struct buf *out) {
     char piece[4096];
     ssize_t count;
     buf_clear(out);
     while (!is_whole(out) && (count = recv(fd, piece, sizeof piece, 0)) > 0) buf_put(out, piece, (size_t)count);
+    join_chunks(out);
     return out->len > 12 ? atoi(buf_cstr(out) + 9) : 0;
 }
 
