@@ -19,7 +19,9 @@
 struct sql_session {
     struct ask *ask;
     struct error err; /* what a table could not do; SQLite knows only that it failed */
+    unsigned scans;   /* cursors on spans and log lines that are open: each holds a row group */
 };
+enum { SQL_SCANS_MAX = 16 };
 
 /* Registers the tables of a file. An SQLite code. */
 int sql_spans_add(sqlite3 *db, struct sql_session *session);

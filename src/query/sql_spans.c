@@ -300,9 +300,15 @@ static int spans_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
 }
 
 static int spans_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
+    struct sql_session *session = ((struct spans_table *)base)->session;
+    if (session->scans == SQL_SCANS_MAX) {
+        error_set(&session->err, VT_ELIMIT, "sql: the statement reads spans in over %d places at once", SQL_SCANS_MAX);
+        return sql_table_failed(base, session);
+    }
     struct spans_cursor *cursor = calloc(1, sizeof *cursor);
     if (!cursor) return SQLITE_NOMEM;
-    cursor->row.session = ((struct spans_table *)base)->session;
+    session->scans++;
+    cursor->row.session = session;
     cursor->row.text = cursor_text;
     *out = &cursor->base;
     return SQLITE_OK;
@@ -319,6 +325,7 @@ static void rewind_cursor(struct spans_cursor *cursor) {
 static int spans_close(sqlite3_vtab_cursor *base) {
     struct spans_cursor *cursor = (struct spans_cursor *)base;
     rewind_cursor(cursor);
+    cursor->row.session->scans--;
     free(cursor->parts);
     arena_free(&cursor->arena);
     free(cursor);

@@ -374,6 +374,10 @@ static void what_grows_too_large_is_refused(void **state) {
     buf_puts(&text, "SELECT 1");
     refuse(f, buf_cstr(&text), VT_EINVAL, "too many terms");
     buf_clear(&text);
+    buf_puts(&text, "SELECT count(*) FROM spans s");
+    for (int i = 0; i < 16; i++) buf_printf(&text, ", spans s%d", i);
+    refuse(f, buf_cstr(&text), VT_ELIMIT, "over 16 places");
+    buf_clear(&text);
     buf_puts(&text, "SELECT ");
     for (int i = 0; i < 20000; i++) buf_putc(&text, '(');
     refuse(f, buf_cstr(&text), VT_EINVAL, "sql: ");
