@@ -80,7 +80,7 @@ try {
       await new Promise((done) => setTimeout(done, 30));
       return Number(document.querySelector('[role=grid]').getAttribute('aria-rowcount'));
     });
-    if (await list.page.evaluate(() => !/\+ traces/.test(document.querySelector('.foot').textContent))) break;
+    if (await list.page.evaluate(() => !/\+ traces/.test(document.querySelector('.list .foot').textContent))) break;
   }
   const rows = Number(await list.page.locator('[role=grid]').getAttribute('aria-rowcount'));
   await list.page.evaluate(() => { const box = document.querySelector('.virtual.rows'); box.scrollTop = box.scrollHeight / 2; });

@@ -59,7 +59,7 @@ export function Models() {
   const { q, scope, span, step, key } = useScope()
   const [measure, setMeasure] = useState<Measure>('cost')
   const id = `${key}|${q}`
-  const load = useLoad('overview|' + id, signal => api.overview({ ...scope, interval: step.text, compare: 1 }, signal))
+  const load = useLoad('overview|' + id, signal => api.overview({ ...scope, interval: step.text }, signal))
   const lines = useLoad('models|' + id, signal => byModel(scope, step, signal))
   const filterError = load.error?.status === 400 ? load.error : null
   const common = { range: [span.from, span.to] as [number, number], step: step.ms, onZoom: (from: number, to: number) => setParams({ from, to }) }

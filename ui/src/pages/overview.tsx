@@ -41,7 +41,7 @@ function Delta({ now, before, less }: { now?: number; before?: number; less?: bo
   return <span class={'delta ' + tone} title="Against the period before">{change > 0 ? '↑' : '↓'} {Math.abs(100 * change).toFixed(0)} %</span>
 }
 
-function Tiles({ data, q, compare, window }: { data: Data | undefined; q: string; compare: boolean; window: Window }) {
+function Tiles({ data, previous, q, window }: { data: Data | undefined; previous?: Numbers; q: string; window: Window }) {
   const trend = useMemo(() => data && trendOf(data, window), [data])
   return <div class="tiles" aria-busy={!data}>{tiles.map(tile => {
     const now = data && tile.value(data.now)
@@ -50,7 +50,7 @@ function Tiles({ data, q, compare, window }: { data: Data | undefined; q: string
       <div class="name">{tile.name}</div>
       {data ? <>
         <div class="value">{unit(tile.format(now))}</div>
-        {compare && <Delta now={now} before={data.previous && tile.value(data.previous)} less={tile.less} />}
+        {previous && <Delta now={now} before={tile.value(previous)} less={tile.less} />}
         <div class="about">{now !== undefined && tile.note(data.now)}</div>
         {values && now !== undefined && <Spark values={values.slice(0, -1)} tone={tile.bad && now > 0 ? 'bad' : ''} />}
       </> : <div class="ghost-line tall" />}
@@ -84,7 +84,9 @@ export function Overview() {
   const [compare, setCompare] = useState(readPref('compare', true))
   const [quantile, setQuantile] = useState<'p50' | 'p95' | 'p99'>(readPref('quantile', 'p95'))
   const id = `${key}|${q}`
-  const load = useLoad('overview|' + id, signal => api.overview({ ...scope, interval: step.text, compare: 1 }, signal))
+  const load = useLoad('overview|' + id, signal => api.overview({ ...scope, interval: step.text }, signal))
+  // the period before comes second, so that the figures of now stand at once
+  const before = useLoad(compare && load.data && !load.loading ? 'before|' + id + span.from : null, signal => api.overview({ from: 2 * span.from - span.to, to: span.from, q, interval: '30d' }, signal).then(o => o.now), { ticks: false })
   const models = useLoad('models|' + id, signal => byModel(scope, step, signal))
   const providers = useLoad('providers|' + id, signal => byProvider(scope, step, signal))
   const [scoreName, setScoreName] = useState('')
@@ -107,7 +109,7 @@ export function Overview() {
       <RangePicker /><Refresh /></Top>
     <main class="page">
       <FilterBar value={q} scope={scope} error={filterError} placeholder="Everything. Narrow it: service:ai-storefront model:gpt-4o" onChange={text => setParams({ q: text })} />
-      {load.error && !filterError && !load.data ? <Card><Loading load={load}>{() => null}</Loading></Card> : <Tiles data={load.data} q={q} compare={compare} window={scope} />}
+      {load.error && !filterError && !load.data ? <Card><Loading load={load}>{() => null}</Loading></Card> : <Tiles data={load.data} previous={compare ? before.data : undefined} q={q} window={scope} />}
       <div class="charts">
         <Card className="wide" title="Latency by model" aside={<Segmented label="Percentile" value={quantile} onChange={v => { setQuantile(v); writePref('quantile', v) }} choices={[['p50', 'p50'], ['p95', 'p95'], ['p99', 'p99']]} />}>
           <Loading load={models} lines={5}>{m => m.times.length && latency?.length ? <Chart {...common} label="Latency by model" times={m.times} lines={latency} format={duration} onPick={pick('model', 'kind:llm')} tall /> : <Quiet text="No calls in this range" />}</Loading></Card>
