@@ -87,8 +87,9 @@ export function Overview() {
   const load = useLoad('overview|' + id, signal => api.overview({ ...scope, interval: step.text }, signal))
   // the period before comes second, so that the figures of now stand at once
   const before = useLoad(compare && load.data && !load.loading ? 'before|' + id + span.from : null, signal => api.overview({ from: 2 * span.from - span.to, to: span.from, q, interval: '30d' }, signal).then(o => o.now), { ticks: false })
-  const models = useLoad('models|' + id, signal => byModel(scope, step, signal))
-  const providers = useLoad('providers|' + id, signal => byProvider(scope, step, signal))
+  const tilesStand = load.data !== undefined || load.error !== null // what fills the charts comes after what fills the tiles
+  const models = useLoad(tilesStand ? 'models|' + id : null, signal => byModel(scope, step, signal))
+  const providers = useLoad(tilesStand ? 'providers|' + id : null, signal => byProvider(scope, step, signal))
   const [scoreName, setScoreName] = useState('')
   const chat = useMemo(() => load.data && chatLines(load.data, scope), [load.data])
   const tokens = useMemo(() => load.data && tokenLines(load.data, scope), [load.data])

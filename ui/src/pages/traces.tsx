@@ -45,8 +45,8 @@ export function TimeCell({ start }: { start: string }) {
   return <time class="soft" dateTime={start} title={`${day(ms)} ${clock(ms, true)}, ${ago(ms)}`}>{day(ms) === day(Date.now()) ? '' : <span class="dim">{day(ms)} </span>}{clock(ms)}</time>
 }
 
-function Facets({ scope, q, id }: { scope: { from: number; to: number }; q: string; id: string }) {
-  const load = useLoad(`facets|${id}|${q}`, signal => facets({ ...scope, q }, signal))
+function Facets({ scope, q, id }: { scope: { from: number; to: number }; q: string; id: string | null }) {
+  const load = useLoad(id === null ? null : `facets|${id}|${q}`, signal => facets({ ...scope, q }, signal))
   const [open, setOpen] = useState<Record<string, boolean>>({})
   return <aside class="facets" aria-label="Facets">
     <Loading load={load} lines={12}>{groups => groups.length === 0 ? <p class="dim" style={{ padding: '8px 12px' }}>No values in this range.</p> : groups.map(group => {
@@ -93,8 +93,9 @@ export function Traces() {
   const asked = useRoute().params.get('cols')?.split(',').filter(c => known.has(c)) ?? []
   const shown = asked.length ? asked : kept
   const [panel, setPanel] = useState(readPref('facets', innerWidth > 1100))
-  const volume = useLoad(`volume|${key}|${q}`, signal => traceVolume(scope, step, signal))
-  const latency = useLoad(`latency|${key}|${q}`, signal => latencyHistogram(scope, signal))
+  const listStands = list.rows.length > 0 || !list.loading // the list comes first, what stands around it after
+  const volume = useLoad(listStands ? `volume|${key}|${q}` : null, signal => traceVolume(scope, step, signal))
+  const latency = useLoad(listStands ? `latency|${key}|${q}` : null, signal => latencyHistogram(scope, signal))
   const longest = useMemo(() => list.rows.reduce((max, row) => Math.max(max, row.duration_ms), 1), [list.rows])
   const columns = useMemo(() => columnsFor(longest), [longest])
   const filterError = list.error?.status === 400 ? list.error : null
@@ -113,7 +114,7 @@ export function Traces() {
         }} />{c.name}</label>)}</div>}</Popover>
       </div>
       <div class={'split' + (panel ? '' : ' alone')}>
-        {panel && <Facets scope={scope} q={filterError ? '' : q} id={key} />}
+        {panel && <Facets scope={scope} q={filterError ? '' : q} id={listStands ? key : null} />}
         <div class="results">
           <div class="strips">
             <section aria-label="Traces over time">{volume.data && <Chart label="Traces over time" kind="bars" stacked legend={false} times={volume.data.times} step={step.ms} range={[span.from, span.to]} lines={volume.data.lines}
