@@ -126,7 +126,7 @@ static const struct question questions[] = {
     {"top 20 users by cost", "/api/v1/query", "{" RANGE ",\"select\":[\"sum(cost_usd)\",\"count\"],\"group_by\":[\"user_id\"],\"limit\":20}"},
     {"newest 50 with model and status", "/api/v1/traces?" URL_RANGE "&q=model:gpt-4o+status:error&limit=50", NULL},
     {"trace by id", "/api/v1/traces/%s", NULL},
-    {"one thread's turns", "/api/v1/traces?" URL_RANGE "&q=thread:thread-1200-3&limit=50", NULL},
+    {"one thread's turns", "/api/v1/traces?" URL_RANGE "&q=thread:thread-1200-27&limit=50", NULL},
     {"a word in prompts", "/api/v1/query", "{" RANGE ",\"where\":\"prompt:zanzibar\",\"select\":[\"count\"]}"},
     {"a substring in prompts", "/api/v1/query", "{" RANGE ",\"where\":\"prompt:*anziba*\",\"select\":[\"count\"]}"},
     {"distinct users by day", "/api/v1/query", "{" RANGE ",\"select\":[\"distinct(user_id)\"],\"interval\":\"1d\"}"},

@@ -24,7 +24,7 @@ const questions = [
   `WITH newest AS (SELECT DISTINCT trace_id FROM (SELECT trace_id FROM spans WHERE model = 'gpt-4o' AND status = 2 ORDER BY start_ns DESC LIMIT 60) LIMIT 50)
      SELECT trace_id, count(*), sum(tokens_input), sum(cost_usd), min(start_ns) FROM spans WHERE trace_id IN (SELECT trace_id FROM newest) GROUP BY 1`],
   ['trace by id', 'SELECT * FROM spans WHERE trace_id = (SELECT trace_id FROM spans LIMIT 1 OFFSET 5000)'],
-  ["one thread's turns", `SELECT trace_id, count(*), sum(tokens_input), sum(cost_usd) FROM spans WHERE trace_id IN (SELECT trace_id FROM spans WHERE thread_id = 'thread-1200-3') GROUP BY 1`],
+  ["one thread's turns", `SELECT trace_id, count(*), sum(tokens_input), sum(cost_usd) FROM spans WHERE trace_id IN (SELECT trace_id FROM spans WHERE thread_id = 'thread-1200-27') GROUP BY 1`],
   ['a word in prompts', `SELECT count(*) FROM spans WHERE prompt ILIKE '%zanzibar%'`, `SELECT count(*) FROM spans WHERE prompt LIKE '%zanzibar%'`],
   ['a substring in prompts', `SELECT count(*) FROM spans WHERE prompt ILIKE '%anziba%'`, `SELECT count(*) FROM spans WHERE prompt LIKE '%anziba%'`],
   ['distinct users by day', 'SELECT start_us // 86400000000, count(DISTINCT user_id) FROM spans GROUP BY 1', 'SELECT start_ns / 86400000000000, count(DISTINCT user_id) FROM spans GROUP BY 1'],

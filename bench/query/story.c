@@ -144,7 +144,8 @@ static void tell_turn(struct story *s, struct batch *batch) {
     memcpy(turn.span_id, &ids[2], SPAN_ID_SIZE);
     turn.start_ns = s->now_ns;
     turn.user = arena_printf(&batch->arena, "user-%u", user);
-    turn.thread = arena_printf(&batch->arena, "thread-%u-%u", user, draw(s, 4 + user % 8));
+    /* Somebody's turns of an hour are one conversation; who is there all the time has two at once. */
+    turn.thread = arena_printf(&batch->arena, "thread-%u-%u", user, (uint32_t)(s->now_ns / ((int64_t)3600 * NS_PER_S) % 24) * 2 + draw(s, 2));
     turn.turn_id = arena_printf(&batch->arena, "turn-%llx", (unsigned long long)s->turns++);
     uint32_t first = batch->count;
     struct span *root = add_span(s, batch, &turn, true);

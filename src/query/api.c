@@ -51,6 +51,7 @@ int engine_open(struct engine **out, struct store *store, const struct engine_op
         engine_free(engine);
         return code;
     }
+    weave_warm(engine->weave, store);
     *out = engine;
     return 0;
 }

@@ -1,7 +1,6 @@
 /* Keeping the weave: what is new in a snapshot is looked at, suspect traces are put together, and the corrections are handed out. */
 #include "query/weave_internal.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #define XXH_INLINE_ALL
@@ -363,6 +362,8 @@ static int look_anew(struct look *look, uint64_t *keys, struct error *err) {
     for (uint32_t i = 0; i < look->count && !code && !look->failed; i++) {
         if (look->digests[i]->memory) {
             if (look->digests[i]->memory->rows < snapshot_rowgroup(look->snapshot, i)->rows) digest_memory(look, i);
+        } else if (atomic_load_explicit(&w->stop, memory_order_relaxed)) {
+            code = error_set(err, VT_ECANCELLED, "the store is closing");
         } else if (!look->digests[i]->done) {
             code = digest_segment(look, i, err);
             if (code == VT_ECORRUPT) code = 0; /* it is set aside */
@@ -424,8 +425,24 @@ struct weave *weave_new(void) {
     return w;
 }
 
+static void *warm(void *ctx) {
+    struct weave *w = ctx;
+    struct snapshot *snapshot = store_snapshot(w->store);
+    struct weave_view *view = NULL;
+    if (snapshot && !weave_look(w, snapshot, &view, NULL)) weave_view_free(view);
+    snapshot_free(snapshot);
+    return NULL;
+}
+
+void weave_warm(struct weave *w, struct store *store) {
+    w->store = store;
+    w->warms = pthread_create(&w->warmer, NULL, warm, w) == 0; /* without it the first request does the work */
+}
+
 void weave_free(struct weave *w) {
     if (!w) return;
+    atomic_store(&w->stop, true);
+    if (w->warms) pthread_join(w->warmer, NULL);
     for (uint32_t i = 0; i < w->digest_count; i++) free_digest(w->digests[i]);
     for (uint32_t n = 0; n < w->node_ids.count; n++) free(w->nodes[n].groups), free(w->nodes[n].fixes);
     free(w->digests);

@@ -13,6 +13,8 @@ struct weave_view; /* the corrections for one snapshot */
 
 struct weave *weave_new(void); /* NULL without memory */
 void weave_free(struct weave *weave); /* no view may be left; NULL is fine */
+/* Looks at all that is in the store now on a thread of its own, so that the first request need not. Once; ended by weave_free. */
+void weave_warm(struct weave *weave, struct store *store);
 
 /* The corrections for `snapshot`; *view is NULL when there are none. Any thread. VT_ENOMEM. */
 int weave_look(struct weave *weave, const struct snapshot *snapshot, struct weave_view **view, struct error *err);

@@ -6,6 +6,7 @@
 #include "query/weave_index.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum { NONE = UINT32_MAX, CLASS_SPANS_MAX = 20000, FAR_MAX = 2000, WANTED_MAX = 500000 };
 
@@ -68,6 +69,10 @@ struct wanted {
 };
 
 struct weave {
+    atomic_bool stop;     /* the engine closes: a look under way is given up */
+    pthread_t warmer;
+    bool warms;
+    struct store *store;  /* the warmer's */
     pthread_mutex_t lock; /* guards all below */
     uint64_t looks;
     struct digest **digests;
