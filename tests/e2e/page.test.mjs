@@ -285,3 +285,21 @@ test('the page shows a day of a storefront', async (t) => {
     await arrives(page, new RegExp(`^/traces/${table.trace_id}`));
   });
 });
+
+test("the storefront's own console log, as it was printed, reads as conversations", async (t) => {
+  const server = await serve(t, { grpc: false });
+  const browser = await launch(t);
+  const log = await readFile(new URL('../samples/storefront-console.txt', import.meta.url), 'utf8');
+  const { accepted } = await server.post('/ingest/logs', log, { 'content-type': 'text/plain' });
+  const { threads } = await server.until('/api/v1/threads?from=0', (a) => a.threads.length > 0);
+  assert.ok(accepted > 1);
+  const page = await open(t, browser, `${server.url}/threads?from=-90d`);
+  await page.getByRole('link', { name: threads[0].thread_id, exact: true }).click();
+  const { turns } = await server.get(`/api/v1/threads/${encodeURIComponent(threads[0].thread_id)}`);
+  await page.locator('.turn').first().waitFor();
+  assert.equal(await page.locator('.turn').count(), turns.length);
+  await page.locator('.turn').first().getByRole('link', { name: 'Trace' }).click();
+  await arrives(page, /^\/traces\/[0-9a-f]{32}/);
+  await page.locator('.wrow', { hasText: 'chat.continue_thread' }).first().waitFor();
+  await page.locator('.wrow', { hasText: 'openai.chat.completions.create' }).first().waitFor(); // a trace of its own in the log
+});

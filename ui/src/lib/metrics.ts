@@ -147,12 +147,14 @@ export async function latencyHistogram(scope: Window, signal: AbortSignal): Prom
   return buckets(value(series[0], 0) as unknown as [number, number, number][] ?? [])
 }
 
+const BUCKETS_MIN = 14
 /* The server's fine buckets joined to eight steps a tenfold, so that bars are wide enough to be taken hold of. */
 export function buckets(fine: [number, number, number][], perDecade = 8): Bucket[] {
   const known = fine.filter(b => b[2] > 0 && b[1] > 0)
   if (!known.length) return []
   const index = (ms: number) => Math.floor(Math.log10(Math.max(ms, 0.01)) * perDecade + 1e-9)
-  const first = index(known[0][0]), last = Math.max(index(known[known.length - 1][0]), first)
+  let first = index(known[0][0]), last = Math.max(index(known[known.length - 1][0]), first)
+  while (last - first + 1 < BUCKETS_MIN) { first--; last++ } // a few bars alone would be walls
   const out: Bucket[] = []
   for (let i = first; i <= last; i++) out.push({ low: 10 ** (i / perDecade), high: 10 ** ((i + 1) / perDecade), count: 0 })
   for (const [low, high, n] of known) out[Math.min(last, index(Math.sqrt(Math.max(low, 0.01) * high))) - first].count += n

@@ -41,8 +41,8 @@ const usual = ['time', 'operation', 'duration', 'models', 'tokens', 'cost', 'use
 const known = new Set(columnsFor(1).map(c => c.key))
 
 export function TimeCell({ start }: { start: string }) {
-  const ms = Date.parse(start)
-  return <time class="soft" dateTime={start} title={`${day(ms)} ${clock(ms, true)}, ${ago(ms)}`}>{day(ms) === day(Date.now()) ? '' : <span class="dim">{day(ms)} </span>}{clock(ms)}</time>
+  const ms = Date.parse(start), today = day(ms) === day(Date.now())
+  return <time class="soft" dateTime={start} title={`${day(ms)} ${clock(ms, true)}, ${ago(ms)}`}>{today ? clock(ms) : <><span class="dim">{day(ms)} </span>{clock(ms).slice(0, 5)}</>}</time>
 }
 
 function Facets({ scope, q, id }: { scope: { from: number; to: number }; q: string; id: string | null }) {

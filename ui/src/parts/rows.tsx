@@ -1,7 +1,7 @@
 // A list of rows in columns that goes on as far as one scrolls, moved through by keys: traces, conversations.
 
 import type { ComponentChildren } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import type { ApiError } from '../lib/api'
 import type { usePages } from '../lib/data'
 import { count, duration } from '../lib/format'
@@ -28,7 +28,9 @@ export function useNarrow() {
 export function Rows<T>({ list, columns, label, noun, scope, status, open, none, filterError, onOpen }:
   { list: ReturnType<typeof usePages<T>>; columns: ListColumn<T>[]; label: string; noun: string; scope: unknown; status: (row: T) => ComponentChildren; open: (row: T) => string
     none: ComponentChildren; filterError: ApiError | null; onOpen: (address: string) => void }) {
-  const [at, setAt] = useState(-1)
+  const [at, show] = useState(-1)
+  const now = useRef(-1) // keys may come faster than the screen is drawn
+  const setAt = (next: number) => { now.current = next; show(next) }
   const narrow = useNarrow()
   // a phone shows the few columns that have a width for it
   const shown = narrow ? columns.filter(c => c.phone) : columns
@@ -37,9 +39,9 @@ export function Rows<T>({ list, columns, label, noun, scope, status, open, none,
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (isTyping(event)) return
-      if (event.key === 'j') setAt(Math.min(list.rows.length - 1, at + 1))
-      else if (event.key === 'k') setAt(Math.max(0, at - 1))
-      else if (event.key === 'Enter' && list.rows[at] && !(event.target as HTMLElement).closest('a,button')) onOpen(open(list.rows[at]))
+      if (event.key === 'j') setAt(Math.min(list.rows.length - 1, now.current + 1))
+      else if (event.key === 'k') setAt(Math.max(0, now.current - 1))
+      else if (event.key === 'Enter' && list.rows[now.current] && !(event.target as HTMLElement).closest('a,button')) onOpen(open(list.rows[now.current]))
       else return
       event.preventDefault()
     }
@@ -57,7 +59,7 @@ export function Rows<T>({ list, columns, label, noun, scope, status, open, none,
     {shown.map(c => <span role="columnheader" key={c.key} class={c.num ? 'num' : ''}>{c.name}</span>)}</div></div>
   if (list.rows.length > 0) return <div class={'list' + (list.stale ? ' stale' : '')}>
     <Virtual count={list.rows.length} rowHeight={ROW} row={row} role="grid" label={label} onEnd={list.more} reveal={at} className="rows" header={header} />
-    <footer class="foot dim"><span>{count(list.rows.length)}{list.done ? '' : '+'} {noun}</span>{list.elapsed !== undefined && <span>answered in {duration(list.elapsed)}</span>}
+    <footer class="foot dim"><span>{count(list.rows.length)}{list.done ? '' : '+'} {list.done && list.rows.length === 1 ? noun.replace(/s$/, '') : noun}</span>{list.elapsed !== undefined && <span>answered in {duration(list.elapsed)}</span>}
       {list.loading && <span>{list.slow ? 'still working…' : 'loading…'}</span>}{list.error && !filterError && <span class="bad">{list.error.message}</span>}</footer>
   </div>
   if (list.error && !filterError) return <Failure error={list.error} retry={list.reload} />
