@@ -34,7 +34,7 @@ for connections in 1 8 64; do
         server=$!
         while ! grep -qs ready "$work/log"; do sleep 0.1; done
         port=$(sed -n 's/.*listening on http:..127.0.0.1:\([0-9]*\).*/\1/p' "$work/log")
-        "$build/bench/ingest/bench_ingest" 127.0.0.1 "$port" "$connections" 5 128 "$server"
+        "$build/bench/ingest/bench_ingest" 127.0.0.1 "$port" "$connections" 5 128 "$server" || true # the server is stopped in any case
         kill "$server"
         wait "$server" || true
         server=
