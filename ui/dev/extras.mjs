@@ -36,7 +36,7 @@ export function makeKeys() {
 }
 
 export const statusOf = (spans, live) => ({ version: '0.1.0', started: ago(4210), uptime_s: 252_600, store: { dir: '/var/lib/vitrine', spans_total: spans.length, segments: 14, segment_bytes: spans.length * 310, wal_bytes: 1_840_000, memtable_rows: 3120, oldest: spans[spans.length - 1]?.start, newest: spans[0]?.start, disk_free_bytes: 182e9, disk_full: false, segments_set_aside: 0 },
-  ingest: { spans_per_s: 3.4, accepted: spans.length, rejected: 3, last_error: { time: ago(95), source: '/v1/traces', message: 'span 4: end is before start' } }, queues: { wal: 0, query: 0 }, live_clients: live, retention: { days: 30 }, durability: 'sync', keys_required: false,
+  ingest: { spans_per_s: 3.4, accepted: spans.length, rejected: 3, last_error: { time: ago(95), source: '/v1/traces', message: 'span 4: end is before start' } }, queues: { wal: 0, query: 0 }, live_clients: live, retention: { age_s: 2_592_000 }, durability: 'sync', keys_required: false,
   listen: ['127.0.0.1:4318'], grpc: '127.0.0.1:4317', masking: 'email,card', upstreams: ['openai', 'anthropic'] })
 
 /* Not SQL: the shapes of answers, for three kinds of statements. */

@@ -101,7 +101,7 @@ function Board({ data, onDone }: { data: Data; onDone: () => void }) {
   const states = order.map(state => [state, data.monitors.filter(m => !m.error && worst(m) === state).length] as const).filter(s => s[1] > 0)
   return <>
     {data.error && <div class="note bad"><Icon name="alert" /><p><b>The file of monitors cannot be read; those of before run on.</b> {data.error}</p></div>}
-    <div class="row wrap">{states.map(([state, n]) => <Chip key={state} tone={tones[state]}>{exact(n)} {names[state]}</Chip>)}<span class="dim push">{data.file && <>from <code>{data.file}</code></>}{data.targets?.length ? <> · tells {data.targets.map(t => t.name).join(', ')}</> : null}</span></div>
+    <div class="row wrap">{states.map(([state, n]) => <Chip key={state} tone={tones[state]}>{exact(n)} {names[state]}</Chip>)}<span class="dim push">{data.file && <>from <code title={data.file}>{data.file.replace(/^.*\//, '')}</code></>}{data.targets?.length ? <> · tells {data.targets.map(t => t.name).join(', ')}</> : null}</span></div>
     <Silences silences={data.silences ?? []} onDone={onDone} />
     <div class="monitors">{sorted.map(m => <MonitorCard key={m.name} monitor={m} silences={data.silences ?? []} onDone={onDone} />)}</div>
   </>

@@ -19,7 +19,7 @@ function say(value: unknown): string | undefined {
   if (value === undefined || value === null || value === '' || value === false) return undefined
   if (value === true) return 'on'
   if (Array.isArray(value)) return value.map(v => typeof v === 'object' && v ? String((v as { name?: string }).name ?? JSON.stringify(v)) : String(v)).join(', ') || undefined
-  if (typeof value === 'object') return Object.entries(value).filter(([, v]) => v !== null && v !== undefined && v !== 0).map(([k, v]) => k === 'bytes' ? bytes(Number(v)) : k === 'ns' ? duration(Number(v) / 1e6) : k === 'days' ? `${v} days` : `${k.replace(/_/g, ' ')} ${v}`).join(', ') || undefined
+  if (typeof value === 'object') return Object.entries(value).filter(([, v]) => v !== null && v !== undefined && v !== 0).map(([k, v]) => /bytes$/.test(k) ? bytes(Number(v)) : k === 'age_s' ? `${exact(Number((Number(v) / 86_400).toFixed(2)))} days` : `${k.replace(/_/g, ' ')} ${v}`).join(', ') || undefined
   return String(value)
 }
 
