@@ -36,7 +36,7 @@ static enum alert_state state_now(const struct monitor *m, double value) {
 }
 
 static void put_reading_text(const struct monitor *m, const struct reading *r, struct buf *out) {
-    buf_printf(out, "  now  %s%.*s%s", r->group.len ? "" : "", (int)r->group.len, r->group.len ? r->group.ptr : "", r->group.len ? ": " : "");
+    buf_printf(out, "  now  %.*s%s", (int)r->group.len, r->group.len ? r->group.ptr : "", r->group.len ? ": " : "");
     if (isnan(r->value)) buf_puts(out, "nothing in the window\n");
     else buf_printf(out, "%g %s → %s\n", r->value, m->query.metric->unit, alert_state_names[state_now(m, r->value)]);
 }

@@ -179,11 +179,11 @@ static struct node *bool_term(struct parser *p, const struct field *field, struc
     term->low = (int64_t)field->col;
     p->filter->needs_traces |= field->source == FIELD_FALLBACK;
     if (yes) return node;
-    struct node *not = new_node(p, NODE_NOT);
-    if (!not) return NULL;
-    not->first = node;
-    not->cost = node->cost;
-    return not;
+    struct node *negated = new_node(p, NODE_NOT);
+    if (!negated) return NULL;
+    negated->first = node;
+    negated->cost = node->cost;
+    return negated;
 }
 
 /* One bound of a range in the column's own unit. */
@@ -398,12 +398,12 @@ static struct node *parse_term(struct parser *p) {
     if (word_not || (peek(p) == '-' && p->at + 1 < p->text.len && !is_space(p->text.ptr[p->at + 1]))) {
         if (++p->depth > FILTER_DEPTH_MAX) return fail(p, VT_ELIMIT, p->at, "negations are nested deeper than %d", FILTER_DEPTH_MAX);
         p->at += word_not ? 3 : 1;
-        struct node *not = new_node(p, NODE_NOT), *inner = not ? parse_term(p) : NULL;
+        struct node *negated = new_node(p, NODE_NOT), *inner = negated ? parse_term(p) : NULL;
         if (!inner) return NULL;
         p->depth--;
-        not->first = inner;
-        not->cost = inner->cost;
-        return not;
+        negated->first = inner;
+        negated->cost = inner->cost;
+        return negated;
     }
     if (peek(p) == '(') return parse_group(p);
     if (peek(p) == ')') return fail(p, VT_EINVAL, p->at, "expected a term, found ')' that closes nothing or an empty pair");

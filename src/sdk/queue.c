@@ -192,7 +192,7 @@ uint32_t queue_drop(struct queue *queue) {
         spent = last;
     }
     queue_release(spent, spans + queue->lot);
-    *queue = (struct queue){0};
+    *queue = (struct queue){.last = NULL}; /* clang takes no {0} for an atomic pointer */
     return spans;
 }
 

@@ -214,7 +214,7 @@ static pthread_once_t built = PTHREAD_ONCE_INIT;
 
 static void build(void) {
     uint8_t ranks[FIELD_COUNT] = {0};
-    for (uint16_t i = 0; i < NAME_COUNT; i++) {
+    for (uint32_t i = 0; i < NAME_COUNT; i++) {
         size_t len = strlen(names[i].name);
         uint64_t hash = XXH3_64bits(names[i].name, len);
         uint32_t at = (uint32_t)hash % SLOTS;

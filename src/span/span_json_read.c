@@ -124,7 +124,7 @@ static void read_member(struct json_reader *r, const struct member *m, struct sp
             json_skip(r, place);
         break;
     case MEMBER_JSON:
-        if (json_skip(r, &raw) && raw.ptr[0] != m->size)
+        if (json_skip(r, &raw) && raw.ptr[0] != (char)m->size)
             json_fail(r, "%s: expected %s", m->name, m->size == '{' ? "an object" : "an array");
         else
             *(struct slice *)place = raw;

@@ -89,7 +89,7 @@ static void nesting_is_limited(void **state) {
 
 static void skip_gives_the_text_as_it_stands(void **state) {
     struct json_reader r = reader_on("[ {\"a\":[1,{\"b\":\"\\n]}\"}]} , 2 ]");
-    struct slice raw;
+    struct slice raw = {0};
     assert_true(json_array(&r) && json_item(&r) && json_skip(&r, &raw));
     assert_true(slice_is(raw, "{\"a\":[1,{\"b\":\"\\n]}\"}]}"));
     assert_true(json_item(&r) && json_skip(&r, &raw) && slice_is(raw, "2"));
