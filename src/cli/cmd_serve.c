@@ -109,7 +109,7 @@ static const struct option store_options[] = {
     {.name = "queue-bytes",
      .kind = &option_size,
      .offset = AT(serve.store.queue_bytes),
-     .fallback = "16MiB",
+     .fallback = "32MiB",
      CONFIG,
      .help = "the same in bytes"},
     {0}};

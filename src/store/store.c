@@ -18,7 +18,7 @@ enum {
     SEAL_BYTES = 12 << 20,
     SEAL_AFTER_MS = 30000,
     QUEUE_BATCHES = 1024,
-    QUEUE_BYTES = 16 << 20,
+    QUEUE_BYTES = 32 << 20,
     GROUP_MAX = 256,            /* batches that one sync serves at most */
     FREE_PARTS = 8,             /* of a small disk, a part is kept free; of a large one, what a seal needs */
     PROBE_MS = 1000,

@@ -23,7 +23,7 @@ struct store_options {
     int64_t retention_ns;        /* spans that began longer ago go; 0 = keep */
     uint64_t retention_bytes;    /* of segments; the oldest days go; 0 = keep */
     uint32_t queue_batches;      /* 0 = 1,024 */
-    uint64_t queue_bytes;        /* memory of the batches that wait; 0 = 16 MiB */
+    uint64_t queue_bytes;        /* memory of the batches that wait, bodies included; 0 = 32 MiB */
 };
 
 int store_open(struct store **store, const struct store_options *options, struct error *err);
