@@ -1,4 +1,5 @@
-/* Stands in for the page where Node or npm was not found, or the option `ui` is disabled: the server then says so at /. */
+/* Stands in for the page where Node or npm was not found, or the option `ui` is disabled: the server then says so at /.
+ */
 #include "serve/assets.h"
 
 const struct asset assets[] = {{0}};

@@ -1,9 +1,10 @@
-/* HTTP to durable: sends OTLP protobuf requests to a server over keep-alive connections, from one thread, and measures what came
- * back. Every span is sent once (see bodies.h).
+/* HTTP to durable: sends OTLP protobuf requests to a server over keep-alive connections, from one thread, and measures
+ * what came back. Every span is sent once (see bodies.h).
  *
  *     bench_ingest HOST PORT CONNECTIONS SECONDS [SPANS_PER_REQUEST] [SERVER_PID]
  *
- * One line: connections, spans a second, p50 and p99 of a request, refusals (503), and of the server: CPU and peak RSS. */
+ * One line: connections, spans a second, p50 and p99 of a request, refusals (503), and of the server: CPU and peak RSS.
+ */
 #include "bodies.h"
 
 #include "base/timestamp.h"
@@ -61,7 +62,10 @@ static void watch(struct connection *c, bool writing) {
 
 static void begin(struct connection *c, bool again) {
     if (!again) c->body = take_body();
-    c->head_bytes = (size_t)snprintf(c->head, sizeof c->head, "POST /v1/traces HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-protobuf\r\nContent-Length: %zu\r\n\r\n", c->body->bytes.len);
+    c->head_bytes = (size_t)snprintf(c->head, sizeof c->head,
+                                     "POST /v1/traces HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "
+                                     "application/x-protobuf\r\nContent-Length: %zu\r\n\r\n",
+                                     c->body->bytes.len);
     c->sent = c->answer_bytes = 0;
     c->since_ns = time_monotonic_ns();
     watch(c, true);
@@ -72,7 +76,8 @@ static void go_on_sending(struct connection *c) {
     while (c->sent < whole) {
         bool head = c->sent < c->head_bytes;
         const char *from = head ? c->head + c->sent : c->body->bytes.ptr + (c->sent - c->head_bytes);
-        ssize_t n = send(c->fd, from, head ? c->head_bytes - c->sent : whole - c->sent, MSG_NOSIGNAL | (head ? MSG_MORE : 0));
+        ssize_t n =
+            send(c->fd, from, head ? c->head_bytes - c->sent : whole - c->sent, MSG_NOSIGNAL | (head ? MSG_MORE : 0));
         if (n < 0 && errno == EAGAIN) return;
         if (n < 0) stop("send");
         c->sent += (size_t)n;
@@ -96,7 +101,8 @@ static void receive(struct connection *c, bool more) {
     int status = read_answer(c);
     if (!status) return;
     if (status == 200) {
-        if (sample_count < SAMPLES_MAX) samples_us[sample_count++] = (uint32_t)((time_monotonic_ns() - c->since_ns) / 1000);
+        if (sample_count < SAMPLES_MAX)
+            samples_us[sample_count++] = (uint32_t)((time_monotonic_ns() - c->since_ns) / 1000);
         spans_sent += c->body->span_count;
         taken[c->body - bodies] = false;
         c->body = NULL;
@@ -106,8 +112,10 @@ static void receive(struct connection *c, bool more) {
         fprintf(stderr, "%s\n", c->answer);
         exit(1);
     }
-    if (more) begin(c, status != 200);
-    else watch(c, false);
+    if (more)
+        begin(c, status != 200);
+    else
+        watch(c, false);
 }
 
 static void dial(struct connection *c, const char *host, int port) {
@@ -126,7 +134,8 @@ static double server_cpu(int pid) {
     unsigned long user = 0, kernel = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     FILE *file = pid ? fopen(path, "r") : NULL;
-    if (file && fgets(text, sizeof text, file)) sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel);
+    if (file && fgets(text, sizeof text, file))
+        sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel);
     if (file) fclose(file);
     return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -148,7 +157,8 @@ static int by_size(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 5) return fprintf(stderr, "bench_ingest HOST PORT CONNECTIONS SECONDS [SPANS_PER_REQUEST] [SERVER_PID]\n"), 2;
+    if (argc < 5)
+        return fprintf(stderr, "bench_ingest HOST PORT CONNECTIONS SECONDS [SPANS_PER_REQUEST] [SERVER_PID]\n"), 2;
     int count = atoi(argv[3]), pid = argc > 6 ? atoi(argv[6]) : 0;
     double seconds = strtod(argv[4], NULL);
     uint32_t spans = argc > 5 ? (uint32_t)atoi(argv[5]) : 128, bytes = 0;
@@ -156,7 +166,8 @@ int main(int argc, char **argv) {
     body_count = count + 8 > 64 ? (uint32_t)count + 8 : 64;
     if (body_count > BODIES_MAX) body_count = BODIES_MAX;
     if ((uint32_t)count > body_count) return 2;
-    for (uint32_t i = 0; i < body_count; i++) body_build(&bodies[i], i + 1, spans), bytes += (uint32_t)bodies[i].bytes.len;
+    for (uint32_t i = 0; i < body_count; i++)
+        body_build(&bodies[i], i + 1, spans), bytes += (uint32_t)bodies[i].bytes.len;
     samples_us = malloc(SAMPLES_MAX * sizeof *samples_us);
     next_trace = (uint64_t)time_now_ns();
     epoll = epoll_create1(0);
@@ -170,15 +181,20 @@ int main(int argc, char **argv) {
         for (int i = 0; i < n; i++) {
             struct connection *c = events[i].data.ptr;
             if (!c->body) continue;
-            if (c->writing) go_on_sending(c);
-            else receive(c, more);
+            if (c->writing)
+                go_on_sending(c);
+            else
+                receive(c, more);
         }
     }
     double took = (double)(time_monotonic_ns() - start) * 1e-9, used = server_cpu(pid) - cpu;
     qsort(samples_us, sample_count, sizeof *samples_us, by_size);
-    printf("%3d connections: %8.0f spans/s (%u B a span, %u spans a request), p50 %.1f ms, p99 %.1f ms, %llu refused", count, (double)spans_sent / took,
-           bytes / body_count / spans, spans, sample_count ? samples_us[sample_count / 2] / 1e3 : 0, sample_count ? samples_us[sample_count * 99 / 100] / 1e3 : 0, (unsigned long long)refused);
-    if (pid) printf("; server: %.2f us CPU a span, peak RSS %.0f MB", used * 1e6 / (double)spans_sent, server_peak_mb(pid));
+    printf("%3d connections: %8.0f spans/s (%u B a span, %u spans a request), p50 %.1f ms, p99 %.1f ms, %llu refused",
+           count, (double)spans_sent / took, bytes / body_count / spans, spans,
+           sample_count ? samples_us[sample_count / 2] / 1e3 : 0,
+           sample_count ? samples_us[sample_count * 99 / 100] / 1e3 : 0, (unsigned long long)refused);
+    if (pid)
+        printf("; server: %.2f us CPU a span, peak RSS %.0f MB", used * 1e6 / (double)spans_sent, server_peak_mb(pid));
     printf("\n");
     return 0;
 }

@@ -1,4 +1,5 @@
-/* The store alone: decoded batches to durable, bytes by column, what reading a column costs; and SQLite with the same rows.
+/* The store alone: decoded batches to durable, bytes by column, what reading a column costs; and SQLite with the same
+ * rows.
  *
  *     bench_store write DIR SPANS      appends, seals; spans a second, CPU, bytes by column
  *     bench_store sqlite FILE SPANS    rows with three indexes, a transaction a batch
@@ -34,7 +35,8 @@ static void stop(const struct error *err) {
 static double cpu_seconds(void) {
     struct rusage use;
     getrusage(RUSAGE_SELF, &use);
-    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) * 1e-6;
+    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+           (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) * 1e-6;
 }
 
 static void make_batches(void) {
@@ -87,7 +89,9 @@ static void print_columns(struct store *store) {
         printf("  %-18s %7.2f\n", span_columns[c].name, (double)bytes[c] / (double)rows);
         numbers += text ? 0 : bytes[c];
     }
-    if (rows) printf("  %-18s %7.2f\n  beside prompt, completion, attributes, events: %.1f bytes a span\n", "indexes, filters", (double)extras / (double)rows, (double)numbers / (double)rows);
+    if (rows)
+        printf("  %-18s %7.2f\n  beside prompt, completion, attributes, events: %.1f bytes a span\n",
+               "indexes, filters", (double)extras / (double)rows, (double)numbers / (double)rows);
     snapshot_free(snap);
 }
 
@@ -99,7 +103,8 @@ static void settle(struct store *store) {
         store_get_stats(store, &stats);
         if (stats.merges != merges) quiet = 0, merges = stats.merges;
     }
-    printf("after merging: %llu segments, %.1f bytes a span\n", (unsigned long long)stats.segments, (double)stats.segment_bytes / (double)stats.spans_total);
+    printf("after merging: %llu segments, %.1f bytes a span\n", (unsigned long long)stats.segments,
+           (double)stats.segment_bytes / (double)stats.spans_total);
 }
 
 static int write_store(const char *dir, uint64_t spans) {
@@ -125,8 +130,10 @@ static int write_store(const char *dir, uint64_t spans) {
     double sealed = (double)(time_monotonic_ns() - start) * 1e-9, all = cpu_seconds() - cpu;
     struct store_stats stats;
     store_get_stats(store, &stats);
-    printf("store: %.0f spans/s to durable, %.0f spans/s to segments; CPU %.2f and %.2f us a span; %llu segments, %llu merges, %.1f bytes a span\n", (double)appended / durable,
-           (double)appended / sealed, used * 1e6 / (double)appended, all * 1e6 / (double)appended, (unsigned long long)stats.segments, (unsigned long long)stats.merges,
+    printf("store: %.0f spans/s to durable, %.0f spans/s to segments; CPU %.2f and %.2f us a span; %llu segments, %llu "
+           "merges, %.1f bytes a span\n",
+           (double)appended / durable, (double)appended / sealed, used * 1e6 / (double)appended,
+           all * 1e6 / (double)appended, (unsigned long long)stats.segments, (unsigned long long)stats.merges,
            (double)stats.segment_bytes / (double)stats.spans_total);
     settle(store);
     print_columns(store);
@@ -141,8 +148,10 @@ static int write_sqlite(const char *path, uint64_t spans) {
     uint64_t appended = 0;
     buf_puts(&sql, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE span(");
     for (int c = 0; c < COL_COUNT; c++) buf_printf(&sql, "%s%s", c ? ", " : "", span_columns[c].name);
-    buf_puts(&sql, "); CREATE INDEX by_trace ON span(trace_id); CREATE INDEX by_start ON span(start_ns); CREATE INDEX by_user ON span(user_id, start_ns);");
-    if (sqlite3_open(path, &db) || sqlite3_exec(db, buf_cstr(&sql), NULL, NULL, NULL)) return fprintf(stderr, "%s\n", sqlite3_errmsg(db)), 1;
+    buf_puts(&sql, "); CREATE INDEX by_trace ON span(trace_id); CREATE INDEX by_start ON span(start_ns); CREATE INDEX "
+                   "by_user ON span(user_id, start_ns);");
+    if (sqlite3_open(path, &db) || sqlite3_exec(db, buf_cstr(&sql), NULL, NULL, NULL))
+        return fprintf(stderr, "%s\n", sqlite3_errmsg(db)), 1;
     buf_clear(&sql);
     buf_puts(&sql, "INSERT INTO span VALUES(");
     for (int c = 0; c < COL_COUNT; c++) buf_puts(&sql, c ? ", ?" : "?");
@@ -160,11 +169,17 @@ static int write_sqlite(const char *path, uint64_t spans) {
                 const char *field = (const char *)span + column->offset;
                 int64_t number = column->type == COL_INT ? span_get_int(span, (enum col)c) : 0;
                 double real = column->type == COL_DOUBLE ? span_get_double(span, (enum col)c) : 0;
-                if (column->type == COL_BYTES) sqlite3_bind_blob(stmt, c + 1, field, column->width, SQLITE_STATIC);
-                else if (column->type == COL_INT) number == SPAN_NO_INT ? sqlite3_bind_null(stmt, c + 1) : sqlite3_bind_int64(stmt, c + 1, number);
-                else if (column->type == COL_DOUBLE) isnan(real) ? sqlite3_bind_null(stmt, c + 1) : sqlite3_bind_double(stmt, c + 1, real);
-                else if (!span_get_text(span, (enum col)c).len) sqlite3_bind_null(stmt, c + 1);
-                else sqlite3_bind_text(stmt, c + 1, span_get_text(span, (enum col)c).ptr, (int)span_get_text(span, (enum col)c).len, SQLITE_STATIC);
+                if (column->type == COL_BYTES)
+                    sqlite3_bind_blob(stmt, c + 1, field, column->width, SQLITE_STATIC);
+                else if (column->type == COL_INT)
+                    number == SPAN_NO_INT ? sqlite3_bind_null(stmt, c + 1) : sqlite3_bind_int64(stmt, c + 1, number);
+                else if (column->type == COL_DOUBLE)
+                    isnan(real) ? sqlite3_bind_null(stmt, c + 1) : sqlite3_bind_double(stmt, c + 1, real);
+                else if (!span_get_text(span, (enum col)c).len)
+                    sqlite3_bind_null(stmt, c + 1);
+                else
+                    sqlite3_bind_text(stmt, c + 1, span_get_text(span, (enum col)c).ptr,
+                                      (int)span_get_text(span, (enum col)c).len, SQLITE_STATIC);
             }
             sqlite3_step(stmt);
             sqlite3_reset(stmt);
@@ -177,7 +192,8 @@ static int write_sqlite(const char *path, uint64_t spans) {
     sqlite3_close(db);
     struct stat info;
     stat(path, &info);
-    printf("SQLite: %.0f spans/s to durable; CPU %.2f us a span; %.1f bytes a span\n", (double)appended / seconds, used * 1e6 / (double)appended, (double)info.st_size / (double)appended);
+    printf("SQLite: %.0f spans/s to durable; CPU %.2f us a span; %.1f bytes a span\n", (double)appended / seconds,
+           used * 1e6 / (double)appended, (double)info.st_size / (double)appended);
     buf_free(&sql);
     return 0;
 }

@@ -15,15 +15,20 @@ static uint64_t draw64(uint64_t *state) { /* splitmix64 */
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
     return z ^ z >> 31;
 }
-static uint32_t draw(uint64_t *state, uint32_t below) { return (uint32_t)((draw64(state) >> 32) * below >> 32); }
-static double draw_real(uint64_t *state) { return (double)(draw64(state) >> 11) * 0x1p-53; }
+static uint32_t draw(uint64_t *state, uint32_t below) {
+    return (uint32_t)((draw64(state) >> 32) * below >> 32);
+}
+static double draw_real(uint64_t *state) {
+    return (double)(draw64(state) >> 11) * 0x1p-53;
+}
 static uint32_t draw_skewed(uint64_t *state, uint32_t below) {
     double x = draw_real(state);
     return (uint32_t)(x * x * x * below);
 }
 
 static size_t put_word(char *out, uint32_t n) {
-    static const char *const syllables[] = {"ka", "ro", "mi", "ten", "sol", "ar", "vi", "del", "po", "nu", "shi", "fer", "la", "gom", "es", "tri", "ba", "lo", "ce", "dur"};
+    static const char *const syllables[] = {"ka",  "ro",  "mi", "ten", "sol", "ar",  "vi", "del", "po", "nu",
+                                            "shi", "fer", "la", "gom", "es",  "tri", "ba", "lo",  "ce", "dur"};
     size_t len = 0;
     for (uint32_t left = n + 20; left; left /= 20) {
         size_t more = strlen(syllables[left % 20]);
@@ -75,7 +80,8 @@ static void put_real(struct buf *out, const char *key, double number) {
 }
 
 static void put_call(struct buf *span, uint64_t *state, char *text) {
-    static const char *const models[] = {"gpt-4o", "gpt-4o-mini", "claude-sonnet-4", "claude-haiku-3.5", "gemini-2.0-flash", "mistral-large"};
+    static const char *const models[] = {"gpt-4o",           "gpt-4o-mini",      "claude-sonnet-4",
+                                         "claude-haiku-3.5", "gemini-2.0-flash", "mistral-large"};
     static const char *const providers[] = {"openai", "openai", "anthropic", "anthropic", "google", "mistral"};
     uint32_t model = draw_skewed(state, 6);
     put_text(span, "gen_ai.operation.name", SLICE("chat"));
@@ -92,10 +98,13 @@ static void put_call(struct buf *span, uint64_t *state, char *text) {
     put_text(span, "gen_ai.completion.0.content", put_sentence(text, state, 20 + draw(state, 50)));
 }
 
-/* The span's fields in an order that puts ids and times at known places. Returns the offset of the span's content in `out`. */
-static void put_span(struct buf *out, uint64_t *state, bool root, struct slice user, struct slice thread, uint32_t *places) {
+/* The span's fields in an order that puts ids and times at known places. Returns the offset of the span's content in
+ * `out`. */
+static void put_span(struct buf *out, uint64_t *state, bool root, struct slice user, struct slice thread,
+                     uint32_t *places) {
     static const uint8_t zeros[16];
-    static const char *const operations[] = {"chat.completions.create", "messages.create", "search_products", "responses.create"};
+    static const char *const operations[] = {"chat.completions.create", "messages.create", "search_products",
+                                             "responses.create"};
     char text[TEXT_MAX];
     struct buf span = {0};
     pb_put_bytes(&span, 1, slice_make(zeros, 16));
@@ -154,8 +163,10 @@ void body_build(struct body *body, uint64_t seed, uint32_t spans) {
 void body_renew(struct body *body, uint64_t first, int64_t start_ns, int64_t step_ns) {
     for (uint32_t i = 0; i < body->span_count; i++) {
         const uint32_t *place = body->places + PLACES * i;
-        uint64_t trace = first + i / SPANS_PER_TRACE, state = trace, root = trace * 2654435761u, ids[2] = {draw64(&state), draw64(&state)};
-        uint64_t parent = draw64(&root), own = i % SPANS_PER_TRACE ? parent + i % SPANS_PER_TRACE : parent, timing = own;
+        uint64_t trace = first + i / SPANS_PER_TRACE, state = trace, root = trace * 2654435761u,
+                 ids[2] = {draw64(&state), draw64(&state)};
+        uint64_t parent = draw64(&root), own = i % SPANS_PER_TRACE ? parent + i % SPANS_PER_TRACE : parent,
+                 timing = own;
         int64_t start = start_ns + (int64_t)(i / SPANS_PER_TRACE) * step_ns + (int64_t)(i % SPANS_PER_TRACE) * 1300417;
         int64_t end = start + (int64_t)(exp(6 + 3 * draw_real(&timing)) * 1e6);
         memcpy(body->bytes.ptr + place[0], ids, 16);

@@ -1,6 +1,6 @@
-/* OTLP requests of an AI storefront's LLM spans, about 1 KB each: traces of one turn and three calls, words that people use, users
- * and threads of very different size. Built once; bodies_renew gives all spans of one new ids and times, so that no span is ever
- * sent twice. */
+/* OTLP requests of an AI storefront's LLM spans, about 1 KB each: traces of one turn and three calls, words that people
+ * use, users and threads of very different size. Built once; bodies_renew gives all spans of one new ids and times, so
+ * that no span is ever sent twice. */
 #ifndef BENCH_INGEST_BODIES_H
 #define BENCH_INGEST_BODIES_H
 

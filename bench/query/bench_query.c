@@ -1,8 +1,8 @@
 /* Fills stores with made-up spans and measures questions to them.
  *
  *     bench_query fill DIR SPANS     a store of so many spans (seed 1, one day)
- *     bench_query ask DIR [REPEAT]   each question REPEAT times; prints the fastest and the middle one, and what was looked at
- *     bench_query sqlite FILE SPANS  the same spans as rows of SQLite, with three indexes */
+ *     bench_query ask DIR [REPEAT]   each question REPEAT times; prints the fastest and the middle one, and what was
+ * looked at bench_query sqlite FILE SPANS  the same spans as rows of SQLite, with three indexes */
 #include "story.h"
 
 #include "base/timestamp.h"
@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 enum { BATCH_SPANS = 2000, REPEAT_DEFAULT = 7 };
-static const int64_t DAY_START_NS = INT64_C(1795392000000000000), DAY_END_NS = INT64_C(1795478400000000000); /* 2026-11-23 */
+static const int64_t DAY_START_NS = INT64_C(1795392000000000000),
+                     DAY_END_NS = INT64_C(1795478400000000000); /* 2026-11-23 */
 
 static void stop(const struct error *err) {
     fprintf(stderr, "%s\n", err->message);
@@ -51,8 +52,8 @@ static int fill(const char *dir, uint64_t spans) {
     struct store_stats stats;
     store_get_stats(store, &stats);
     double seconds = (double)(time_monotonic_ns() - start) * 1e-9;
-    printf("%llu spans in %.1f s (%.0f a second), %.1f bytes a span on disk\n", (unsigned long long)stats.spans_total, seconds, (double)stats.spans_total / seconds,
-           (double)stats.segment_bytes / (double)stats.spans_total);
+    printf("%llu spans in %.1f s (%.0f a second), %.1f bytes a span on disk\n", (unsigned long long)stats.spans_total,
+           seconds, (double)stats.spans_total / seconds, (double)stats.segment_bytes / (double)stats.spans_total);
     store_close(store);
     return 0;
 }
@@ -63,13 +64,15 @@ static void bind_span(sqlite3_stmt *stmt, const struct span *span) {
         const struct column *column = &span_columns[c];
         const char *field = (const char *)span + column->offset;
         if (column->type == COL_BYTES) {
-            if (!id_is_zero((const uint8_t *)field, column->width)) sqlite3_bind_blob(stmt, c + 1, field, column->width, SQLITE_STATIC);
+            if (!id_is_zero((const uint8_t *)field, column->width))
+                sqlite3_bind_blob(stmt, c + 1, field, column->width, SQLITE_STATIC);
         } else if (column->type == COL_INT) {
             if (span_get_int(span, col) != SPAN_NO_INT) sqlite3_bind_int64(stmt, c + 1, span_get_int(span, col));
         } else if (column->type == COL_DOUBLE) {
             if (!isnan(span_get_double(span, col))) sqlite3_bind_double(stmt, c + 1, span_get_double(span, col));
         } else if (span_get_text(span, col).len) {
-            sqlite3_bind_text(stmt, c + 1, span_get_text(span, col).ptr, (int)span_get_text(span, col).len, SQLITE_STATIC);
+            sqlite3_bind_text(stmt, c + 1, span_get_text(span, col).ptr, (int)span_get_text(span, col).len,
+                              SQLITE_STATIC);
         }
     }
 }
@@ -106,7 +109,10 @@ static int fill_sqlite(const char *path, uint64_t spans) {
         batch_unref(batch);
     }
     sqlite3_finalize(stmt);
-    int code = sqlite3_exec(db, "CREATE INDEX by_trace ON spans(trace_id); CREATE INDEX by_start ON spans(start_ns); CREATE INDEX by_thread ON spans(thread_id); COMMIT", NULL, NULL, NULL);
+    int code = sqlite3_exec(db,
+                            "CREATE INDEX by_trace ON spans(trace_id); CREATE INDEX by_start ON spans(start_ns); "
+                            "CREATE INDEX by_thread ON spans(thread_id); COMMIT",
+                            NULL, NULL, NULL);
     sqlite3_close(db);
     buf_free(&sql);
     return code;
@@ -122,8 +128,11 @@ struct question {
 #define URL_RANGE "from=2026-11-23&to=2026-11-24"
 
 static const struct question questions[] = {
-    {"p50/p95/p99 by model and minute", "/api/v1/query", "{" RANGE ",\"where\":\"kind:llm\",\"select\":[\"p50(duration_ms)\",\"p95(duration_ms)\",\"p99(duration_ms)\"],\"group_by\":[\"model\"],\"interval\":\"1m\"}"},
-    {"top 20 users by cost", "/api/v1/query", "{" RANGE ",\"select\":[\"sum(cost_usd)\",\"count\"],\"group_by\":[\"user_id\"],\"limit\":20}"},
+    {"p50/p95/p99 by model and minute", "/api/v1/query",
+     "{" RANGE ",\"where\":\"kind:llm\",\"select\":[\"p50(duration_ms)\",\"p95(duration_ms)\",\"p99(duration_ms)\"],"
+               "\"group_by\":[\"model\"],\"interval\":\"1m\"}"},
+    {"top 20 users by cost", "/api/v1/query",
+     "{" RANGE ",\"select\":[\"sum(cost_usd)\",\"count\"],\"group_by\":[\"user_id\"],\"limit\":20}"},
     {"newest 50 with model and status", "/api/v1/traces?" URL_RANGE "&q=model:gpt-4o+status:error&limit=50", NULL},
     {"trace by id", "/api/v1/traces/%s", NULL},
     {"one thread's turns", "/api/v1/traces?" URL_RANGE "&q=thread:thread-1200-27&limit=50", NULL},
@@ -131,8 +140,10 @@ static const struct question questions[] = {
     {"a substring in prompts", "/api/v1/query", "{" RANGE ",\"where\":\"prompt:*anziba*\",\"select\":[\"count\"]}"},
     {"distinct users by day", "/api/v1/query", "{" RANGE ",\"select\":[\"distinct(user_id)\"],\"interval\":\"1d\"}"},
     {"an attribute", "/api/v1/query", "{" RANGE ",\"where\":\"attr.http.status_code:429\",\"select\":[\"count\"]}"},
-    {"group by an attribute", "/api/v1/query", "{" RANGE ",\"where\":\"kind:llm\",\"select\":[\"count\",\"p95(duration_ms)\"],\"group_by\":[\"experiment\"]}"},
-    {"errors by service and hour", "/api/v1/query", "{" RANGE ",\"select\":[\"count\",\"error_rate\"],\"group_by\":[\"service\"],\"interval\":\"1h\"}"},
+    {"group by an attribute", "/api/v1/query",
+     "{" RANGE ",\"where\":\"kind:llm\",\"select\":[\"count\",\"p95(duration_ms)\"],\"group_by\":[\"experiment\"]}"},
+    {"errors by service and hour", "/api/v1/query",
+     "{" RANGE ",\"select\":[\"count\",\"error_rate\"],\"group_by\":[\"service\"],\"interval\":\"1h\"}"},
 };
 
 static struct engine *engine;
@@ -167,8 +178,10 @@ static double ask_ms(const struct question *q, const char *trace_id) {
     struct error err = {0};
     snprintf(target, sizeof target, q->target, trace_id);
     const char *mark = strchr(target, '?');
-    struct api_request request = {.method = q->body ? SLICE("POST") : SLICE("GET"), .path = slice_make(target, mark ? (size_t)(mark - target) : strlen(target)),
-                                  .query = mark ? slice_of(mark + 1) : slice_of(""), .body = slice_of(q->body)};
+    struct api_request request = {.method = q->body ? SLICE("POST") : SLICE("GET"),
+                                  .path = slice_make(target, mark ? (size_t)(mark - target) : strlen(target)),
+                                  .query = mark ? slice_of(mark + 1) : slice_of(""),
+                                  .body = slice_of(q->body)};
     buf_clear(&answer);
     int64_t start = time_monotonic_ns();
     if (api_call(engine, &request, &answer, &err)) stop(&err);
@@ -216,7 +229,8 @@ static int ask(const char *dir, int repeat, const char *only) {
         for (int n = 0; n < repeat; n++) times[n] = ask_ms(&questions[i], trace_id);
         cpu = (cpu_ms() - cpu) / repeat;
         qsort(times, (size_t)repeat, sizeof *times, by_value);
-        printf("%-40s %12.2f %12.2f %12.2f %12.2f   %.100s\n", questions[i].name, cold, times[0], times[repeat / 2], cpu, getenv("SHOW") ? buf_cstr(&answer) : "");
+        printf("%-40s %12.2f %12.2f %12.2f %12.2f   %.100s\n", questions[i].name, cold, times[0], times[repeat / 2],
+               cpu, getenv("SHOW") ? buf_cstr(&answer) : "");
         fflush(stdout);
     }
     watching = false;
@@ -231,7 +245,8 @@ int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "fill") == 0) return fill(argv[2], strtoull(argv[3], NULL, 10));
     if (argc == 4 && strcmp(argv[1], "sqlite") == 0) return fill_sqlite(argv[2], strtoull(argv[3], NULL, 10));
     int repeat = argc > 3 ? atoi(argv[3]) : REPEAT_DEFAULT;
-    if (argc >= 3 && strcmp(argv[1], "ask") == 0 && repeat > 0 && repeat <= 101) return ask(argv[2], repeat, argc > 4 ? argv[4] : NULL);
+    if (argc >= 3 && strcmp(argv[1], "ask") == 0 && repeat > 0 && repeat <= 101)
+        return ask(argv[2], repeat, argc > 4 ? argv[4] : NULL);
     fprintf(stderr, "usage: bench_query fill DIR SPANS | ask DIR [REPEAT [QUESTION]] | sqlite FILE SPANS\n");
     return 2;
 }

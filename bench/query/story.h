@@ -1,15 +1,15 @@
-/* Made-up spans of an AI storefront, the same for every engine: chat turns with LLM calls, tools and retrievals under them, users
- * and threads of very different size, latencies with a long tail, prompts of words that people use. Seeded: the same seed and
- * number give the same spans. */
+/* Made-up spans of an AI storefront, the same for every engine: chat turns with LLM calls, tools and retrievals under
+ * them, users and threads of very different size, latencies with a long tail, prompts of words that people use. Seeded:
+ * the same seed and number give the same spans. */
 #ifndef BENCH_QUERY_STORY_H
 #define BENCH_QUERY_STORY_H
 
 #include "span/batch.h"
 
 struct story {
-    uint64_t state;    /* of the random numbers */
-    int64_t now_ns;    /* start of the next turn */
-    int64_t step_ns;   /* mean time between turns */
+    uint64_t state;  /* of the random numbers */
+    int64_t now_ns;  /* start of the next turn */
+    int64_t step_ns; /* mean time between turns */
     uint64_t turns;
 };
 

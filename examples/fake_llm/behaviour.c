@@ -10,8 +10,10 @@ static const struct {
     size_t offset;
     long most;
 } words[] = {
-    {"status", offsetof(struct behaviour, status), 599},        {"delay_ms", offsetof(struct behaviour, delay_ms), 600000},
-    {"ttft_ms", offsetof(struct behaviour, ttft_ms), 600000},   {"chunk_ms", offsetof(struct behaviour, chunk_ms), 60000},
+    {"status", offsetof(struct behaviour, status), 599},
+    {"delay_ms", offsetof(struct behaviour, delay_ms), 600000},
+    {"ttft_ms", offsetof(struct behaviour, ttft_ms), 600000},
+    {"chunk_ms", offsetof(struct behaviour, chunk_ms), 60000},
     {"cut", offsetof(struct behaviour, cut), 1000000},
 };
 

@@ -1,5 +1,5 @@
-/* How the fake server misbehaves: "status=429, delay_ms=300, ttft_ms=120, chunk_ms=15, cut=3, usage=no", from --behave or, for one
- * request, from its header x-fake-llm. */
+/* How the fake server misbehaves: "status=429, delay_ms=300, ttft_ms=120, chunk_ms=15, cut=3, usage=no", from --behave
+ * or, for one request, from its header x-fake-llm. */
 #ifndef FAKE_LLM_BEHAVIOUR_H
 #define FAKE_LLM_BEHAVIOUR_H
 

@@ -1,5 +1,5 @@
-/* fake_llm: stands in for OpenAI and Anthropic in the demo and in tests. Speaks their APIs over HTTP, with and without streaming, and
- * misbehaves on demand (behaviour.h).
+/* fake_llm: stands in for OpenAI and Anthropic in the demo and in tests. Speaks their APIs over HTTP, with and without
+ * streaming, and misbehaves on demand (behaviour.h).
  *
  *     fake_llm --listen 127.0.0.1:0 --behave "ttft_ms=80, chunk_ms=5"
  *
@@ -67,7 +67,8 @@ static void stream_free(void *ctx) {
 
 /* ---- answers ---- */
 
-static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned status, const char *type, struct MHD_Response *response) {
+static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned status, const char *type,
+                                     struct MHD_Response *response) {
     static _Thread_local unsigned long number;
     char id[48];
     if (!response) return MHD_NO;
@@ -85,14 +86,17 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned
 
 static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status, char *text) {
     if (!text) return MHD_NO;
-    return send_response(connection, status, "application/json", MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE));
+    return send_response(connection, status, "application/json",
+                         MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE));
 }
 
-static enum MHD_Result send_pieces(struct MHD_Connection *connection, struct pieces *pieces, const struct behaviour *behaviour) {
+static enum MHD_Result send_pieces(struct MHD_Connection *connection, struct pieces *pieces,
+                                   const struct behaviour *behaviour) {
     struct stream *stream = malloc(sizeof *stream);
     if (!stream) return MHD_NO;
     *stream = (struct stream){.pieces = *pieces, .behaviour = *behaviour};
-    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, stream, stream_free);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, stream, stream_free);
     if (!response) stream_free(stream);
     return send_response(connection, 200, "text/event-stream", response);
 }
@@ -111,31 +115,41 @@ static const struct {
     {"/v1/embeddings", EMBEDDINGS, DIALECT_OPENAI},
 };
 
-static enum MHD_Result answer(struct MHD_Connection *connection, enum endpoint endpoint, enum dialect dialect, const json_t *request,
-                              const struct behaviour *behaviour) {
+static enum MHD_Result answer(struct MHD_Connection *connection, enum endpoint endpoint, enum dialect dialect,
+                              const json_t *request, const struct behaviour *behaviour) {
     if (endpoint == EMBEDDINGS) {
         char *body = embeddings_body(request);
-        return body ? send_text(connection, 200, body) : send_text(connection, 400, error_body(dialect, 400, "'input' must be a text or a list of texts"));
+        return body ? send_text(connection, 200, body)
+                    : send_text(connection, 400, error_body(dialect, 400, "'input' must be a text or a list of texts"));
     }
     struct reply reply;
     struct pieces pieces = {0};
     reply_to(request, dialect, &reply);
     if (!json_is_true(json_object_get(request, "stream"))) {
         sleep_ms(behaviour->ttft_ms + behaviour->chunk_ms * reply.output_tokens / 6);
-        return send_text(connection, 200, endpoint == CHAT ? chat_body(request, &reply) : endpoint == RESPONSES ? responses_body(request, &reply) : messages_body(request, &reply));
+        return send_text(connection, 200,
+                         endpoint == CHAT        ? chat_body(request, &reply)
+                         : endpoint == RESPONSES ? responses_body(request, &reply)
+                                                 : messages_body(request, &reply));
     }
-    bool usage = json_is_true(json_object_get(json_object_get(request, "stream_options"), "include_usage")) && !behaviour->no_usage;
-    if (endpoint == CHAT) chat_pieces(request, &reply, usage, &pieces);
-    else if (endpoint == RESPONSES) responses_pieces(request, &reply, &pieces);
-    else messages_pieces(request, &reply, &pieces);
+    bool usage = json_is_true(json_object_get(json_object_get(request, "stream_options"), "include_usage")) &&
+                 !behaviour->no_usage;
+    if (endpoint == CHAT)
+        chat_pieces(request, &reply, usage, &pieces);
+    else if (endpoint == RESPONSES)
+        responses_pieces(request, &reply, &pieces);
+    else
+        messages_pieces(request, &reply, &pieces);
     return send_pieces(connection, &pieces, behaviour);
 }
 
-static enum MHD_Result handle(struct MHD_Connection *connection, const char *url, const char *method, const struct call *call) {
+static enum MHD_Result handle(struct MHD_Connection *connection, const char *url, const char *method,
+                              const struct call *call) {
     if (strcmp(url, "/v1/models") == 0) return send_text(connection, 200, models_body());
     size_t which = 0, count = sizeof endpoints / sizeof *endpoints;
     while (which < count && strcmp(url, endpoints[which].path) != 0) which++;
-    if (which == count || strcmp(method, "POST") != 0) return send_text(connection, 404, error_body(DIALECT_OPENAI, 404, "no such endpoint"));
+    if (which == count || strcmp(method, "POST") != 0)
+        return send_text(connection, 404, error_body(DIALECT_OPENAI, 404, "no such endpoint"));
     enum dialect dialect = endpoints[which].dialect;
 
     struct behaviour behaviour = usual;
@@ -148,7 +162,9 @@ static enum MHD_Result handle(struct MHD_Connection *connection, const char *url
     sleep_ms(behaviour.delay_ms);
     if (behaviour.status)
         return send_text(connection, (unsigned)behaviour.status,
-                         error_body(dialect, behaviour.status, behaviour.status == 429 ? "Rate limit reached for requests" : "The server had an error while processing your request"));
+                         error_body(dialect, behaviour.status,
+                                    behaviour.status == 429 ? "Rate limit reached for requests"
+                                                            : "The server had an error while processing your request"));
     if (call->too_large) return send_text(connection, 413, error_body(dialect, 413, "the body is too large"));
     json_error_t error;
     json_t *request = json_loadb(call->body ? call->body : "", call->len, 0, &error);
@@ -163,8 +179,8 @@ static enum MHD_Result handle(struct MHD_Connection *connection, const char *url
 
 /* ---- libmicrohttpd ---- */
 
-static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method, const char *version, const char *data,
-                                  size_t *size, void **state) {
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *size, void **state) {
     struct call *call = *state;
     (void)ctx, (void)version;
     if (!call) return (*state = calloc(1, sizeof *call)) ? MHD_YES : MHD_NO;
@@ -189,23 +205,29 @@ static void on_end(void *ctx, struct MHD_Connection *connection, void **state, e
 }
 
 static int usage_error(const char *why) {
-    fprintf(stderr, "fake_llm: %s\nusage: fake_llm [--listen 127.0.0.1:PORT] [--behave \"status=429, delay_ms=300, ttft_ms=120, chunk_ms=15, cut=3, usage=no\"]\n", why);
+    fprintf(stderr,
+            "fake_llm: %s\nusage: fake_llm [--listen 127.0.0.1:PORT] [--behave \"status=429, delay_ms=300, "
+            "ttft_ms=120, chunk_ms=15, cut=3, usage=no\"]\n",
+            why);
     return 2;
 }
 
 int main(int argc, char **argv) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(8081), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(8081), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char bad[64];
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 == argc) return usage_error("an option without its value");
         if (strcmp(argv[i], "--behave") == 0) {
-            if (!behaviour_parse(argv[i + 1], &usual, bad, sizeof bad)) return usage_error("--behave has a word without meaning");
+            if (!behaviour_parse(argv[i + 1], &usual, bad, sizeof bad))
+                return usage_error("--behave has a word without meaning");
         } else if (strcmp(argv[i], "--listen") == 0) {
             const char *colon = strrchr(argv[i + 1], ':');
             char *end = NULL;
             unsigned long port = strtoul(colon ? colon + 1 : argv[i + 1], &end, 10);
             if (*end || port > 65535) return usage_error("--listen wants 127.0.0.1:PORT");
-            if (colon && strncmp(argv[i + 1], "127.0.0.1:", 10) != 0) return usage_error("--listen takes 127.0.0.1 alone: this server is for tests");
+            if (colon && strncmp(argv[i + 1], "127.0.0.1:", 10) != 0)
+                return usage_error("--listen takes 127.0.0.1 alone: this server is for tests");
             address.sin_port = htons((uint16_t)port);
         } else {
             return usage_error("unknown option");
@@ -217,14 +239,16 @@ int main(int argc, char **argv) {
     sigaddset(&ends, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     signal(SIGPIPE, SIG_IGN);
-    struct MHD_Daemon *daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL, 0, NULL, NULL, on_request, NULL,
-                                                 MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-                                                 MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, MHD_OPTION_END);
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL, 0, NULL, NULL, on_request, NULL,
+        MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&address, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+        MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1, MHD_OPTION_END);
     if (!daemon) {
         perror("fake_llm: cannot listen");
         return 1;
     }
-    printf("listening on http://127.0.0.1:%u\n", (unsigned)MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
+    printf("listening on http://127.0.0.1:%u\n",
+           (unsigned)MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     fflush(stdout);
     int signal_number;
     sigwait(&ends, &signal_number);

@@ -1,4 +1,5 @@
-/* Answers by keywords of the last thing that the shopper said. Tools are called when they are offered and the words ask for it. */
+/* Answers by keywords of the last thing that the shopper said. Tools are called when they are offered and the words ask
+ * for it. */
 #include "reply.h"
 
 #include <ctype.h>
@@ -14,22 +15,35 @@ static const struct {
     const char *text;
 } answers[] = {
     {{"jacket", "rain"},
-     "For rainy weather I would take the **Alpine Shell** (€189): three layers, taped seams, a hood that fits over a helmet. If you want "
+     "For rainy weather I would take the **Alpine Shell** (€189): three layers, taped seams, a hood that fits over a "
+     "helmet. If you want "
      "something lighter, the **Drizzle Anorak** (€89) packs into its own pocket and keeps a two-hour shower out."},
-    {{"size", "shell"}, "The Alpine Shell runs true to size. At 1.78 m and 74 kg a **M** fits with a fleece under it; take **L** if you layer more."},
+    {{"size", "shell"},
+     "The Alpine Shell runs true to size. At 1.78 m and 74 kg a **M** fits with a fleece under it; take **L** if you "
+     "layer more."},
     {{"boots", NULL},
-     "The **Ridge Mid** (€159) is our most-walked boot: a stiff shank for scree, a soft collar, and it can be resoled. Break them in on two short "
+     "The **Ridge Mid** (€159) is our most-walked boot: a stiff shank for scree, a soft collar, and it can be resoled. "
+     "Break them in on two short "
      "walks before the long one."},
-    {{"tent", NULL}, "Two people and a dog sleep well in the **Tarn 3** (€349, 2.4 kg). The **Tarn 2** is 600 g lighter, but the dog would sleep outside."},
-    {{"gift", NULL}, "A gift that always fits: the **Enamel Mug Set** (€24), or a voucher. I can wrap either and add a card."},
-    {{"return", NULL}, "You can send anything back within **30 days**, unworn, with its tag. I have e-mailed you a label; drop the parcel at any post office."},
+    {{"tent", NULL},
+     "Two people and a dog sleep well in the **Tarn 3** (€349, 2.4 kg). The **Tarn 2** is 600 g lighter, but the dog "
+     "would sleep outside."},
+    {{"gift", NULL},
+     "A gift that always fits: the **Enamel Mug Set** (€24), or a voucher. I can wrap either and add a card."},
+    {{"return", NULL},
+     "You can send anything back within **30 days**, unworn, with its tag. I have e-mailed you a label; drop the "
+     "parcel at any post office."},
     {{"order", NULL}, "Your order left our warehouse this morning and should reach you **tomorrow before 18:00**."},
-    {{"discount", NULL}, "I can't change prices, but the outlet has last season's colours at **30 % off** until Sunday."},
+    {{"discount", NULL},
+     "I can't change prices, but the outlet has last season's colours at **30 % off** until Sunday."},
     {{"thank", NULL}, "You're welcome. Have a good time out there!"},
     {{"compare", NULL},
-     "| | Alpine Shell | Drizzle Anorak |\n| --- | --- | --- |\n| Price | €189 | €89 |\n| Weight | 410 g | 220 g |\n| Water column | 20,000 mm | 8,000 mm |\n\n"
+     "| | Alpine Shell | Drizzle Anorak |\n| --- | --- | --- |\n| Price | €189 | €89 |\n| Weight | 410 g | 220 g |\n| "
+     "Water column | 20,000 mm | 8,000 mm |\n\n"
      "For a week in Scotland I would take the shell, for the commute the anorak."},
-    {{NULL, NULL}, "Happy to help. Tell me where you are going and what the weather will be like, and I will suggest something from our catalogue."},
+    {{NULL, NULL},
+     "Happy to help. Tell me where you are going and what the weather will be like, and I will suggest something from "
+     "our catalogue."},
 };
 
 static bool contains(const char *text, const char *word) {
@@ -65,7 +79,9 @@ static bool has_part(const json_t *content, const char *type) {
     return false;
 }
 
-long count_tokens(const char *text) { return (long)(strlen(text) + 3) / 4; }
+long count_tokens(const char *text) {
+    return (long)(strlen(text) + 3) / 4;
+}
 
 /* The name of the first tool that is offered, in either provider's shape. */
 static const char *offered_tool(const json_t *request) {
@@ -95,7 +111,8 @@ static const char *asked_size(const char *question) {
 }
 
 static void call_tool(struct reply *reply, const char *name, const char *question) {
-    static const char *const products[][2] = {{"anorak", "DRZ-01"}, {"boot", "RDG-07"}, {"tent", "TRN-03"}, {"mug", "MUG-02"}};
+    static const char *const products[][2] = {
+        {"anorak", "DRZ-01"}, {"boot", "RDG-07"}, {"tent", "TRN-03"}, {"mug", "MUG-02"}};
     const char *sku = "ALP-12", *size = asked_size(question);
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
         if (contains(question, products[i][0])) sku = products[i][1];
@@ -105,12 +122,19 @@ static void call_tool(struct reply *reply, const char *name, const char *questio
 
 static void say_stock(struct reply *reply, const char *result) {
     json_t *stock = json_loads(result, 0, NULL);
-    const char *name = json_string_value(json_object_get(stock, "name")), *size = json_string_value(json_object_get(stock, "size"));
+    const char *name = json_string_value(json_object_get(stock, "name")),
+               *size = json_string_value(json_object_get(stock, "size"));
     long long left = json_integer_value(json_object_get(stock, "in_stock"));
-    if (!name) snprintf(reply->text, sizeof reply->text, "I looked it up: %.300s", result);
+    if (!name)
+        snprintf(reply->text, sizeof reply->text, "I looked it up: %.300s", result);
     else if (left > 0)
-        snprintf(reply->text, sizeof reply->text, "Yes, the **%s** in %s is in stock: %lld left. Ordered before 15:00 it leaves today.", name, size ? size : "your size", left);
-    else snprintf(reply->text, sizeof reply->text, "The **%s** in %s is sold out, I'm sorry. The next delivery comes on Thursday; shall I put one aside?", name, size ? size : "your size");
+        snprintf(reply->text, sizeof reply->text,
+                 "Yes, the **%s** in %s is in stock: %lld left. Ordered before 15:00 it leaves today.", name,
+                 size ? size : "your size", left);
+    else
+        snprintf(reply->text, sizeof reply->text,
+                 "The **%s** in %s is sold out, I'm sorry. The next delivery comes on Thursday; shall I put one aside?",
+                 name, size ? size : "your size");
     json_decref(stock);
 }
 
@@ -143,15 +167,19 @@ void reply_to(const json_t *request, enum dialect dialect, struct reply *reply) 
         }
     }
     const char *tool = offered_tool(request), *model = json_string_value(json_object_get(request, "model"));
-    if (answered_tool) say_stock(reply, tool_result);
-    else if (tool && (contains(last_user, "stock") || contains(last_user, "available"))) call_tool(reply, tool, last_user);
-    else say(reply, last_user);
+    if (answered_tool)
+        say_stock(reply, tool_result);
+    else if (tool && (contains(last_user, "stock") || contains(last_user, "available")))
+        call_tool(reply, tool, last_user);
+    else
+        say(reply, last_user);
 
     long limit = (long)json_integer_value(json_object_get(request, "max_tokens"));
     if (!limit) limit = (long)json_integer_value(json_object_get(request, "max_completion_tokens"));
     if (limit > 0 && count_tokens(reply->text) > limit) {
         reply->text[limit * 4] = 0;
-        for (size_t end = strlen(reply->text); end && ((unsigned char)reply->text[end - 1] & 0x80); end--) reply->text[end - 1] = 0;
+        for (size_t end = strlen(reply->text); end && ((unsigned char)reply->text[end - 1] & 0x80); end--)
+            reply->text[end - 1] = 0;
         reply->cut_by_length = true;
     }
     reply->input_tokens = input;

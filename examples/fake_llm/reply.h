@@ -11,14 +11,14 @@ enum { REPLY_TEXT_MAX = 4096 };
 enum dialect { DIALECT_OPENAI, DIALECT_ANTHROPIC };
 
 struct reply {
-    char text[REPLY_TEXT_MAX];     /* what is said; empty when a tool is called */
-    char tool[64];                 /* name of the tool to call; empty = none */
-    char arguments[256];           /* of the tool, a JSON object */
-    long input_tokens;             /* all that was read */
-    long cached_tokens;            /* part of input_tokens */
-    long output_tokens;            /* all that was written */
-    long reasoning_tokens;         /* part of output_tokens */
-    bool cut_by_length;            /* max_tokens ended it */
+    char text[REPLY_TEXT_MAX]; /* what is said; empty when a tool is called */
+    char tool[64];             /* name of the tool to call; empty = none */
+    char arguments[256];       /* of the tool, a JSON object */
+    long input_tokens;         /* all that was read */
+    long cached_tokens;        /* part of input_tokens */
+    long output_tokens;        /* all that was written */
+    long reasoning_tokens;     /* part of output_tokens */
+    bool cut_by_length;        /* max_tokens ended it */
 };
 
 /* `request` is the body of a chat completion (OpenAI) or of messages (Anthropic). */

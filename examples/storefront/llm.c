@@ -36,14 +36,17 @@ static void take_usage(struct transfer *t, const json_t *usage) {
     t->usage = (vt_usage){
         .prompt_tokens = json_integer_value(json_object_get(usage, "prompt_tokens")),
         .completion_tokens = json_integer_value(json_object_get(usage, "completion_tokens")),
-        .cached_tokens = json_integer_value(json_object_get(json_object_get(usage, "prompt_tokens_details"), "cached_tokens")),
-        .reasoning_tokens = json_integer_value(json_object_get(json_object_get(usage, "completion_tokens_details"), "reasoning_tokens")),
+        .cached_tokens =
+            json_integer_value(json_object_get(json_object_get(usage, "prompt_tokens_details"), "cached_tokens")),
+        .reasoning_tokens = json_integer_value(
+            json_object_get(json_object_get(usage, "completion_tokens_details"), "reasoning_tokens")),
     };
 }
 
 /* A message, or the part of one that a chunk of the stream brings. */
 static void take_message(struct transfer *t, const json_t *message) {
-    const json_t *call = json_array_get(json_object_get(message, "tool_calls"), 0), *function = json_object_get(call, "function");
+    const json_t *call = json_array_get(json_object_get(message, "tool_calls"), 0),
+                 *function = json_object_get(call, "function");
     const char *text = json_string_value(json_object_get(message, "content"));
     if ((text && *text) || call) {
         if (t->stream && !t->saw_token) vt_llm_first_token(t->span);
@@ -52,7 +55,8 @@ static void take_message(struct transfer *t, const json_t *message) {
     add_text(t->answer->text, sizeof t->answer->text, text);
     set_text(t->answer->tool, sizeof t->answer->tool, json_string_value(json_object_get(function, "name")));
     set_text(t->answer->tool_call_id, sizeof t->answer->tool_call_id, json_string_value(json_object_get(call, "id")));
-    add_text(t->answer->arguments, sizeof t->answer->arguments, json_string_value(json_object_get(function, "arguments")));
+    add_text(t->answer->arguments, sizeof t->answer->arguments,
+             json_string_value(json_object_get(function, "arguments")));
 }
 
 static void take_json(struct transfer *t, const char *text, size_t len) {
@@ -62,7 +66,8 @@ static void take_json(struct transfer *t, const char *text, size_t len) {
     if (message) take_message(t, message);
     set_text(t->finish_reason, sizeof t->finish_reason, json_string_value(json_object_get(choice, "finish_reason")));
     take_usage(t, json_object_get(body, "usage"));
-    set_text(t->answer->error, sizeof t->answer->error, json_string_value(json_object_get(json_object_get(body, "error"), "message")));
+    set_text(t->answer->error, sizeof t->answer->error,
+             json_string_value(json_object_get(json_object_get(body, "error"), "message")));
     json_decref(body);
 }
 
@@ -70,8 +75,10 @@ static void take_lines(struct transfer *t) {
     char *line = t->bytes, *end = t->bytes + t->len, *stop;
     for (; (stop = memchr(line, '\n', (size_t)(end - line))); line = stop + 1) {
         if (strncmp(line, "data: ", 6) != 0) continue;
-        if (strncmp(line + 6, "[DONE]", 6) == 0) t->done = true;
-        else take_json(t, line + 6, (size_t)(stop - line - 6));
+        if (strncmp(line + 6, "[DONE]", 6) == 0)
+            t->done = true;
+        else
+            take_json(t, line + 6, (size_t)(stop - line - 6));
     }
     t->len = (size_t)(end - line);
     memmove(t->bytes, line, t->len);
@@ -96,7 +103,8 @@ static size_t on_data(char *data, size_t size, size_t count, void *ctx) {
 }
 
 static char *request_body(const struct llm_settings *settings, const struct llm_request *request) {
-    json_t *body = json_pack("{s:s,s:f,s:O}", "model", settings->model, "temperature", settings->temperature, "messages", request->messages);
+    json_t *body = json_pack("{s:s,s:f,s:O}", "model", settings->model, "temperature", settings->temperature,
+                             "messages", request->messages);
     if (request->tools) json_object_set(body, "tools", (json_t *)request->tools);
     if (request->stream) {
         json_object_set_new(body, "stream", json_true());
@@ -130,15 +138,22 @@ static int judge(struct transfer *t, CURLcode code, const char *curl_error) {
     if (!t->stream || status != 200) take_json(t, t->bytes ? t->bytes : "", t->len);
     char said[200];
     snprintf(said, sizeof said, "%.199s", t->answer->error);
-    if (status >= 400) snprintf(t->answer->error, sizeof t->answer->error, "HTTP %ld%s%s", status, said[0] ? ": " : "", said);
-    else if (code != CURLE_OK) snprintf(t->answer->error, sizeof t->answer->error, "%s", curl_error[0] ? curl_error : curl_easy_strerror(code));
-    else if (t->stream && !t->done) snprintf(t->answer->error, sizeof t->answer->error, "the stream ended before its end");
-    else if (!t->answer->text[0] && !t->answer->tool[0]) snprintf(t->answer->error, sizeof t->answer->error, "the answer is empty");
-    else return 0;
+    if (status >= 400)
+        snprintf(t->answer->error, sizeof t->answer->error, "HTTP %ld%s%s", status, said[0] ? ": " : "", said);
+    else if (code != CURLE_OK)
+        snprintf(t->answer->error, sizeof t->answer->error, "%s",
+                 curl_error[0] ? curl_error : curl_easy_strerror(code));
+    else if (t->stream && !t->done)
+        snprintf(t->answer->error, sizeof t->answer->error, "the stream ended before its end");
+    else if (!t->answer->text[0] && !t->answer->tool[0])
+        snprintf(t->answer->error, sizeof t->answer->error, "the answer is empty");
+    else
+        return 0;
     return -1;
 }
 
-static int perform(const struct llm_settings *settings, const struct llm_request *request, struct llm_answer *answer, vt_span *span, struct transfer *t) {
+static int perform(const struct llm_settings *settings, const struct llm_request *request, struct llm_answer *answer,
+                   vt_span *span, struct transfer *t) {
     char url[512], curl_error[CURL_ERROR_SIZE] = "";
     int result = -1;
     char *body = request_body(settings, request);
@@ -171,17 +186,18 @@ int llm_call(const struct llm_settings *settings, const struct llm_request *requ
     char *prompt = json_dumps(request->messages, JSON_COMPACT);
     *answer = (struct llm_answer){0};
     vt_span *span = vt_llm_start("openai.chat.completions.create", &(vt_llm_call){.provider = "openai",
-                                                                                   .model = settings->model,
-                                                                                   .temperature = settings->temperature,
-                                                                                   .prompt = prompt,
-                                                                                   .user_id = request->user_id,
-                                                                                   .thread_id = request->thread_id});
+                                                                                  .model = settings->model,
+                                                                                  .temperature = settings->temperature,
+                                                                                  .prompt = prompt,
+                                                                                  .user_id = request->user_id,
+                                                                                  .thread_id = request->thread_id});
     vt_span_set_bool(span, "llm.request.stream", request->stream);
     int result = perform(settings, request, answer, span, &t);
     if (result) vt_span_error(span, answer->error);
     char called[LLM_ARGUMENTS_MAX + 128];
     snprintf(called, sizeof called, "%s(%s)", answer->tool, answer->arguments);
-    if (answer->text[0] || answer->tool[0]) vt_llm_response(span, answer->text[0] ? answer->text : called, t.finish_reason[0] ? t.finish_reason : NULL);
+    if (answer->text[0] || answer->tool[0])
+        vt_llm_response(span, answer->text[0] ? answer->text : called, t.finish_reason[0] ? t.finish_reason : NULL);
     if (t.usage.prompt_tokens || t.usage.completion_tokens) vt_llm_usage(span, &t.usage);
     vt_span_end(span);
     free(prompt);

@@ -17,10 +17,10 @@ struct llm_settings {
 
 struct llm_request {
     const json_t *messages;
-    const json_t *tools;       /* NULL = none */
+    const json_t *tools; /* NULL = none */
     bool stream;
     const char *user_id, *thread_id;
-    const char *extra_header;  /* "name: value", for the demo's fake model; NULL = none */
+    const char *extra_header; /* "name: value", for the demo's fake model; NULL = none */
 };
 
 struct llm_answer {

@@ -3,8 +3,9 @@
  *     OPENAI_API_KEY=… storefront            chat with the shop
  *     storefront --script                    plays some conversations (what `vitrine demo` does)
  *
- * The model is any OpenAI-compatible API: OPENAI_BASE_URL, OPENAI_API_KEY, STOREFRONT_MODEL. Traces go where the environment says:
- * OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 sends them to Vitrine, otherwise they are JSON lines on standard output. */
+ * The model is any OpenAI-compatible API: OPENAI_BASE_URL, OPENAI_API_KEY, STOREFRONT_MODEL. Traces go where the
+ * environment says: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 sends them to Vitrine, otherwise they are JSON
+ * lines on standard output. */
 #include "chat.h"
 #include "script.h"
 
@@ -45,10 +46,14 @@ int main(int argc, char **argv) {
     bool script = false, quiet = false;
     const char *user_id = "you";
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--script") == 0) script = true;
-        else if (strcmp(argv[i], "--quiet") == 0) quiet = true;
-        else if (strcmp(argv[i], "--user") == 0 && i + 1 < argc) user_id = argv[++i];
-        else return usage();
+        if (strcmp(argv[i], "--script") == 0)
+            script = true;
+        else if (strcmp(argv[i], "--quiet") == 0)
+            quiet = true;
+        else if (strcmp(argv[i], "--user") == 0 && i + 1 < argc)
+            user_id = argv[++i];
+        else
+            return usage();
     }
     struct llm_settings llm = {.base_url = environment("OPENAI_BASE_URL", "https://api.openai.com/v1"),
                                .api_key = getenv("OPENAI_API_KEY"),

@@ -18,10 +18,11 @@ static void put_text_member(struct json_writer *w, const char *key, struct slice
 static void explain(const struct monitor *m, struct buf *out) {
     const struct monitor_query *q = &m->query;
     static const char *const forms[] = {"", " as a count", " per second"};
-    buf_printf(out, "%s over the last %llds of the %s of %s%s, of spans ", aggr_name(q->time_aggr), (long long)(q->window_ns / NS_PER_S),
-               aggr_name(q->space_aggr), q->metric->name, forms[q->form]);
+    buf_printf(out, "%s over the last %llds of the %s of %s%s, of spans ", aggr_name(q->time_aggr),
+               (long long)(q->window_ns / NS_PER_S), aggr_name(q->space_aggr), q->metric->name, forms[q->form]);
     monitor_where(q, out);
-    for (uint32_t i = 0; i < q->group_count; i++) buf_puts(out, i ? ", " : ", for each "), buf_put_slice(out, q->groups[i]);
+    for (uint32_t i = 0; i < q->group_count; i++)
+        buf_puts(out, i ? ", " : ", for each "), buf_put_slice(out, q->groups[i]);
     buf_printf(out, "; ALERT when %s %g %s", compare_name(q->compare), m->critical, q->metric->unit);
     if (!isnan(m->warning)) buf_printf(out, ", WARN when %s %g", compare_name(q->compare), m->warning);
     if (!isnan(m->critical_recovery)) buf_printf(out, ", recovered past %g", m->critical_recovery);
@@ -37,8 +38,10 @@ static enum alert_state state_now(const struct monitor *m, double value) {
 
 static void put_reading_text(const struct monitor *m, const struct reading *r, struct buf *out) {
     buf_printf(out, "  now  %.*s%s", (int)r->group.len, r->group.len ? r->group.ptr : "", r->group.len ? ": " : "");
-    if (isnan(r->value)) buf_puts(out, "nothing in the window\n");
-    else buf_printf(out, "%g %s → %s\n", r->value, m->query.metric->unit, alert_state_names[state_now(m, r->value)]);
+    if (isnan(r->value))
+        buf_puts(out, "nothing in the window\n");
+    else
+        buf_printf(out, "%g %s → %s\n", r->value, m->query.metric->unit, alert_state_names[state_now(m, r->value)]);
 }
 
 static void put_reading_json(const struct monitor *m, const struct reading *r, struct json_writer *w) {
@@ -52,8 +55,8 @@ static void put_reading_json(const struct monitor *m, const struct reading *r, s
     json_close(w, '}');
 }
 
-static int check_monitor(const struct asker *asker, const struct monitor *m, int64_t now_ns, bool json, struct arena *arena, struct buf *out,
-                         struct json_writer *w, struct error *err) {
+static int check_monitor(const struct asker *asker, const struct monitor *m, int64_t now_ns, bool json,
+                         struct arena *arena, struct buf *out, struct json_writer *w, struct error *err) {
     struct reading *readings;
     struct buf text = {0};
     uint32_t count = 0;
@@ -75,19 +78,25 @@ static int check_monitor(const struct asker *asker, const struct monitor *m, int
     return code;
 }
 
-int alerts_check(const struct asker *asker, const struct monitor_file *file, int64_t now_ns, bool json, struct buf *out, struct error *err) {
+int alerts_check(const struct asker *asker, const struct monitor_file *file, int64_t now_ns, bool json, struct buf *out,
+                 struct error *err) {
     struct json_writer w = json_writer_on(out);
     struct arena arena = {0};
     int bad = 0, code = 0;
     if (json) json_open(&w, '[');
     for (uint32_t i = 0; i < file->count && !code; i++) {
         const struct monitor *m = &file->monitors[i];
-        if (json) json_open(&w, '{'), put_text_member(&w, "name", m->name);
-        else buf_printf(out, "%s %.*s\n", m->problem.code ? "✗" : "✓", (int)m->name.len, m->name.ptr);
+        if (json)
+            json_open(&w, '{'), put_text_member(&w, "name", m->name);
+        else
+            buf_printf(out, "%s %.*s\n", m->problem.code ? "✗" : "✓", (int)m->name.len, m->name.ptr);
         bad += m->problem.code != 0;
-        if (m->problem.code && json) put_text_member(&w, "error", slice_of(m->problem.message));
-        else if (m->problem.code) buf_printf(out, "  %s\n", m->problem.message);
-        else code = check_monitor(asker, m, now_ns, json, &arena, out, &w, err);
+        if (m->problem.code && json)
+            put_text_member(&w, "error", slice_of(m->problem.message));
+        else if (m->problem.code)
+            buf_printf(out, "  %s\n", m->problem.message);
+        else
+            code = check_monitor(asker, m, now_ns, json, &arena, out, &w, err);
         if (json) json_close(&w, '}');
         arena_reset(&arena);
     }
@@ -111,13 +120,13 @@ static struct replayed *find_group(struct replayed *all, uint32_t *count, struct
     return &all[(*count)++];
 }
 
-static void put_change(const struct monitor *m, const struct replayed *r, enum alert_state from, double value, int64_t at_ns, bool json,
-                       struct buf *out, struct json_writer *w) {
+static void put_change(const struct monitor *m, const struct replayed *r, enum alert_state from, double value,
+                       int64_t at_ns, bool json, struct buf *out, struct json_writer *w) {
     char time[TIME_TEXT_MAX];
     struct slice at = slice_make(time, time_format(at_ns, 3, time));
     if (!json) {
-        buf_printf(out, "  %.*s  %s → %s  %.*s  ", (int)at.len, at.ptr, alert_state_names[from], alert_state_names[r->status.state],
-                   (int)r->group.len, r->group.len ? r->group.ptr : "");
+        buf_printf(out, "  %.*s  %s → %s  %.*s  ", (int)at.len, at.ptr, alert_state_names[from],
+                   alert_state_names[r->status.state], (int)r->group.len, r->group.len ? r->group.ptr : "");
         if (!isnan(value)) buf_printf(out, "%g %s", value, m->query.metric->unit);
         buf_putc(out, '\n');
         return;
@@ -131,8 +140,8 @@ static void put_change(const struct monitor *m, const struct replayed *r, enum a
     json_close(w, '}');
 }
 
-static int replay_monitor(const struct asker *asker, const struct monitor *m, int64_t from_ns, int64_t to_ns, int64_t step_ns, bool json,
-                          struct buf *out, struct json_writer *w, struct error *err) {
+static int replay_monitor(const struct asker *asker, const struct monitor *m, int64_t from_ns, int64_t to_ns,
+                          int64_t step_ns, bool json, struct buf *out, struct json_writer *w, struct error *err) {
     struct arena kept = {0}, arena = {0};
     struct replayed *all = arena_calloc(&kept, REPLAY_GROUPS_MAX, sizeof *all);
     uint32_t group_count = 0, changes = 0;
@@ -157,18 +166,21 @@ static int replay_monitor(const struct asker *asker, const struct monitor *m, in
     return code;
 }
 
-int alerts_replay(const struct asker *asker, const struct monitor_file *file, int64_t from_ns, int64_t to_ns, int64_t step_ns, bool json,
-                  struct buf *out, struct error *err) {
+int alerts_replay(const struct asker *asker, const struct monitor_file *file, int64_t from_ns, int64_t to_ns,
+                  int64_t step_ns, bool json, struct buf *out, struct error *err) {
     struct json_writer w = json_writer_on(out);
     int code = 0;
     if (step_ns <= 0 || to_ns <= from_ns || (to_ns - from_ns) / step_ns > REPLAY_STEPS_MAX)
-        return error_set(err, VT_EINVAL, "a replay takes 1 to %d steps from an earlier to a later time", REPLAY_STEPS_MAX);
+        return error_set(err, VT_EINVAL, "a replay takes 1 to %d steps from an earlier to a later time",
+                         REPLAY_STEPS_MAX);
     if (json) json_open(&w, '[');
     for (uint32_t i = 0; i < file->count && !code; i++) {
         const struct monitor *m = &file->monitors[i];
         if (m->problem.code) continue;
-        if (json) json_open(&w, '{'), put_text_member(&w, "name", m->name), json_put_key(&w, "changes"), json_open(&w, '[');
-        else buf_put_slice(out, m->name), buf_putc(out, '\n');
+        if (json)
+            json_open(&w, '{'), put_text_member(&w, "name", m->name), json_put_key(&w, "changes"), json_open(&w, '[');
+        else
+            buf_put_slice(out, m->name), buf_putc(out, '\n');
         code = replay_monitor(asker, m, from_ns, to_ns, step_ns, json, out, &w, err);
         if (json) json_close(&w, ']'), json_close(&w, '}');
     }

@@ -43,13 +43,16 @@ struct alerts {
 
 /* ---- the file ---- */
 
-/* Reads the monitors again when the file changed; a file that cannot be read leaves the old ones running. Under the lock. */
+/* Reads the monitors again when the file changed; a file that cannot be read leaves the old ones running. Under the
+ * lock. */
 static void reload(struct alerts *a) {
     struct stat now;
     struct arena arena = {0};
     struct monitor_file file;
     if (!a->file_path || stat(a->file_path, &now)) return;
-    if (now.st_size == a->file_size && now.st_mtim.tv_sec == a->file_time.tv_sec && now.st_mtim.tv_nsec == a->file_time.tv_nsec) return;
+    if (now.st_size == a->file_size && now.st_mtim.tv_sec == a->file_time.tv_sec &&
+        now.st_mtim.tv_nsec == a->file_time.tv_nsec)
+        return;
     a->file_size = now.st_size;
     a->file_time = now.st_mtim;
     a->file_problem.code = 0;
@@ -83,18 +86,21 @@ static int post_notices(struct alerts *a, const struct notice *notice, struct er
     return code;
 }
 
-static int advance_group(struct alerts *a, const struct monitor *m, struct slice group, double value, int64_t now_ns, int64_t elapsed_ns,
-                         struct error *err) {
+static int advance_group(struct alerts *a, const struct monitor *m, struct slice group, double value, int64_t now_ns,
+                         int64_t elapsed_ns, struct error *err) {
     struct alert_status status;
     int code = alert_db_load(a->db, m->name, group, &status, err);
     if (code) return code;
     struct alert_step step = alert_advance(m, &status, value, now_ns, elapsed_ns);
-    if (group.len && isnan(value) && status.silent_ns > (int64_t)FORGET_GROUP_S * NS_PER_S) return alert_db_forget_group(a->db, m->name, group, err);
+    if (group.len && isnan(value) && status.silent_ns > (int64_t)FORGET_GROUP_S * NS_PER_S)
+        return alert_db_forget_group(a->db, m->name, group, err);
     if ((code = alert_db_save(a->db, m->name, group, &status, err))) return code;
     if (step.changed) {
-        log_info("monitor \"%.*s\"%s%.*s: %s, was %s, value %g", (int)m->name.len, m->name.ptr, group.len ? " on " : "", (int)group.len,
-                 group.len ? group.ptr : "", alert_state_names[status.state], alert_state_names[step.from], value);
-        if ((code = alert_db_add_history(a->db, m->name, group, step.from, status.state, value, now_ns, err))) return code;
+        log_info("monitor \"%.*s\"%s%.*s: %s, was %s, value %g", (int)m->name.len, m->name.ptr, group.len ? " on " : "",
+                 (int)group.len, group.len ? group.ptr : "", alert_state_names[status.state],
+                 alert_state_names[step.from], value);
+        if ((code = alert_db_add_history(a->db, m->name, group, step.from, status.state, value, now_ns, err)))
+            return code;
     }
     if (step.notice == NOTICE_NONE || alert_db_is_silenced(a->db, m->name, group, now_ns)) return 0;
     char link[512] = "";
@@ -110,7 +116,8 @@ static bool has_group(const struct reading *readings, uint32_t count, struct sli
 }
 
 /* One monitor: everything that follows from one evaluation is one transaction. */
-static int evaluate(struct alerts *a, const struct monitor *m, int64_t now_ns, int64_t elapsed_ns, struct arena *arena, struct error *err) {
+static int evaluate(struct alerts *a, const struct monitor *m, int64_t now_ns, int64_t elapsed_ns, struct arena *arena,
+                    struct error *err) {
     struct reading *readings;
     struct slice *known;
     uint32_t count, known_count;
@@ -118,11 +125,13 @@ static int evaluate(struct alerts *a, const struct monitor *m, int64_t now_ns, i
     if ((code = monitor_measure(&a->asker, m, now_ns, arena, &readings, &count, err))) return code;
     if ((code = alert_db_groups(a->db, m->name, arena, &known, &known_count, err))) return code;
     if ((code = alert_db_begin(a->db, err))) return code;
-    for (uint32_t i = 0; i < count && !code; i++) code = advance_group(a, m, readings[i].group, readings[i].value, now_ns, elapsed_ns, err);
+    for (uint32_t i = 0; i < count && !code; i++)
+        code = advance_group(a, m, readings[i].group, readings[i].value, now_ns, elapsed_ns, err);
     /* A group that no longer comes has nothing to count (0) or nothing to say. */
     double missing = m->query.metric->additive && m->query.group_count ? 0 : (double)NAN;
     for (uint32_t i = 0; i < known_count && !code; i++)
-        if (!has_group(readings, count, known[i])) code = advance_group(a, m, known[i], missing, now_ns, elapsed_ns, err);
+        if (!has_group(readings, count, known[i]))
+            code = advance_group(a, m, known[i], missing, now_ns, elapsed_ns, err);
     struct error end = {0};
     int ended = alert_db_commit(a->db, code ? &end : err);
     return code ? code : ended;
@@ -165,8 +174,9 @@ static bool find_target(struct alerts *a, struct slice name, struct arena *arena
     for (uint32_t i = 0; i < a->file.target_count; i++) {
         const struct notify_target *t = &a->file.targets[i];
         if (!slice_eq(t->name, name)) continue;
-        *out = (struct notify_target){arena_copy(arena, t->name), arena_copy(arena, t->kind), arena_copy(arena, t->url),
-                                      arena_copy(arena, t->secret), arena_copy(arena, t->to), arena_copy(arena, t->from),
+        *out = (struct notify_target){arena_copy(arena, t->name), arena_copy(arena, t->kind),
+                                      arena_copy(arena, t->url),  arena_copy(arena, t->secret),
+                                      arena_copy(arena, t->to),   arena_copy(arena, t->from),
                                       arena_copy(arena, t->user), arena_copy(arena, t->command)};
         return true;
     }
@@ -179,10 +189,14 @@ static void settle(struct alert_db *db, const struct outbox_entry *entry, int co
     for (int i = 0; i < entry->attempts && delay_s < RETRY_MAX_S; i++) delay_s *= 2;
     if (delay_s > RETRY_MAX_S) delay_s = RETRY_MAX_S;
     bool give_up = code == VT_EINVAL || now_ns - entry->created_ns > (int64_t)GIVE_UP_S * NS_PER_S;
-    if (code && give_up) log_error("notification given up: %s", why->message);
-    else if (code && entry->attempts == 0) log_warn("notification not taken, tried again: %s", why->message);
-    if (!code || give_up) alert_db_sent(db, entry->id, &err);
-    else alert_db_retry_at(db, entry->id, now_ns + delay_s * NS_PER_S, &err);
+    if (code && give_up)
+        log_error("notification given up: %s", why->message);
+    else if (code && entry->attempts == 0)
+        log_warn("notification not taken, tried again: %s", why->message);
+    if (!code || give_up)
+        alert_db_sent(db, entry->id, &err);
+    else
+        alert_db_retry_at(db, entry->id, now_ns + delay_s * NS_PER_S, &err);
     if (err.code) log_error("%s", err.message);
 }
 
@@ -201,7 +215,8 @@ static void *send_loop(void *ctx) {
         struct notify_target target;
         bool found = alert_db_due(db, time_now_ns(), &arena, &entry, &err) == 0;
         if (found && !find_target(a, entry.target, &arena, &target)) {
-            log_warn("notification for \"%.*s\" dropped: there is no such target any more", (int)entry.target.len, entry.target.ptr);
+            log_warn("notification for \"%.*s\" dropped: there is no such target any more", (int)entry.target.len,
+                     entry.target.ptr);
             alert_db_sent(db, entry.id, &err);
         } else if (found) {
             pthread_mutex_unlock(&a->lock);
@@ -212,8 +227,10 @@ static void *send_loop(void *ctx) {
         arena_reset(&arena);
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
-        if (found) until.tv_nsec += (long)SEND_PAUSE_MS * NS_PER_MS;
-        else until.tv_sec += 1;
+        if (found)
+            until.tv_nsec += (long)SEND_PAUSE_MS * NS_PER_MS;
+        else
+            until.tv_sec += 1;
         if (until.tv_nsec >= NS_PER_S) until.tv_nsec -= NS_PER_S, until.tv_sec++;
         if (!a->stop) pthread_cond_timedwait(&a->wake, &a->lock, &until);
     }
@@ -225,7 +242,8 @@ static void *send_loop(void *ctx) {
 
 /* ---- life ---- */
 
-int alerts_open(struct alerts **out, const struct asker *asker, const struct alerts_options *options, struct error *err) {
+int alerts_open(struct alerts **out, const struct asker *asker, const struct alerts_options *options,
+                struct error *err) {
     struct alerts *a = calloc(1, sizeof *a);
     pthread_condattr_t clock;
     int code = 0;
@@ -351,11 +369,16 @@ int alerts_silence(struct alerts *a, struct slice body, struct error *err) {
     json_reader_init(&r, body, &arena);
     if (json_object(&r))
         while (json_key(&r, &key)) {
-            if (slice_is(key, "monitor")) json_string(&r, &monitor);
-            else if (slice_is(key, "group")) json_string(&r, &group);
-            else if (slice_is(key, "reason")) json_string(&r, &reason);
-            else if (slice_is(key, "minutes")) json_number(&r, &minutes);
-            else json_skip(&r, NULL);
+            if (slice_is(key, "monitor"))
+                json_string(&r, &monitor);
+            else if (slice_is(key, "group"))
+                json_string(&r, &group);
+            else if (slice_is(key, "reason"))
+                json_string(&r, &reason);
+            else if (slice_is(key, "minutes"))
+                json_number(&r, &minutes);
+            else
+                json_skip(&r, NULL);
         }
     int code = 0;
     if (!json_end(&r)) {

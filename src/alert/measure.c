@@ -11,10 +11,20 @@ enum { EVALUATE_TIMEOUT_S = 10, POINTS_MAX = 50000, READINGS_MAX = 10000 };
 /* Datadog's tags ← fields of the filter language; every other tag is an attribute. */
 static const struct {
     const char *tag, *field;
-} tag_fields[] = {{"model", "model"},       {"provider", "provider"},   {"service", "service"}, {"operation", "operation"},
-                  {"status", "status"},     {"kind", "kind"},           {"user", "user"},       {"user.id", "user"},
-                  {"user_id", "user"},      {"thread", "thread"},       {"thread.id", "thread"}, {"thread_id", "thread"},
-                  {"env", "attr.deployment.environment"}, {"version", "attr.service.version"}};
+} tag_fields[] = {{"model", "model"},
+                  {"provider", "provider"},
+                  {"service", "service"},
+                  {"operation", "operation"},
+                  {"status", "status"},
+                  {"kind", "kind"},
+                  {"user", "user"},
+                  {"user.id", "user"},
+                  {"user_id", "user"},
+                  {"thread", "thread"},
+                  {"thread.id", "thread"},
+                  {"thread_id", "thread"},
+                  {"env", "attr.deployment.environment"},
+                  {"version", "attr.service.version"}};
 
 static void put_field(struct buf *out, struct slice tag) {
     for (size_t i = 0; i < sizeof tag_fields / sizeof *tag_fields; i++)
@@ -33,7 +43,8 @@ static void put_service(struct buf *out, struct slice service) {
     buf_putc(out, '(');
     for (size_t i = 0; i < (several ? sizeof written : 1); i++) {
         buf_puts(out, i ? " OR service:\"" : "service:\"");
-        for (size_t k = 0; k < service.len; k++) buf_putc(out, several && service.ptr[k] == '_' ? written[i] : service.ptr[k]);
+        for (size_t k = 0; k < service.len; k++)
+            buf_putc(out, several && service.ptr[k] == '_' ? written[i] : service.ptr[k]);
         buf_putc(out, '"');
     }
     buf_putc(out, ')');
@@ -59,16 +70,21 @@ void monitor_where(const struct monitor_query *q, struct buf *out) {
 static bool whole_window(const struct monitor_query *q) {
     enum aggr t = q->time_aggr, s = q->space_aggr;
     if (q->form != FORM_VALUE || t == AGGR_COUNT) return true;
-    return (t == AGGR_SUM && (s == AGGR_SUM || s == AGGR_COUNT)) || (t == s && (s == AGGR_AVG || s == AGGR_MIN || s == AGGR_MAX));
+    return (t == AGGR_SUM && (s == AGGR_SUM || s == AGGR_COUNT)) ||
+           (t == s && (s == AGGR_AVG || s == AGGR_MIN || s == AGGR_MAX));
 }
 
 static void put_select(struct buf *out, const struct monitor_query *q) {
     enum aggr aggr = q->form == FORM_VALUE ? q->space_aggr : AGGR_SUM;
-    if (!q->metric->value || q->space_aggr == AGGR_COUNT || q->time_aggr == AGGR_COUNT) buf_puts(out, "count");
-    else buf_printf(out, "%s(%s)", aggr_name(aggr), q->metric->value);
+    if (!q->metric->value || q->space_aggr == AGGR_COUNT || q->time_aggr == AGGR_COUNT)
+        buf_puts(out, "count");
+    else
+        buf_printf(out, "%s(%s)", aggr_name(aggr), q->metric->value);
 }
 
-static int64_t point_ns(const struct monitor_query *q) { return (q->window_ns >= INT64_C(300) * NS_PER_S ? 60 : 10) * (int64_t)NS_PER_S; }
+static int64_t point_ns(const struct monitor_query *q) {
+    return (q->window_ns >= INT64_C(300) * NS_PER_S ? 60 : 10) * (int64_t)NS_PER_S;
+}
 
 static void put_request(const struct monitor_query *q, int64_t now_ns, bool service_only, struct buf *out) {
     struct json_writer w = json_writer_on(out);
@@ -79,14 +95,18 @@ static void put_request(const struct monitor_query *q, int64_t now_ns, bool serv
     json_put_key(&w, "to");
     json_put_int(&w, now_ns / NS_PER_MS);
     json_put_key(&w, "where");
-    if (service_only) put_service(&text, q->service);
-    else monitor_where(q, &text);
+    if (service_only)
+        put_service(&text, q->service);
+    else
+        monitor_where(q, &text);
     json_put_string(&w, buf_slice(&text));
     json_put_key(&w, "select");
     json_open(&w, '[');
     buf_clear(&text);
-    if (service_only) buf_puts(&text, "count");
-    else put_select(&text, q);
+    if (service_only)
+        buf_puts(&text, "count");
+    else
+        put_select(&text, q);
     json_put_string(&w, buf_slice(&text));
     json_close(&w, ']');
     if (!service_only && q->group_count) {
@@ -159,8 +179,10 @@ static void read_points(struct json_reader *r, struct fold *fold) {
         if (!json_array(r)) return;
         if (json_item(r)) json_number(r, &at);
         while (json_item(r)) {
-            if (!known && json_peek(r) == JSON_NUMBER) known = json_number(r, &value);
-            else json_skip(r, NULL);
+            if (!known && json_peek(r) == JSON_NUMBER)
+                known = json_number(r, &value);
+            else
+                json_skip(r, NULL);
         }
         if (known) fold_point(fold, at.is_int ? at.integer : (int64_t)at.real, value.real);
     }
@@ -173,8 +195,10 @@ static struct slice read_group(struct json_reader *r, const struct monitor_query
     if (!json_object(r)) return (struct slice){NULL, 0};
     while (json_key(r, &key)) {
         value = (struct slice){NULL, 0};
-        if (json_peek(r) == JSON_STRING) json_string(r, &value);
-        else json_skip(r, &value);
+        if (json_peek(r) == JSON_STRING)
+            json_string(r, &value);
+        else
+            json_skip(r, &value);
         for (uint32_t i = 0; i < q->group_count; i++) {
             buf_clear(&field);
             put_field(&field, q->groups[i]);
@@ -196,20 +220,26 @@ static struct slice read_group(struct json_reader *r, const struct monitor_query
 static int call_engine(void *ctx, const struct api_request *request, struct buf *out, struct error *err) {
     return api_call(ctx, request, out, err);
 }
-struct asker asker_of_engine(struct engine *engine) { return (struct asker){call_engine, engine}; }
+struct asker asker_of_engine(struct engine *engine) {
+    return (struct asker){call_engine, engine};
+}
 
-static int ask(const struct asker *asker, const struct monitor_query *q, int64_t now_ns, bool service_only, struct buf *answer, struct error *err) {
+static int ask(const struct asker *asker, const struct monitor_query *q, int64_t now_ns, bool service_only,
+               struct buf *answer, struct error *err) {
     struct buf body = {0};
     put_request(q, now_ns, service_only, &body);
-    struct api_request request = {.method = SLICE("POST"), .path = SLICE("/api/v1/query"), .body = buf_slice(&body),
+    struct api_request request = {.method = SLICE("POST"),
+                                  .path = SLICE("/api/v1/query"),
+                                  .body = buf_slice(&body),
                                   .deadline_ns = time_monotonic_ns() + (int64_t)EVALUATE_TIMEOUT_S * NS_PER_S};
-    int code = body.failed ? error_set(err, VT_ENOMEM, "no memory for a query") : asker->call(asker->ctx, &request, answer, err);
+    int code = body.failed ? error_set(err, VT_ENOMEM, "no memory for a query")
+                           : asker->call(asker->ctx, &request, answer, err);
     buf_free(&body);
     return code;
 }
 
-static int read_answer(struct slice answer, const struct monitor_query *q, struct arena *arena, struct reading *readings, uint32_t *count,
-                       struct error *err) {
+static int read_answer(struct slice answer, const struct monitor_query *q, struct arena *arena,
+                       struct reading *readings, uint32_t *count, struct error *err) {
     struct json_reader r;
     struct slice key;
     json_reader_init(&r, answer, arena);
@@ -224,9 +254,12 @@ static int read_answer(struct slice answer, const struct monitor_query *q, struc
                 struct fold fold = {0};
                 struct slice group = {NULL, 0};
                 while (json_key(&r, &key)) {
-                    if (slice_is(key, "group")) group = read_group(&r, q, arena);
-                    else if (slice_is(key, "points")) read_points(&r, &fold);
-                    else json_skip(&r, NULL);
+                    if (slice_is(key, "group"))
+                        group = read_group(&r, q, arena);
+                    else if (slice_is(key, "points"))
+                        read_points(&r, &fold);
+                    else
+                        json_skip(&r, NULL);
                 }
                 if (*count < READINGS_MAX) readings[(*count)++] = (struct reading){group, folded(&fold, q)};
             }
@@ -236,19 +269,20 @@ static int read_answer(struct slice answer, const struct monitor_query *q, struc
     return err->code;
 }
 
-static int measure(const struct asker *asker, const struct monitor_query *q, int64_t now_ns, bool service_only, struct arena *arena,
-                   struct reading *readings, uint32_t *count, struct error *err) {
+static int measure(const struct asker *asker, const struct monitor_query *q, int64_t now_ns, bool service_only,
+                   struct arena *arena, struct reading *readings, uint32_t *count, struct error *err) {
     struct buf answer = {0};
     int code = ask(asker, q, now_ns, service_only, &answer, err);
     *count = 0;
     if (!code) code = read_answer(arena_copy(arena, buf_slice(&answer)), q, arena, readings, count, err);
-    if (!code && !q->group_count && !*count) readings[(*count)++] = (struct reading){{NULL, 0}, folded(&(struct fold){0}, q)};
+    if (!code && !q->group_count && !*count)
+        readings[(*count)++] = (struct reading){{NULL, 0}, folded(&(struct fold){0}, q)};
     buf_free(&answer);
     return code;
 }
 
-int monitor_measure(const struct asker *asker, const struct monitor *monitor, int64_t now_ns, struct arena *arena, struct reading **readings,
-                    uint32_t *count, struct error *err) {
+int monitor_measure(const struct asker *asker, const struct monitor *monitor, int64_t now_ns, struct arena *arena,
+                    struct reading **readings, uint32_t *count, struct error *err) {
     const struct monitor_query *q = &monitor->query;
     *readings = arena_alloc(arena, READINGS_MAX * sizeof **readings);
     if (!*readings) return error_set(err, VT_ENOMEM, "no memory for readings");

@@ -19,14 +19,14 @@ struct reading {
 
 /* How a query is read here:
  * - The window is [now − window, now).
- * - avg of avg, sum of sum or count, min of min, max of max are taken over all spans of the window, exactly; other pairs go over
- *   points of a minute (of ten seconds in windows under five minutes), as Datadog does over its points.
- * - Of counts, tokens and cost an empty window is 0, of durations it is unknown. With notify_no_data an empty window is unknown for
- *   counts too when the service sent nothing at all in it.
+ * - avg of avg, sum of sum or count, min of min, max of max are taken over all spans of the window, exactly; other
+ * pairs go over points of a minute (of ten seconds in windows under five minutes), as Datadog does over its points.
+ * - Of counts, tokens and cost an empty window is 0, of durations it is unknown. With notify_no_data an empty window is
+ * unknown for counts too when the service sent nothing at all in it.
  * - .as_rate() is the sum divided by the window's seconds, .as_count() the sum.
  * Readings live in the arena. Groups that are known from before but missing now are the caller's. */
-int monitor_measure(const struct asker *asker, const struct monitor *monitor, int64_t now_ns, struct arena *arena, struct reading **readings,
-                    uint32_t *count, struct error *err);
+int monitor_measure(const struct asker *asker, const struct monitor *monitor, int64_t now_ns, struct arena *arena,
+                    struct reading **readings, uint32_t *count, struct error *err);
 /* The filter, in the filter language, of the spans that the query is about. */
 void monitor_where(const struct monitor_query *query, struct buf *out);
 

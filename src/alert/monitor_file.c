@@ -20,7 +20,8 @@ static struct slice scalar(const yaml_node_t *node) {
 static yaml_node_t *member(struct loader *l, yaml_node_t *map, const char *key) {
     if (!map || map->type != YAML_MAPPING_NODE) return NULL;
     for (yaml_node_pair_t *pair = map->data.mapping.pairs.start; pair < map->data.mapping.pairs.top; pair++)
-        if (slice_is(scalar(yaml_document_get_node(&l->doc, pair->key)), key)) return yaml_document_get_node(&l->doc, pair->value);
+        if (slice_is(scalar(yaml_document_get_node(&l->doc, pair->key)), key))
+            return yaml_document_get_node(&l->doc, pair->value);
     return NULL;
 }
 
@@ -28,7 +29,9 @@ static struct slice text_of(struct loader *l, yaml_node_t *map, const char *key)
     return arena_copy(l->arena, scalar(member(l, map, key)));
 }
 
-static uint32_t line_of(const yaml_node_t *node) { return (uint32_t)node->start_mark.line + 1; }
+static uint32_t line_of(const yaml_node_t *node) {
+    return (uint32_t)node->start_mark.line + 1;
+}
 
 /* A number at `key`, or NaN when it is not there; anything else there is the monitor's problem. */
 static double number_of(struct loader *l, yaml_node_t *map, const char *key, struct error *problem) {
@@ -39,8 +42,8 @@ static double number_of(struct loader *l, yaml_node_t *map, const char *key, str
     double value = copy ? strtod(copy, &end) : 0;
     if (copy && text.len && !*end && isfinite(value)) return value;
     if (!problem->code)
-        error_set(problem, VT_EINVAL, "%s:%u: %s is \"%.*s\", expected a number", l->name, line_of(node), key, (int)text.len,
-                  text.ptr ? text.ptr : "");
+        error_set(problem, VT_EINVAL, "%s:%u: %s is \"%.*s\", expected a number", l->name, line_of(node), key,
+                  (int)text.len, text.ptr ? text.ptr : "");
     return (double)NAN;
 }
 
@@ -61,11 +64,11 @@ static void check_thresholds(struct loader *l, struct monitor *m) {
     double sign = rising ? 1 : -1;
     if (m->problem.code || (!rising && !falling)) return;
     if (sign * m->warning > sign * m->critical)
-        error_set(&m->problem, VT_EINVAL, "%s:%u: monitor \"%.*s\": warning %g is never reached before critical %g", l->name, m->line,
-                  (int)m->name.len, m->name.ptr, m->warning, m->critical);
+        error_set(&m->problem, VT_EINVAL, "%s:%u: monitor \"%.*s\": warning %g is never reached before critical %g",
+                  l->name, m->line, (int)m->name.len, m->name.ptr, m->warning, m->critical);
     else if (sign * m->critical_recovery > sign * m->critical || sign * m->warning_recovery > sign * m->warning)
-        error_set(&m->problem, VT_EINVAL, "%s:%u: monitor \"%.*s\": a recovery threshold must be %s its threshold", l->name, m->line,
-                  (int)m->name.len, m->name.ptr, rising ? "below" : "above");
+        error_set(&m->problem, VT_EINVAL, "%s:%u: monitor \"%.*s\": a recovery threshold must be %s its threshold",
+                  l->name, m->line, (int)m->name.len, m->name.ptr, rising ? "below" : "above");
     if (m->problem.code) error_hint(&m->problem, "order the values of options.thresholds");
 }
 
@@ -83,15 +86,17 @@ static void load_monitor(struct loader *l, yaml_node_t *node, struct monitor *m)
     m->message = text_of(l, node, "message");
     m->type = text_of(l, node, "type");
     struct slice query = scalar(member(l, node, "query"));
-    yaml_node_t *options = member(l, node, "options"), *thresholds = member(l, options, "thresholds"), *tags = member(l, node, "tags");
+    yaml_node_t *options = member(l, node, "options"), *thresholds = member(l, options, "thresholds"),
+                *tags = member(l, node, "tags");
     if (!m->name.len) {
         m->name = arena_printf(l->arena, "line %u", m->line);
         error_set(&m->problem, VT_EINVAL, "%s:%u: a monitor needs a name", l->name, m->line);
     } else if (!query.len) {
-        error_set(&m->problem, VT_EINVAL, "%s:%u: monitor \"%.*s\" needs a query", l->name, m->line, (int)m->name.len, m->name.ptr);
+        error_set(&m->problem, VT_EINVAL, "%s:%u: monitor \"%.*s\" needs a query", l->name, m->line, (int)m->name.len,
+                  m->name.ptr);
     } else if (monitor_query_parse(query, l->arena, &m->query, &err)) {
-        error_set(&m->problem, err.code, "%s:%u: monitor \"%.*s\": query %s", l->name, m->line, (int)m->name.len, m->name.ptr,
-                  err.message);
+        error_set(&m->problem, err.code, "%s:%u: monitor \"%.*s\": query %s", l->name, m->line, (int)m->name.len,
+                  m->name.ptr, err.message);
         m->problem.column = err.column;
     }
     for (yaml_node_item_t *item = tags && tags->type == YAML_SEQUENCE_NODE ? tags->data.sequence.items.start : NULL;
@@ -113,7 +118,8 @@ static struct slice expand(struct arena *arena, struct slice text) {
     struct buf out = {.limit_bytes = 1 << 16};
     for (size_t i = 0; i < text.len; i++) {
         const char *close = i + 1 < text.len && text.ptr[i] == '$' && text.ptr[i + 1] == '{'
-                                ? memchr(text.ptr + i, '}', text.len - i) : NULL;
+                                ? memchr(text.ptr + i, '}', text.len - i)
+                                : NULL;
         char name[128];
         size_t len = close ? (size_t)(close - text.ptr) - i - 2 : 0;
         if (!close || len >= sizeof name) {
@@ -137,24 +143,29 @@ static int load_targets(struct loader *l, yaml_node_t *list, struct monitor_file
     if (list->type != YAML_SEQUENCE_NODE)
         return error_set(err, VT_EINVAL, "%s:%u: notify is not a list of {name, kind, url}", l->name, line_of(list));
     size_t count = (size_t)(list->data.sequence.items.top - list->data.sequence.items.start);
-    if (count > MONITORS_MAX) return error_set(err, VT_ELIMIT, "%s: more than %d notification targets", l->name, MONITORS_MAX);
-    if (!(file->targets = arena_calloc(l->arena, count + 1, sizeof *file->targets))) return error_set(err, VT_ENOMEM, "no memory");
+    if (count > MONITORS_MAX)
+        return error_set(err, VT_ELIMIT, "%s: more than %d notification targets", l->name, MONITORS_MAX);
+    if (!(file->targets = arena_calloc(l->arena, count + 1, sizeof *file->targets)))
+        return error_set(err, VT_ENOMEM, "no memory");
     for (yaml_node_item_t *item = list->data.sequence.items.start; item < list->data.sequence.items.top; item++) {
         yaml_node_t *node = yaml_document_get_node(&l->doc, *item);
         struct notify_target *t = &file->targets[file->target_count++];
         const struct {
             const char *key;
             struct slice *field;
-        } fields[] = {{"name", &t->name}, {"kind", &t->kind}, {"url", &t->url}, {"secret", &t->secret}, {"to", &t->to},
-                      {"from", &t->from}, {"user", &t->user}, {"command", &t->command}};
+        } fields[] = {{"name", &t->name}, {"kind", &t->kind}, {"url", &t->url},   {"secret", &t->secret},
+                      {"to", &t->to},     {"from", &t->from}, {"user", &t->user}, {"command", &t->command}};
         for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
             *fields[i].field = expand(l->arena, scalar(member(l, node, fields[i].key)));
         bool known = false;
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) known |= slice_is(t->kind, kinds[i]);
-        const char *missing = !t->name.len ? "name" : !known ? "kind (webhook, slack, pagerduty, email or command)"
-                              : slice_is(t->kind, "command") ? (t->command.len ? NULL : "command")
+        const char *missing = !t->name.len                     ? "name"
+                              : !known                         ? "kind (webhook, slack, pagerduty, email or command)"
+                              : slice_is(t->kind, "command")   ? (t->command.len ? NULL : "command")
                               : slice_is(t->kind, "pagerduty") ? (t->secret.len ? NULL : "secret (the routing key)")
-                              : !t->url.len ? "url" : slice_is(t->kind, "email") && (!t->to.len || !t->from.len) ? "to and from" : NULL;
+                              : !t->url.len                    ? "url"
+                              : slice_is(t->kind, "email") && (!t->to.len || !t->from.len) ? "to and from"
+                                                                                           : NULL;
         if (missing) return error_set(err, VT_EINVAL, "%s:%u: notify target needs %s", l->name, line_of(node), missing);
     }
     return 0;
@@ -170,12 +181,15 @@ static int load_document(struct loader *l, struct monitor_file *file, struct err
     }
     if (!list || list->type != YAML_SEQUENCE_NODE) {
         code = error_set(err, VT_EINVAL, "%s: expected a list of monitors", l->name);
-        error_hint(err, "write \"- name: …\", \"  query: …\", \"  message: …\" for each, or put the list under monitors:");
+        error_hint(err,
+                   "write \"- name: …\", \"  query: …\", \"  message: …\" for each, or put the list under monitors:");
         return code;
     }
     size_t count = (size_t)(list->data.sequence.items.top - list->data.sequence.items.start);
-    if (count > MONITORS_MAX) return error_set(err, VT_ELIMIT, "%s: %zu monitors, at most %d are taken", l->name, count, MONITORS_MAX);
-    if (!(file->monitors = arena_calloc(l->arena, count + 1, sizeof *file->monitors))) return error_set(err, VT_ENOMEM, "no memory");
+    if (count > MONITORS_MAX)
+        return error_set(err, VT_ELIMIT, "%s: %zu monitors, at most %d are taken", l->name, count, MONITORS_MAX);
+    if (!(file->monitors = arena_calloc(l->arena, count + 1, sizeof *file->monitors)))
+        return error_set(err, VT_ENOMEM, "no memory");
     for (size_t i = 0; i < count; i++)
         load_monitor(l, yaml_document_get_node(&l->doc, list->data.sequence.items.start[i]), &file->monitors[i]);
     file->count = (uint32_t)count;
@@ -183,22 +197,25 @@ static int load_document(struct loader *l, struct monitor_file *file, struct err
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < i; k++)
             if (!file->monitors[i].problem.code && slice_eq(file->monitors[i].name, file->monitors[k].name))
-                error_set(&file->monitors[i].problem, VT_EINVAL, "%s:%u: monitor \"%.*s\" has the name of line %u", l->name,
-                          file->monitors[i].line, (int)file->monitors[i].name.len, file->monitors[i].name.ptr, file->monitors[k].line);
+                error_set(&file->monitors[i].problem, VT_EINVAL, "%s:%u: monitor \"%.*s\" has the name of line %u",
+                          l->name, file->monitors[i].line, (int)file->monitors[i].name.len, file->monitors[i].name.ptr,
+                          file->monitors[k].line);
     return 0;
 }
 
-int monitor_file_parse(struct slice text, const char *name, struct arena *arena, struct monitor_file *file, struct error *err) {
+int monitor_file_parse(struct slice text, const char *name, struct arena *arena, struct monitor_file *file,
+                       struct error *err) {
     struct loader loader = {.arena = arena, .name = name};
     yaml_parser_t parser;
     int code;
     memset(file, 0, sizeof *file);
-    if (text.len > MONITOR_FILE_MAX) return error_set(err, VT_ELIMIT, "%s has %zu bytes, at most %d are read", name, text.len, MONITOR_FILE_MAX);
+    if (text.len > MONITOR_FILE_MAX)
+        return error_set(err, VT_ELIMIT, "%s has %zu bytes, at most %d are read", name, text.len, MONITOR_FILE_MAX);
     if (!yaml_parser_initialize(&parser)) return error_set(err, VT_ENOMEM, "no memory for the YAML parser");
     yaml_parser_set_input_string(&parser, (const unsigned char *)(text.ptr ? text.ptr : ""), text.len);
     if (!yaml_parser_load(&parser, &loader.doc)) {
-        code = error_set(err, VT_EINVAL, "%s:%zu:%zu: %s", name, parser.problem_mark.line + 1, parser.problem_mark.column + 1,
-                         parser.problem ? parser.problem : "not YAML");
+        code = error_set(err, VT_EINVAL, "%s:%zu:%zu: %s", name, parser.problem_mark.line + 1,
+                         parser.problem_mark.column + 1, parser.problem ? parser.problem : "not YAML");
     } else {
         code = load_document(&loader, file, err);
         yaml_document_delete(&loader.doc);
@@ -212,7 +229,7 @@ int monitor_file_load(const char *path, struct arena *arena, struct monitor_file
     if (!f) return error_set(err, VT_ENOTFOUND, "%s: cannot be read", path);
     char *text = malloc(MONITOR_FILE_MAX + 1);
     size_t len = text ? fread(text, 1, MONITOR_FILE_MAX + 1, f) : 0;
-    int code = !text ? error_set(err, VT_ENOMEM, "no memory for %s", path)
+    int code = !text       ? error_set(err, VT_ENOMEM, "no memory for %s", path)
                : ferror(f) ? error_set(err, VT_EIO, "%s: cannot be read", path)
                            : monitor_file_parse(slice_make(text, len), path, arena, file, err);
     free(text);

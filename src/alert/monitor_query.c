@@ -1,4 +1,5 @@
-/* The query line of a monitor: one pass from left to right; the first mistake names its column and what was expected. */
+/* The query line of a monitor: one pass from left to right; the first mistake names its column and what was expected.
+ */
 #include "alert/monitor.h"
 
 #include <math.h>
@@ -9,8 +10,12 @@ static const char *const aggr_names[AGGR_TOTAL] = {"avg", "sum", "min", "max", "
                                                    "p50", "p75", "p90", "p95", "p99"};
 static const char *const compare_names[] = {">", ">=", "<", "<=", "==", "!="};
 
-const char *aggr_name(enum aggr aggr) { return aggr_names[aggr]; }
-const char *compare_name(enum compare compare) { return compare_names[compare]; }
+const char *aggr_name(enum aggr aggr) {
+    return aggr_names[aggr];
+}
+const char *compare_name(enum compare compare) {
+    return compare_names[compare];
+}
 
 bool compare_holds(enum compare compare, double value, double threshold) {
     switch (compare) {
@@ -33,14 +38,17 @@ struct scanner {
 static int expected(struct scanner *s, const char *what) {
     struct slice rest = slice_from(s->text, s->at);
     int shown = rest.len > 24 ? 24 : (int)rest.len;
-    int code = rest.len ? error_set(s->err, VT_EINVAL, "column %zu: expected %s, found \"%.*s\"", s->at + 1, what, shown, rest.ptr)
+    int code = rest.len ? error_set(s->err, VT_EINVAL, "column %zu: expected %s, found \"%.*s\"", s->at + 1, what,
+                                    shown, rest.ptr)
                         : error_set(s->err, VT_EINVAL, "column %zu: expected %s, found the end", s->at + 1, what);
     if (s->err) s->err->column = (int)s->at + 1;
     return code;
 }
 
 static void skip_space(struct scanner *s) {
-    while (s->at < s->text.len && (s->text.ptr[s->at] == ' ' || s->text.ptr[s->at] == '\t' || s->text.ptr[s->at] == '\n')) s->at++;
+    while (s->at < s->text.len &&
+           (s->text.ptr[s->at] == ' ' || s->text.ptr[s->at] == '\t' || s->text.ptr[s->at] == '\n'))
+        s->at++;
 }
 
 static bool take(struct scanner *s, const char *literal) {
@@ -50,13 +58,17 @@ static bool take(struct scanner *s, const char *literal) {
     return true;
 }
 
-static bool word_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
+static bool word_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
 
 /* A run of word characters and those in `more`. */
 static struct slice take_word(struct scanner *s, const char *more) {
     skip_space(s);
     size_t from = s->at;
-    while (s->at < s->text.len && (word_char(s->text.ptr[s->at]) || (s->text.ptr[s->at] && strchr(more, s->text.ptr[s->at])))) s->at++;
+    while (s->at < s->text.len &&
+           (word_char(s->text.ptr[s->at]) || (s->text.ptr[s->at] && strchr(more, s->text.ptr[s->at]))))
+        s->at++;
     return slice_make(s->text.ptr + from, s->at - from);
 }
 
@@ -174,17 +186,22 @@ int monitor_query_parse(struct slice text, struct arena *arena, struct monitor_q
     query->text = arena_copy(arena, text);
     if (!query->text.ptr) return error_set(err, VT_ENOMEM, "no memory for the query");
     struct scanner s = {query->text, 0, err};
-    if ((code = take_aggr(&s, plain | 1u << AGGR_LAST, "one of avg sum min max count last", &query->time_aggr))) return code;
+    if ((code = take_aggr(&s, plain | 1u << AGGR_LAST, "one of avg sum min max count last", &query->time_aggr)))
+        return code;
     if (!take(&s, "(")) return expected(&s, "( and a window such as (last_5m)");
     if ((code = take_window(&s, &query->window_ns))) return code;
     if (!take(&s, ")") || !take(&s, ":")) return expected(&s, "): after the window");
-    if ((code = take_aggr(&s, plain | percentiles, "one of avg sum min max count p50 p75 p90 p95 p99", &query->space_aggr))) return code;
+    if ((code = take_aggr(&s, plain | percentiles, "one of avg sum min max count p50 p75 p90 p95 p99",
+                          &query->space_aggr)))
+        return code;
     if (!take(&s, ":")) return expected(&s, ": and a metric");
     if ((code = take_metric(&s, query)) || (code = take_scope(&s, query))) return code;
     /* Datadog writes the form before or after the groups; both are met. */
     for (int twice = 0; twice < 2; twice++) {
-        if (take(&s, ".as_count()")) query->form = FORM_COUNT;
-        else if (take(&s, ".as_rate()")) query->form = FORM_RATE;
+        if (take(&s, ".as_count()"))
+            query->form = FORM_COUNT;
+        else if (take(&s, ".as_rate()"))
+            query->form = FORM_RATE;
         if (!query->group_count && (code = take_groups(&s, query))) return code;
     }
     return take_comparison(&s, query);

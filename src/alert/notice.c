@@ -8,12 +8,16 @@
 #include <stdio.h>
 
 static const char *headline(const struct notice *n) {
-    if (n->kind == NOTICE_AGAIN) return n->to == ALERT_WARN ? "Still warned" : n->to == ALERT_NO_DATA ? "Still no data" : "Still alerting";
+    if (n->kind == NOTICE_AGAIN)
+        return n->to == ALERT_WARN ? "Still warned" : n->to == ALERT_NO_DATA ? "Still no data" : "Still alerting";
     static const char *const words[ALERT_STATES] = {"Recovered", "Warned", "Triggered", "No data"};
     return words[n->to];
 }
 
-static bool is_word_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.'; }
+static bool is_word_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
+}
 
 /* The value of a tag in "tag:value,tag:value". */
 static bool group_tag(struct slice group, struct slice tag, struct slice *value) {
@@ -30,28 +34,41 @@ static bool group_tag(struct slice group, struct slice tag, struct slice *value)
 }
 
 static void put_number(struct buf *out, double value) {
-    if (isnan(value)) buf_puts(out, "no data");
-    else buf_printf(out, "%.10g", value);
+    if (isnan(value))
+        buf_puts(out, "no data");
+    else
+        buf_printf(out, "%.10g", value);
 }
 
 static bool put_variable(const struct notice *n, struct slice name, struct buf *out) {
     struct slice value;
     struct slice tag = slice_ends(name, SLICE(".name")) ? slice_make(name.ptr, name.len - 5) : name;
-    if (slice_is(name, "value")) put_number(out, n->value);
-    else if (slice_is(name, "threshold")) put_number(out, n->to == ALERT_WARN ? n->monitor->warning : n->monitor->critical);
-    else if (slice_is(name, "warn_threshold")) put_number(out, n->monitor->warning);
-    else if (slice_is(name, "name")) buf_put_slice(out, n->monitor->name);
-    else if (slice_is(name, "state")) buf_puts(out, alert_state_names[n->to]);
-    else if (slice_is(name, "group")) buf_put_slice(out, n->group);
-    else if (slice_is(name, "link")) buf_put_slice(out, n->link);
-    else if (group_tag(n->group, tag, &value)) buf_put_slice(out, value);
-    else return false;
+    if (slice_is(name, "value"))
+        put_number(out, n->value);
+    else if (slice_is(name, "threshold"))
+        put_number(out, n->to == ALERT_WARN ? n->monitor->warning : n->monitor->critical);
+    else if (slice_is(name, "warn_threshold"))
+        put_number(out, n->monitor->warning);
+    else if (slice_is(name, "name"))
+        buf_put_slice(out, n->monitor->name);
+    else if (slice_is(name, "state"))
+        buf_puts(out, alert_state_names[n->to]);
+    else if (slice_is(name, "group"))
+        buf_put_slice(out, n->group);
+    else if (slice_is(name, "link"))
+        buf_put_slice(out, n->link);
+    else if (group_tag(n->group, tag, &value))
+        buf_put_slice(out, value);
+    else
+        return false;
     return true;
 }
 
 static bool condition(const struct notice *n, struct slice name) {
-    return (slice_is(name, "is_alert") && n->to == ALERT_ALERT) || (slice_is(name, "is_warning") && n->to == ALERT_WARN) ||
-           (slice_is(name, "is_recovery") && n->to == ALERT_OK) || (slice_is(name, "is_no_data") && n->to == ALERT_NO_DATA) ||
+    return (slice_is(name, "is_alert") && n->to == ALERT_ALERT) ||
+           (slice_is(name, "is_warning") && n->to == ALERT_WARN) ||
+           (slice_is(name, "is_recovery") && n->to == ALERT_OK) ||
+           (slice_is(name, "is_no_data") && n->to == ALERT_NO_DATA) ||
            (slice_is(name, "is_renotify") && n->kind == NOTICE_AGAIN);
 }
 
@@ -81,7 +98,8 @@ void notice_render(const struct notice *n, struct slice text, struct buf *out) {
                 buf_put(out, rest.ptr, (size_t)(close - rest.ptr) + 2);
             }
             i += (size_t)(close - rest.ptr) + 1;
-        } else if (text.ptr[i] == '@' && (i == 0 || !is_word_char(text.ptr[i - 1])) && i + 1 < text.len && is_word_char(text.ptr[i + 1])) {
+        } else if (text.ptr[i] == '@' && (i == 0 || !is_word_char(text.ptr[i - 1])) && i + 1 < text.len &&
+                   is_word_char(text.ptr[i + 1])) {
             while (i + 1 < text.len && is_word_char(text.ptr[i + 1])) i++;
         } else if (shown[depth]) {
             buf_putc(out, text.ptr[i]);
@@ -98,7 +116,8 @@ static bool mentions(struct slice message, struct slice name) {
     return false;
 }
 
-bool notice_is_for(const struct notice *n, const struct notify_target *target, const struct notify_target *all, uint32_t count) {
+bool notice_is_for(const struct notice *n, const struct notify_target *target, const struct notify_target *all,
+                   uint32_t count) {
     if (mentions(n->monitor->message, target->name)) return true;
     for (uint32_t i = 0; i < count; i++)
         if (mentions(n->monitor->message, all[i].name)) return false;
@@ -197,7 +216,8 @@ static void put_slack(const struct notice *n, struct json_writer *w, struct slic
 /* A header's value is one line, whatever the monitor is called. */
 static void put_header(struct buf *out, const char *name, struct slice value) {
     buf_printf(out, "%s: ", name);
-    for (size_t i = 0; i < value.len && i < 900; i++) buf_putc(out, (unsigned char)value.ptr[i] < ' ' ? ' ' : value.ptr[i]);
+    for (size_t i = 0; i < value.len && i < 900; i++)
+        buf_putc(out, (unsigned char)value.ptr[i] < ' ' ? ' ' : value.ptr[i]);
     buf_puts(out, "\r\n");
 }
 
@@ -205,7 +225,8 @@ static void put_mail(const struct notify_target *target, struct buf *out, struct
     put_header(out, "From", target->from);
     put_header(out, "To", target->to);
     put_header(out, "Subject", title);
-    buf_puts(out, "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
+    buf_puts(out,
+             "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] == '\n') buf_putc(out, '\r');
         buf_putc(out, text.ptr[i]);

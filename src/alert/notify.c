@@ -20,26 +20,33 @@
 enum { SEND_TIMEOUT_MS = 10000, CONNECT_TIMEOUT_MS = 5000 };
 static const char PAGERDUTY_URL[] = "https://events.pagerduty.com/v2/enqueue";
 
-static size_t ignore_answer(char *data, size_t size, size_t count, void *ctx) { return size * count; }
+static size_t ignore_answer(char *data, size_t size, size_t count, void *ctx) {
+    return size * count;
+}
 
 static int http_result(CURL *curl, CURLcode result, const struct notify_target *target, struct error *err) {
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     int name_len = (int)target->name.len;
     if (result == CURLE_OPERATION_TIMEDOUT)
-        return error_set(err, VT_ETIMEOUT, "target %.*s did not answer within %d s", name_len, target->name.ptr, SEND_TIMEOUT_MS / 1000);
+        return error_set(err, VT_ETIMEOUT, "target %.*s did not answer within %d s", name_len, target->name.ptr,
+                         SEND_TIMEOUT_MS / 1000);
     /* The URL is left out on purpose: those of Slack and others are secrets. */
-    if (result != CURLE_OK) return error_set(err, VT_EIO, "target %.*s: %s", name_len, target->name.ptr, curl_easy_strerror(result));
+    if (result != CURLE_OK)
+        return error_set(err, VT_EIO, "target %.*s: %s", name_len, target->name.ptr, curl_easy_strerror(result));
     if (status >= 200 && status < 300) return 0;
     bool later = status == 408 || status == 429 || status >= 500 || status < 200;
     return error_set(err, later ? VT_EIO : VT_EINVAL, "target %.*s answered %ld", name_len, target->name.ptr, status);
 }
 
-static struct curl_slist *signature_header(const struct notify_target *target, struct slice payload, struct curl_slist *headers) {
+static struct curl_slist *signature_header(const struct notify_target *target, struct slice payload,
+                                           struct curl_slist *headers) {
     uint8_t mac[EVP_MAX_MD_SIZE];
     unsigned mac_len = 0;
     char line[64 + 2 * EVP_MAX_MD_SIZE] = "x-vitrine-signature: sha256=";
-    if (!HMAC(EVP_sha256(), target->secret.ptr, (int)target->secret.len, (const uint8_t *)payload.ptr, payload.len, mac, &mac_len)) return headers;
+    if (!HMAC(EVP_sha256(), target->secret.ptr, (int)target->secret.len, (const uint8_t *)payload.ptr, payload.len, mac,
+              &mac_len))
+        return headers;
     size_t at = strlen(line);
     hex_encode(mac, mac_len, line + at);
     line[at + 2 * mac_len] = 0;
@@ -54,7 +61,8 @@ static void set_common(CURL *curl, const char *protocols) {
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore_answer);
 }
 
-static int send_http(CURL *curl, const struct notify_target *target, const char *url, struct slice payload, struct error *err) {
+static int send_http(CURL *curl, const struct notify_target *target, const char *url, struct slice payload,
+                     struct error *err) {
     struct curl_slist *headers = curl_slist_append(NULL, "content-type: application/json");
     if (target->secret.len && slice_is(target->kind, "webhook")) headers = signature_header(target, payload, headers);
     set_common(curl, "http,https");
@@ -77,8 +85,9 @@ static int send_pagerduty(CURL *curl, const struct notify_target *target, struct
     json_put_string(&w, target->secret);
     buf_putc(&body, ',');
     buf_put_slice(&body, slice_from(payload, 1));
-    int code = body.failed ? error_set(err, VT_ENOMEM, "no memory for a notification")
-                           : send_http(curl, target, target->url.len ? target->url.ptr : PAGERDUTY_URL, buf_slice(&body), err);
+    int code = body.failed
+                   ? error_set(err, VT_ENOMEM, "no memory for a notification")
+                   : send_http(curl, target, target->url.len ? target->url.ptr : PAGERDUTY_URL, buf_slice(&body), err);
     buf_free(&body);
     return code;
 }
@@ -121,8 +130,8 @@ static int send_mail(CURL *curl, const struct notify_target *target, struct slic
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(to);
     if (result == CURLE_OK) return 0;
-    return error_set(err, status >= 500 ? VT_EINVAL : VT_EIO, "target %.*s: %s", (int)target->name.len, target->name.ptr,
-                     curl_easy_strerror(result));
+    return error_set(err, status >= 500 ? VT_EINVAL : VT_EIO, "target %.*s: %s", (int)target->name.len,
+                     target->name.ptr, curl_easy_strerror(result));
 }
 
 static int wait_for(pid_t pid, int64_t deadline_ns, int *status) {
@@ -140,7 +149,8 @@ static int wait_for(pid_t pid, int64_t deadline_ns, int *status) {
 static int send_command(const struct notify_target *target, struct slice payload, struct error *err) {
     int pipe_fds[2], status = 0;
     int name_len = (int)target->name.len;
-    if (pipe2(pipe_fds, O_CLOEXEC)) return error_set(err, VT_EIO, "target %.*s: pipe failed", name_len, target->name.ptr);
+    if (pipe2(pipe_fds, O_CLOEXEC))
+        return error_set(err, VT_EIO, "target %.*s: pipe failed", name_len, target->name.ptr);
     pid_t pid = fork();
     if (pid == 0) {
         setpgid(0, 0);
@@ -158,15 +168,20 @@ static int send_command(const struct notify_target *target, struct slice payload
     fcntl(pipe_fds[1], F_SETFL, O_NONBLOCK);
     while (payload.len && time_monotonic_ns() < deadline) {
         ssize_t n = write(pipe_fds[1], payload.ptr, payload.len);
-        if (n > 0) payload = slice_from(payload, (size_t)n);
-        else if (errno != EAGAIN && errno != EINTR) break;
-        else poll(&(struct pollfd){.fd = pipe_fds[1], .events = POLLOUT}, 1, 100);
+        if (n > 0)
+            payload = slice_from(payload, (size_t)n);
+        else if (errno != EAGAIN && errno != EINTR)
+            break;
+        else
+            poll(&(struct pollfd){.fd = pipe_fds[1], .events = POLLOUT}, 1, 100);
     }
     close(pipe_fds[1]);
     if (wait_for(pid, deadline, &status))
-        return error_set(err, VT_ETIMEOUT, "target %.*s: the command ran over %d s", name_len, target->name.ptr, SEND_TIMEOUT_MS / 1000);
+        return error_set(err, VT_ETIMEOUT, "target %.*s: the command ran over %d s", name_len, target->name.ptr,
+                         SEND_TIMEOUT_MS / 1000);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
-    return error_set(err, VT_EIO, "target %.*s: the command ended with %d", name_len, target->name.ptr, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+    return error_set(err, VT_EIO, "target %.*s: the command ended with %d", name_len, target->name.ptr,
+                     WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
 }
 
 int notify_send(const struct notify_target *target, struct slice payload, struct error *err) {

@@ -7,7 +7,9 @@ const char *const alert_state_names[ALERT_STATES] = {"OK", "WARN", "ALERT", "NO 
 
 enum { NO_DATA_MIN_S = 600 };
 
-void alert_status_init(struct alert_status *status) { *status = (struct alert_status){.state = ALERT_OK, .value = (double)NAN}; }
+void alert_status_init(struct alert_status *status) {
+    *status = (struct alert_status){.state = ALERT_OK, .value = (double)NAN};
+}
 
 /* Past the threshold, or not yet back past the recovery threshold of a state that is held. */
 static bool holds(const struct monitor *m, double value, double threshold, double recovery, bool held) {

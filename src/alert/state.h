@@ -1,7 +1,7 @@
 /* The state of one monitor (of one of its groups), as a pure function of what it read: no clock, no store, no I/O.
  *
- * Time that passes between evaluations is given as `elapsed_ns` and is the evaluator's own (monotonic) time, so that clock
- * jumps, restarts and gaps neither raise a false "no data" nor hide a real one. */
+ * Time that passes between evaluations is given as `elapsed_ns` and is the evaluator's own (monotonic) time, so that
+ * clock jumps, restarts and gaps neither raise a false "no data" nor hide a real one. */
 #ifndef ALERT_STATE_H
 #define ALERT_STATE_H
 
@@ -11,11 +11,11 @@ enum alert_state { ALERT_OK, ALERT_WARN, ALERT_ALERT, ALERT_NO_DATA, ALERT_STATE
 
 struct alert_status {
     enum alert_state state;
-    int64_t since_ns;       /* Unix time of the last change; 0 = never evaluated */
-    double value;           /* the last one known; NaN = none yet */
-    int64_t silent_ns;      /* evaluator's time since the last known value */
-    int64_t unnotified_ns;  /* evaluator's time since the last notification of this state */
-    bool notified;          /* someone was told of this state (so its end is told too) */
+    int64_t since_ns;      /* Unix time of the last change; 0 = never evaluated */
+    double value;          /* the last one known; NaN = none yet */
+    int64_t silent_ns;     /* evaluator's time since the last known value */
+    int64_t unnotified_ns; /* evaluator's time since the last notification of this state */
+    bool notified;         /* someone was told of this state (so its end is told too) */
 };
 
 enum alert_notice { NOTICE_NONE, NOTICE_CHANGE, NOTICE_RECOVERY, NOTICE_AGAIN };
@@ -28,8 +28,8 @@ struct alert_step {
 
 void alert_status_init(struct alert_status *status);
 /* value: NaN = nothing known in the window. */
-struct alert_step alert_advance(const struct monitor *monitor, struct alert_status *status, double value, int64_t now_ns,
-                                int64_t elapsed_ns);
+struct alert_step alert_advance(const struct monitor *monitor, struct alert_status *status, double value,
+                                int64_t now_ns, int64_t elapsed_ns);
 
 extern const char *const alert_state_names[ALERT_STATES]; /* "OK", "WARN", "ALERT", "NO DATA" */
 

@@ -29,7 +29,9 @@ static inline void *arena_alloc_aligned(struct arena *arena, size_t size, size_t
     arena->next = (char *)at + size;
     return (void *)at;
 }
-static inline void *arena_alloc(struct arena *arena, size_t size) { return arena_alloc_aligned(arena, size, 16); }
+static inline void *arena_alloc(struct arena *arena, size_t size) {
+    return arena_alloc_aligned(arena, size, 16);
+}
 void *arena_calloc(struct arena *arena, size_t count, size_t size); /* zeroed, checked for overflow */
 /* A copy, with a NUL behind it that is not counted. An empty slice with NULL when memory ran out. */
 struct slice arena_copy(struct arena *arena, struct slice text);

@@ -27,8 +27,8 @@ int error_hint(struct error *err, const char *format, ...) {
 }
 
 const char *error_name(int code) {
-    static const char *const names[] = {"ok",        "invalid",   "limit",  "out_of_memory", "io",        "full",
-                                        "corrupt",   "not_found", "denied", "timeout",       "cancelled", "unsupported"};
+    static const char *const names[] = {"ok",      "invalid",   "limit",  "out_of_memory", "io",        "full",
+                                        "corrupt", "not_found", "denied", "timeout",       "cancelled", "unsupported"};
     int index = -code;
     return index >= 0 && index < (int)(sizeof names / sizeof *names) ? names[index] : "unknown";
 }

@@ -15,8 +15,8 @@ char *format_uint(char *out, uint64_t value);
 char *format_int(char *out, int64_t value);
 /* The shortest text that reads back as the same number; "null" for NaN and the infinities. */
 char *format_double(char *out, double value);
-/* The inside of a JSON string: control characters, '"' and '\' escaped, other text as it is, each byte that is part of no
- * code point as U+FFFD. */
+/* The inside of a JSON string: control characters, '"' and '\' escaped, other text as it is, each byte that is part of
+ * no code point as U+FFFD. */
 char *format_escaped(char *out, struct slice text);
 
 #endif

@@ -42,15 +42,16 @@ struct json_number {
 void json_reader_init(struct json_reader *r, struct slice text, struct arena *arena);
 /* What comes next, without taking it. JSON_ERROR at the end of the text or at a byte that starts nothing. */
 enum json_type json_peek(struct json_reader *r);
-bool json_object(struct json_reader *r);                  /* takes '{' */
-bool json_key(struct json_reader *r, struct slice *key);  /* next key and ':'; false after the taken '}' */
-bool json_array(struct json_reader *r);                   /* takes '[' */
-bool json_item(struct json_reader *r);                    /* stands before the next element; false after the taken ']' */
+bool json_object(struct json_reader *r);                 /* takes '{' */
+bool json_key(struct json_reader *r, struct slice *key); /* next key and ':'; false after the taken '}' */
+bool json_array(struct json_reader *r);                  /* takes '[' */
+bool json_item(struct json_reader *r);                   /* stands before the next element; false after the taken ']' */
 bool json_string(struct json_reader *r, struct slice *value);
 bool json_number(struct json_reader *r, struct json_number *value);
 bool json_bool(struct json_reader *r, bool *value);
 bool json_null(struct json_reader *r);
-/* Lenient scalars that real senders need: an integer may come as number or as string of digits. False (and an error) else. */
+/* Lenient scalars that real senders need: an integer may come as number or as string of digits. False (and an error)
+ * else. */
 bool json_int64(struct json_reader *r, int64_t *value);
 bool json_uint64(struct json_reader *r, uint64_t *value);
 /* Passes over any value, checking it; `raw` (may be NULL) becomes its text as it stands. */
@@ -59,8 +60,12 @@ bool json_skip(struct json_reader *r, struct slice *raw);
 bool json_end(struct json_reader *r);
 /* Sets the error unless one stands already; for decoders that find a value of the right type but no meaning. */
 void json_fail(struct json_reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static inline bool json_failed(const struct json_reader *r) { return r->failed; }
-static inline size_t json_offset(const struct json_reader *r) { return (size_t)(r->at - r->start); }
+static inline bool json_failed(const struct json_reader *r) {
+    return r->failed;
+}
+static inline size_t json_offset(const struct json_reader *r) {
+    return (size_t)(r->at - r->start);
+}
 
 /* Writing. Commas and colons are put by the writer: call json_put_key inside objects and values elsewhere.
  * NaN and infinities become null. Doubles are written as the shortest text that reads back the same. */
@@ -69,7 +74,9 @@ struct json_writer {
     bool comma; /* the next value or key needs a comma before it */
 };
 
-static inline struct json_writer json_writer_on(struct buf *out) { return (struct json_writer){out, false}; }
+static inline struct json_writer json_writer_on(struct buf *out) {
+    return (struct json_writer){out, false};
+}
 void json_open(struct json_writer *w, char bracket);  /* '{' or '[' */
 void json_close(struct json_writer *w, char bracket); /* '}' or ']' */
 void json_put_key(struct json_writer *w, const char *key);

@@ -10,7 +10,9 @@
 
 static atomic_int max_level = LOG_LEVEL_INFO;
 
-void log_set_level(enum log_level level) { atomic_store(&max_level, (int)level); }
+void log_set_level(enum log_level level) {
+    atomic_store(&max_level, (int)level);
+}
 
 void log_line(enum log_level level, const char *format, ...) {
     static const char *const words[] = {"ERROR", "WARN ", "INFO ", "DEBUG"};

@@ -80,8 +80,8 @@ void loop_free(struct loop *loop) {
 void loop_post(struct loop *loop, struct loop_task *task) {
     struct loop_task *head = atomic_load_explicit(&loop->inbox, memory_order_relaxed);
     do task->next = head;
-    while (!atomic_compare_exchange_weak_explicit(&loop->inbox, &head, task, memory_order_release,
-                                                  memory_order_relaxed));
+    while (
+        !atomic_compare_exchange_weak_explicit(&loop->inbox, &head, task, memory_order_release, memory_order_relaxed));
     if (!head) wake(loop); /* otherwise whoever put the first one in has woken it */
 }
 

@@ -1,9 +1,10 @@
-/* An event loop: one thread, one epoll. It watches descriptors, runs timers, takes tasks from other threads, and asks its
- * hooks before it sleeps (libraries with a clock of their own, such as libmicrohttpd, need that).
+/* An event loop: one thread, one epoll. It watches descriptors, runs timers, takes tasks from other threads, and asks
+ * its hooks before it sleeps (libraries with a clock of their own, such as libmicrohttpd, need that).
  *
- * Everything but loop_post and loop_stop belongs to the loop's thread: the one that calls loop_run, or, before that, the one
- * that sets the loop up. Watches, timers, tasks and hooks are structs of the caller's, usually inside a larger one; they must
- * outlive their registration; callbacks find the struct around them with container_of. Nothing here allocates per event. */
+ * Everything but loop_post and loop_stop belongs to the loop's thread: the one that calls loop_run, or, before that,
+ * the one that sets the loop up. Watches, timers, tasks and hooks are structs of the caller's, usually inside a larger
+ * one; they must outlive their registration; callbacks find the struct around them with container_of. Nothing here
+ * allocates per event. */
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
 
@@ -17,7 +18,7 @@
 struct loop; /* opaque */
 
 /* From a member to the struct around it: how a callback finds its own. */
-#define container_of(member, type, name) ((type *)(void *)((char *)(member) - offsetof(type, name)))
+#define container_of(member, type, name) ((type *)(void *)((char *)(member)-offsetof(type, name)))
 
 struct loop_watch {
     void (*ready)(struct loop_watch *watch, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLHUP, … */
@@ -48,7 +49,8 @@ void loop_free(struct loop *loop);        /* after loop_run returned; tasks stil
 void loop_run(struct loop *loop);
 /* Any thread, also a signal handler's. The loop finishes what it is at and returns. */
 void loop_stop(struct loop *loop);
-/* Any thread. Tasks run in the order in which they were posted; the same task must not be posted twice before it ran. */
+/* Any thread. Tasks run in the order in which they were posted; the same task must not be posted twice before it ran.
+ */
 void loop_post(struct loop *loop, struct loop_task *task);
 
 /* events as for epoll(7), EPOLLET included; VT_EIO when the kernel refuses the descriptor. */

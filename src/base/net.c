@@ -87,8 +87,8 @@ static int open_listener(struct net_address *address, bool shared, int *fd, stru
 
 int net_listen(struct net_address *address, bool shared, bool first, int *fd, struct error *err) {
     if (shared && first) {
-        /* SO_REUSEPORT would let a second server of the same user take half of the first one's connections in silence. A
-         * socket without it is refused when anyone listens there. */
+        /* SO_REUSEPORT would let a second server of the same user take half of the first one's connections in silence.
+         * A socket without it is refused when anyone listens there. */
         int code = open_listener(address, false, fd, err);
         if (code) return code;
         close(*fd);

@@ -1,4 +1,5 @@
-/* Addresses as people write them ("127.0.0.1:4318", "[::1]:0", ":4318", "localhost:4318") and sockets that listen there. */
+/* Addresses as people write them ("127.0.0.1:4318", "[::1]:0", ":4318", "localhost:4318") and sockets that listen
+ * there. */
 #ifndef BASE_NET_H
 #define BASE_NET_H
 
@@ -26,9 +27,9 @@ const char *net_format(const struct net_address *address, char out[NET_TEXT_MAX]
 uint16_t net_port(const struct net_address *address);
 bool net_is_loopback(const struct net_address *address);
 
-/* A non-blocking socket that listens; *address gets the port that port 0 became. `shared`: other sockets of this process may
- * listen on the same port, and the kernel spreads connections over them (SO_REUSEPORT). A port that another process listens
- * on is VT_EIO also then, as long as this is the first socket of the process there (`first`). */
+/* A non-blocking socket that listens; *address gets the port that port 0 became. `shared`: other sockets of this
+ * process may listen on the same port, and the kernel spreads connections over them (SO_REUSEPORT). A port that another
+ * process listens on is VT_EIO also then, as long as this is the first socket of the process there (`first`). */
 int net_listen(struct net_address *address, bool shared, bool first, int *fd, struct error *err);
 
 #endif

@@ -15,12 +15,18 @@ struct slice {
 
 #define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
 
-static inline struct slice slice_of(const char *text) { return (struct slice){text, text ? strlen(text) : 0}; }
-static inline struct slice slice_make(const void *ptr, size_t len) { return (struct slice){(const char *)ptr, len}; }
+static inline struct slice slice_of(const char *text) {
+    return (struct slice){text, text ? strlen(text) : 0};
+}
+static inline struct slice slice_make(const void *ptr, size_t len) {
+    return (struct slice){(const char *)ptr, len};
+}
 static inline bool slice_eq(struct slice a, struct slice b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
-static inline bool slice_is(struct slice a, const char *text) { return slice_eq(a, slice_of(text)); }
+static inline bool slice_is(struct slice a, const char *text) {
+    return slice_eq(a, slice_of(text));
+}
 static inline bool slice_starts(struct slice a, struct slice prefix) {
     return a.len >= prefix.len && (prefix.len == 0 || memcmp(a.ptr, prefix.ptr, prefix.len) == 0);
 }

@@ -11,7 +11,8 @@
 
 static int open_unix(const char *path, struct error *err) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) return error_set(err, VT_EINVAL, "StatsD socket path %s is too long", path);
+    if (strlen(path) >= sizeof address.sun_path)
+        return error_set(err, VT_EINVAL, "StatsD socket path %s is too long", path);
     memcpy(address.sun_path, path, strlen(path));
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
@@ -24,7 +25,8 @@ static int open_udp(const char *text, struct error *err) {
     const char *colon = strrchr(text, ':'), *start = text;
     size_t len = colon ? (size_t)(colon - text) : 0;
     if (len > 2 && *text == '[' && text[len - 1] == ']') start++, len -= 2;
-    if (!colon || !len || len >= sizeof host) return error_set(err, VT_EINVAL, "StatsD address \"%s\" is not host:port or unix:///path", text);
+    if (!colon || !len || len >= sizeof host)
+        return error_set(err, VT_EINVAL, "StatsD address \"%s\" is not host:port or unix:///path", text);
     memcpy(host, start, len);
     host[len] = 0;
     struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *found = NULL;
@@ -48,8 +50,10 @@ int statsd_open(struct statsd *s, const char *address, bool plain, struct error 
 
 void statsd_flush(struct statsd *s) {
     if (!s->used) return;
-    if (s->fd < 0 || send(s->fd, s->packet, s->used, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) s->dropped++;
-    else s->packets++;
+    if (s->fd < 0 || send(s->fd, s->packet, s->used, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        s->dropped++;
+    else
+        s->packets++;
     s->used = 0;
 }
 
@@ -76,7 +80,8 @@ static size_t put_str(char *out, size_t at, size_t size, const char *text) {
     return at + len;
 }
 
-void statsd_put(struct statsd *s, struct slice name, double value, const char *type, double rate, const struct statsd_tag *tags, size_t tag_count) {
+void statsd_put(struct statsd *s, struct slice name, double value, const char *type, double rate,
+                const struct statsd_tag *tags, size_t tag_count) {
     char line[STATSD_PACKET_MAX + 1], number[32];
     size_t size = sizeof line, at = put_clean(line, 0, size, name, true);
     if (!isfinite(value)) return;

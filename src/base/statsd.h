@@ -1,6 +1,7 @@
-/* DogStatsD datagrams: `name:value|type|@rate|#tag:value,…` lines, packed into UDP packets of at most 1,432 bytes (the payload that
- * crosses Ethernet with VPN headers unfragmented; Datadog's own clients use it). Plain StatsD servers get no tags.
- * Not thread-safe: one sender, one thread. Sending never blocks; what the socket does not take is counted and dropped. */
+/* DogStatsD datagrams: `name:value|type|@rate|#tag:value,…` lines, packed into UDP packets of at most 1,432 bytes (the
+ * payload that crosses Ethernet with VPN headers unfragmented; Datadog's own clients use it). Plain StatsD servers get
+ * no tags. Not thread-safe: one sender, one thread. Sending never blocks; what the socket does not take is counted and
+ * dropped. */
 #ifndef BASE_STATSD_H
 #define BASE_STATSD_H
 
@@ -10,7 +11,7 @@
 enum { STATSD_PACKET_MAX = 1432, STATSD_TAGS_MAX = 12 };
 
 struct statsd {
-    int fd; /* connected UDP or Unix datagram socket, -1 = none */
+    int fd;     /* connected UDP or Unix datagram socket, -1 = none */
     bool plain; /* no tags */
     size_t used;
     char packet[STATSD_PACKET_MAX];
@@ -25,9 +26,10 @@ struct statsd_tag {
 /* `address`: "host:port", "[::1]:8125" or "unix:///path". */
 int statsd_open(struct statsd *statsd, const char *address, bool plain, struct error *err);
 void statsd_close(struct statsd *statsd); /* sends what is pending */
-/* type: "c", "g", "ms", "h", "d". rate: 1, or below 1 when only that part is sent. Adds to the packet, sending full ones. */
-void statsd_put(struct statsd *statsd, struct slice name, double value, const char *type, double rate, const struct statsd_tag *tags,
-                size_t tag_count);
+/* type: "c", "g", "ms", "h", "d". rate: 1, or below 1 when only that part is sent. Adds to the packet, sending full
+ * ones. */
+void statsd_put(struct statsd *statsd, struct slice name, double value, const char *type, double rate,
+                const struct statsd_tag *tags, size_t tag_count);
 void statsd_flush(struct statsd *statsd);
 
 #endif

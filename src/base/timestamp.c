@@ -9,8 +9,12 @@ static int64_t read_clock(clockid_t clock) {
     return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
-int64_t time_now_ns(void) { return read_clock(CLOCK_REALTIME); }
-int64_t time_monotonic_ns(void) { return read_clock(CLOCK_MONOTONIC); }
+int64_t time_now_ns(void) {
+    return read_clock(CLOCK_REALTIME);
+}
+int64_t time_monotonic_ns(void) {
+    return read_clock(CLOCK_MONOTONIC);
+}
 
 /* Days since 1970-01-01 of a date, and back: years start in March, so that the leap day is the last of its year. */
 static int64_t days_of(int64_t year, int64_t month, int64_t day) {
@@ -50,8 +54,13 @@ size_t time_format(int64_t ns, unsigned digits, char *out) {
     *at++ = ':', at = put_digits(at, of_day / 60 % 60, 2);
     *at++ = ':', at = put_digits(at, of_day % 60, 2);
     *at++ = '.';
-    at = put_digits(at, digits >= 9 ? fraction : digits >= 6 ? fraction / 1000 : fraction / 1000000,
-                    digits >= 9 ? 9 : digits >= 6 ? 6 : 3);
+    at = put_digits(at,
+                    digits >= 9   ? fraction
+                    : digits >= 6 ? fraction / 1000
+                                  : fraction / 1000000,
+                    digits >= 9   ? 9
+                    : digits >= 6 ? 6
+                                  : 3);
     *at++ = 'Z';
     return (size_t)(at - out);
 }

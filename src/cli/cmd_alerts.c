@@ -28,7 +28,10 @@ struct asked {
 
 static int call_source(void *ctx, const struct api_request *request, struct buf *out, struct error *err) {
     struct asked *asked = ctx;
-    struct source_request own = {.method = slice_is(request->method, "POST") ? "POST" : "GET", .path = request->path, .query = request->query, .body = request->body};
+    struct source_request own = {.method = slice_is(request->method, "POST") ? "POST" : "GET",
+                                 .path = request->path,
+                                 .query = request->query,
+                                 .body = request->body};
     pthread_mutex_lock(&asked->lock);
     int code = source_call(asked->source, &own, out, err);
     pthread_mutex_unlock(&asked->lock);
@@ -39,7 +42,8 @@ static int call_source(void *ctx, const struct api_request *request, struct buf 
 
 static int64_t moment_of(const char *text, int64_t now_ns, int64_t otherwise, const char *name, struct error *err) {
     int64_t at = otherwise;
-    if (text && !when_parse(slice_of(text), now_ns, &at)) error_set(err, VT_EINVAL, "--%s: \"%s\" is no time", name, text);
+    if (text && !when_parse(slice_of(text), now_ns, &at))
+        error_set(err, VT_EINVAL, "--%s: \"%s\" is no time", name, text);
     return at;
 }
 
@@ -50,13 +54,16 @@ static int report(struct cli *cli, bool replay) {
     struct monitor_file file;
     struct buf out = {0};
     struct error err = {0};
-    int64_t now_ns = time_now_ns(), from = moment_of(args->shared.from, now_ns, now_ns - INT64_C(86400) * NS_PER_S, "from", &err);
+    int64_t now_ns = time_now_ns(),
+            from = moment_of(args->shared.from, now_ns, now_ns - INT64_C(86400) * NS_PER_S, "from", &err);
     int64_t to = moment_of(args->shared.to, now_ns, now_ns, "to", &err);
     if (err.code) return cli_usage(cli, &err);
     int bad = monitor_file_load(cli->words[0], cli->arena, &file, &err);
     if (!bad) bad = source_open(&asked.source, cli, &err);
-    if (!bad) bad = replay ? alerts_replay(&asker, &file, from, to, (int64_t)args->step_ms * NS_PER_MS, args->shared.json, &out, &err)
-                           : alerts_check(&asker, &file, now_ns, args->shared.json, &out, &err);
+    if (!bad)
+        bad = replay ? alerts_replay(&asker, &file, from, to, (int64_t)args->step_ms * NS_PER_MS, args->shared.json,
+                                     &out, &err)
+                     : alerts_check(&asker, &file, now_ns, args->shared.json, &out, &err);
     source_close(asked.source);
     if (bad >= 0) {
         term_puts(&cli->out, buf_cstr(&out));
@@ -68,8 +75,12 @@ static int report(struct cli *cli, bool replay) {
     return bad ? EXIT_FAILED : EXIT_FINE;
 }
 
-static int run_check(struct cli *cli) { return report(cli, false); }
-static int run_test(struct cli *cli) { return report(cli, true); }
+static int run_check(struct cli *cli) {
+    return report(cli, false);
+}
+static int run_test(struct cli *cli) {
+    return report(cli, true);
+}
 
 /* ---- run ---- */
 
@@ -93,7 +104,8 @@ static int run_run(struct cli *cli) {
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
-    struct alerts_options options = {.file = cli->words[0], .catalog_path = state_path(cli), .interval_ms = args->interval_ms};
+    struct alerts_options options = {
+        .file = cli->words[0], .catalog_path = state_path(cli), .interval_ms = args->interval_ms};
     int code = source_open(&asked.source, cli, &err);
     if (!code) code = make_parents(options.catalog_path, &err);
     if (!code) options.page_url = source_client(asked.source) ? source_name(asked.source) : NULL;
@@ -110,7 +122,10 @@ static int run_run(struct cli *cli) {
 /* ---- list and silence, on a server ---- */
 
 static enum style style_of_state(struct slice state) {
-    return slice_is(state, "ALERT") ? STYLE_BAD : slice_is(state, "OK") ? STYLE_GOOD : slice_is(state, "WARN") ? STYLE_WARN : STYLE_DIM;
+    return slice_is(state, "ALERT")  ? STYLE_BAD
+           : slice_is(state, "OK")   ? STYLE_GOOD
+           : slice_is(state, "WARN") ? STYLE_WARN
+                                     : STYLE_DIM;
 }
 
 static void put_group(struct cli *cli, const struct doc *monitor, const struct doc *group) {
@@ -126,13 +141,15 @@ static void put_group(struct cli *cli, const struct doc *monitor, const struct d
     if (value && value->type == JSON_NUMBER) {
         term_puts(&cli->out, "  ");
         term_text(&cli->out, STYLE_PLAIN, value->text);
-        term_printf(&cli->out, " %.*s", (int)doc_text(monitor, "unit").len, doc_text(monitor, "unit").ptr ? doc_text(monitor, "unit").ptr : "");
+        term_printf(&cli->out, " %.*s", (int)doc_text(monitor, "unit").len,
+                    doc_text(monitor, "unit").ptr ? doc_text(monitor, "unit").ptr : "");
     }
     struct slice since = group ? doc_text(group, "since") : (struct slice){0};
     if (since.len) term_puts(&cli->out, "  since "), term_text(&cli->out, STYLE_DIM, since);
     term_puts(&cli->out, "\n");
     struct slice problem = doc_text(monitor, "error");
-    if (!group && problem.len) term_puts(&cli->out, "         "), term_text(&cli->out, STYLE_BAD, problem), term_puts(&cli->out, "\n");
+    if (!group && problem.len)
+        term_puts(&cli->out, "         "), term_text(&cli->out, STYLE_BAD, problem), term_puts(&cli->out, "\n");
 }
 
 static int run_list(struct cli *cli) {
@@ -151,7 +168,8 @@ static int run_list(struct cli *cli) {
         if (!doc_first(groups)) put_group(cli, m, NULL);
         for (const struct doc *g = doc_first(groups); g; g = g->next) put_group(cli, m, g);
     }
-    if (!doc_first(monitors)) term_puts(&cli->err, "The server runs no monitors: start it with `vitrine serve --alerts FILE`.\n");
+    if (!doc_first(monitors))
+        term_puts(&cli->err, "The server runs no monitors: start it with `vitrine serve --alerts FILE`.\n");
     return EXIT_FINE;
 }
 
@@ -166,7 +184,10 @@ static int run_silence(struct cli *cli) {
     if (args->group) json_put_key(&w, "group"), json_put_cstr(&w, args->group);
     if (args->reason) json_put_key(&w, "reason"), json_put_cstr(&w, args->reason);
     json_close(&w, '}');
-    int status = show_ask(cli, &(struct source_request){.method = "POST", .path = SLICE("/api/v1/alerts/silences"), .body = buf_slice(&body)}, NULL, &json, NULL);
+    int status = show_ask(
+        cli,
+        &(struct source_request){.method = "POST", .path = SLICE("/api/v1/alerts/silences"), .body = buf_slice(&body)},
+        NULL, &json, NULL);
     buf_free(&body);
     if (!status) term_printf(&cli->err, "Quiet for %u minutes.\n", args->minutes);
     return status;
@@ -183,17 +204,41 @@ static void defaults(void *memory) {
 }
 
 #define AT(member) offsetof(struct alerts_args, member)
-static const struct option test_options[] = {{.name = "step", .kind = &option_millis, .offset = AT(step_ms), .fallback = "1m", .help = "time between two evaluations"}, {0}};
+static const struct option test_options[] = {{.name = "step",
+                                              .kind = &option_millis,
+                                              .offset = AT(step_ms),
+                                              .fallback = "1m",
+                                              .help = "time between two evaluations"},
+                                             {0}};
 static const struct option silence_options[] = {
-    {.name = "minutes", .kind = &option_unsigned, .offset = AT(minutes), .least = 1, .most = 527040, .fallback = "60", .help = "for how long"},
-    {.name = "group", .kind = &option_text, .value = "TAG:VALUE", .offset = AT(group), .help = "of its groups this one only"},
+    {.name = "minutes",
+     .kind = &option_unsigned,
+     .offset = AT(minutes),
+     .least = 1,
+     .most = 527040,
+     .fallback = "60",
+     .help = "for how long"},
+    {.name = "group",
+     .kind = &option_text,
+     .value = "TAG:VALUE",
+     .offset = AT(group),
+     .help = "of its groups this one only"},
     {.name = "reason", .kind = &option_text, .value = "TEXT", .offset = AT(reason), .help = "for those who wonder"},
     {0}};
-static const struct option run_options[] = {
-    {.name = "state", .kind = &option_text, .value = "FILE", .offset = AT(state), .fallback = "~/.local/state/vitrine/alerts.db", .help = "where states and the outbox are kept"},
-    {.name = "interval", .kind = &option_millis, .offset = AT(interval_ms), .fallback = "10s", .help = "time between two evaluations"},
-    {0}};
-static const struct option_group group_test = {"Replay", test_options}, group_silence = {"Silence", silence_options}, group_run = {"Run", run_options};
+static const struct option run_options[] = {{.name = "state",
+                                             .kind = &option_text,
+                                             .value = "FILE",
+                                             .offset = AT(state),
+                                             .fallback = "~/.local/state/vitrine/alerts.db",
+                                             .help = "where states and the outbox are kept"},
+                                            {.name = "interval",
+                                             .kind = &option_millis,
+                                             .offset = AT(interval_ms),
+                                             .fallback = "10s",
+                                             .help = "time between two evaluations"},
+                                            {0}};
+static const struct option_group group_test = {"Replay", test_options}, group_silence = {"Silence", silence_options},
+                                 group_run = {"Run", run_options};
 
 #define COMMON .args_size = sizeof(struct alerts_args), .defaults = defaults
 const struct command command_alerts_list = {
@@ -223,7 +268,8 @@ const struct command command_alerts_test = {
     .summary = "replay history: when would they have fired?",
     .examples = "vitrine alerts test monitors.yaml --from -7d --step 1m\n",
     .about = "Evaluates each monitor at every step between --from and --to and prints the changes of state.",
-    .groups = (const struct option_group *const[]){&group_test, &group_range, &group_output, &group_source, &group_config, NULL},
+    .groups = (const struct option_group *const[]){&group_test, &group_range, &group_output, &group_source,
+                                                   &group_config, NULL},
     .words_min = 1,
     .words_max = 1,
     .run = run_test,
@@ -233,7 +279,8 @@ const struct command command_alerts_run = {
     .name = "alerts run",
     .words = "FILE",
     .summary = "run monitors in a process of their own",
-    .about = "Evaluates them over a server (or a directory that is only read) and tells people. `vitrine serve --alerts FILE` does the same within the server.",
+    .about = "Evaluates them over a server (or a directory that is only read) and tells people. `vitrine serve "
+             "--alerts FILE` does the same within the server.",
     .groups = (const struct option_group *const[]){&group_run, &group_source, &group_config, NULL},
     .words_min = 1,
     .words_max = 1,

@@ -20,10 +20,17 @@ static const struct command *const managing[] = {&command_keys_add,
                                                  &command_delete,
                                                  &command_prices,
                                                  NULL};
-static const struct command *const alerting[] = {&command_alerts_list, &command_alerts_check, &command_alerts_test, &command_alerts_run, &command_alerts_silence, NULL};
+static const struct command *const alerting[] = {&command_alerts_list, &command_alerts_check,   &command_alerts_test,
+                                                 &command_alerts_run,  &command_alerts_silence, NULL};
 static const struct command *const connecting[] = {&command_dashboards, NULL};
 static const struct command *const meta[] = {&command_help, &command_completion, NULL};
 
 const struct command_section command_sections[] = {
-    {"Run", running}, {"Look", looking}, {"Manage", managing}, {"Alert", alerting}, {"Connect", connecting}, {"More", meta}, {0},
+    {"Run", running},
+    {"Look", looking},
+    {"Manage", managing},
+    {"Alert", alerting},
+    {"Connect", connecting},
+    {"More", meta},
+    {0},
 };

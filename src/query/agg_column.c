@@ -8,12 +8,16 @@
 static const struct {
     const char *name;
     enum agg_op op;
-} ops[] = {{"count", AGG_COUNT}, {"rate", AGG_RATE}, {"errors", AGG_ERRORS},   {"error_rate", AGG_ERROR_RATE}, {"sum", AGG_SUM},
-           {"avg", AGG_AVG},     {"min", AGG_MIN},   {"max", AGG_MAX},         {"distinct", AGG_DISTINCT},     {"histogram", AGG_HISTOGRAM}};
+} ops[] = {{"count", AGG_COUNT},       {"rate", AGG_RATE},
+           {"errors", AGG_ERRORS},     {"error_rate", AGG_ERROR_RATE},
+           {"sum", AGG_SUM},           {"avg", AGG_AVG},
+           {"min", AGG_MIN},           {"max", AGG_MAX},
+           {"distinct", AGG_DISTINCT}, {"histogram", AGG_HISTOGRAM}};
 
 static int unknown(struct slice text, struct error *err) {
     error_set(err, VT_EINVAL, "expected an aggregate, found '%.*s'", text.len < 60 ? (int)text.len : 60, text.ptr);
-    return error_hint(err, "count, rate, errors, error_rate, or of a field: sum, avg, min, max, p50 … p99.9, distinct, histogram; such as p95(duration_ms)");
+    return error_hint(err, "count, rate, errors, error_rate, or of a field: sum, avg, min, max, p50 … p99.9, distinct, "
+                           "histogram; such as p95(duration_ms)");
 }
 
 static bool find_op(struct slice name, struct agg_column *column) {
@@ -23,7 +27,9 @@ static bool find_op(struct slice name, struct agg_column *column) {
             column->op = ops[i].op;
             return true;
         }
-    if (name.len < 2 || name.ptr[0] != 'p' || !number_parse(slice_from(name, 1), &percent) || !(percent >= 0 && percent <= 100)) return false;
+    if (name.len < 2 || name.ptr[0] != 'p' || !number_parse(slice_from(name, 1), &percent) ||
+        !(percent >= 0 && percent <= 100))
+        return false;
     column->op = AGG_PERCENTILE;
     column->quantile = percent / 100;
     return true;
@@ -35,21 +41,26 @@ int agg_column_parse(struct slice text, struct agg_column *column, struct error 
     *column = (struct agg_column){0};
     if (!find_op(name, column)) return unknown(text, err);
     if (open) {
-        if (text.ptr[text.len - 1] != ')') return error_set(err, VT_EINVAL, "'%.*s' lacks the ')' at its end", text.len < 60 ? (int)text.len : 60, text.ptr);
+        if (text.ptr[text.len - 1] != ')')
+            return error_set(err, VT_EINVAL, "'%.*s' lacks the ')' at its end", text.len < 60 ? (int)text.len : 60,
+                             text.ptr);
         field = slice_make(open + 1, text.len - name.len - 2);
     }
     bool needs_field = column->op >= AGG_SUM;
     if (!needs_field && field.len && !slice_is(field, "*"))
-        return error_set(err, VT_EINVAL, "%.*s counts spans and takes no field, found '%.*s'", (int)name.len, name.ptr, field.len < 60 ? (int)field.len : 60, field.ptr);
+        return error_set(err, VT_EINVAL, "%.*s counts spans and takes no field, found '%.*s'", (int)name.len, name.ptr,
+                         field.len < 60 ? (int)field.len : 60, field.ptr);
     if (!needs_field) return 0;
     if (!field.len) {
         error_set(err, VT_EINVAL, "%.*s needs a field in parentheses", (int)name.len, name.ptr);
         return error_hint(err, "such as %.*s(duration_ms)", (int)name.len, name.ptr);
     }
     if (!field_named(field, false, &column->field, err)) return VT_EINVAL;
-    bool number = field_is_number(&column->field) || column->field.type == FIELD_TYPE_TIME || column->field.source == FIELD_ATTR;
+    bool number =
+        field_is_number(&column->field) || column->field.type == FIELD_TYPE_TIME || column->field.source == FIELD_ATTR;
     if (column->op == AGG_DISTINCT || number) return 0;
-    error_set(err, VT_EINVAL, "%.*s needs a number, but '%.*s' is none", (int)name.len, name.ptr, (int)field.len, field.ptr);
+    error_set(err, VT_EINVAL, "%.*s needs a number, but '%.*s' is none", (int)name.len, name.ptr, (int)field.len,
+              field.ptr);
     return error_hint(err, "distinct(%.*s) counts its different values", (int)field.len, field.ptr);
 }
 
@@ -123,16 +134,20 @@ double agg_total(const struct agg_result *result, uint32_t group, uint32_t colum
     case AGG_MAX: slot.kind = SLOT_MAX; break;
     default: break;
     }
-    for (uint32_t i = 1; done && i < count; i++) done = cell_merge(&slot, &total, cell_of(result, &points[i], column), &scratch);
+    for (uint32_t i = 1; done && i < count; i++)
+        done = cell_merge(&slot, &total, cell_of(result, &points[i], column), &scratch);
     double value = done ? cell_value(wanted, &total, seconds) : (double)NAN;
     arena_free(&scratch);
     return value;
 }
 
 void agg_put_number(double value, struct json_writer *w) {
-    if (isnan(value) || isinf(value)) json_put_null(w);
-    else if (value == floor(value) && fabs(value) < 9e15) json_put_int(w, (int64_t)value);
-    else json_put_double(w, value);
+    if (isnan(value) || isinf(value))
+        json_put_null(w);
+    else if (value == floor(value) && fabs(value) < 9e15)
+        json_put_int(w, (int64_t)value);
+    else
+        json_put_double(w, value);
 }
 
 enum { BARS_MAX = 64 };
@@ -149,7 +164,8 @@ static void put_histogram(const struct sketch *sketch, struct json_writer *w) {
     json_open(w, '[');
     for (int32_t bar = first - ((first - 1) % width + width) % width; bar <= last; bar += width) {
         double count = 0;
-        for (int32_t b = bar < first ? first : bar; b < bar + width && b <= last; b++) count += sketch_weight(sketch, (uint32_t)(b - sketch->low));
+        for (int32_t b = bar < first ? first : bar; b < bar + width && b <= last; b++)
+            count += sketch_weight(sketch, (uint32_t)(b - sketch->low));
         if (count == 0) continue;
         json_open(w, '[');
         agg_put_number(sketch_border(bar), w);
@@ -160,9 +176,12 @@ static void put_histogram(const struct sketch *sketch, struct json_writer *w) {
     json_close(w, ']');
 }
 
-void agg_put_value(const struct agg_result *result, const struct agg_point *point, uint32_t column, struct json_writer *w) {
-    if (result->spec->columns[column].op == AGG_HISTOGRAM) put_histogram(cell_of(result, point, column)->sketch, w);
-    else agg_put_number(agg_value(result, point, column), w);
+void agg_put_value(const struct agg_result *result, const struct agg_point *point, uint32_t column,
+                   struct json_writer *w) {
+    if (result->spec->columns[column].op == AGG_HISTOGRAM)
+        put_histogram(cell_of(result, point, column)->sketch, w);
+    else
+        agg_put_number(agg_value(result, point, column), w);
 }
 
 void agg_put_keys(const struct agg_result *result, uint32_t group, struct json_writer *w) {
@@ -172,9 +191,12 @@ void agg_put_keys(const struct agg_result *result, uint32_t group, struct json_w
         const struct agg_key *key = &result->groups[group].keys[f];
         if (key->type == AGG_KEY_NONE) continue;
         json_put_key_slice(w, field_name(&spec->group_by[f]));
-        if (key->type == AGG_KEY_TEXT) json_put_string(w, key->text);
-        else if (key->type == AGG_KEY_BOOL) json_put_bool(w, key->number != 0);
-        else agg_put_number(key->number, w);
+        if (key->type == AGG_KEY_TEXT)
+            json_put_string(w, key->text);
+        else if (key->type == AGG_KEY_BOOL)
+            json_put_bool(w, key->number != 0);
+        else
+            agg_put_number(key->number, w);
     }
     json_close(w, '}');
 }

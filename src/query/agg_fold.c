@@ -2,15 +2,17 @@
 #include "query/agg_internal.h"
 #include "query/filter_internal.h"
 
-static int no_memory(struct error *err) { return error_set(err, VT_ELIMIT, "the aggregates need more memory than one request may hold"); }
+static int no_memory(struct error *err) {
+    return error_set(err, VT_ELIMIT, "the aggregates need more memory than one request may hold");
+}
 
 struct fold {
     struct agg_worker *worker;
     struct block *block;
     const struct block_groups *groups;
-    const uint32_t *rows;   /* that the column counts */
+    const uint32_t *rows; /* that the column counts */
     uint32_t count;
-    const double *weights;  /* NULL = all 1 */
+    const double *weights; /* NULL = all 1 */
     uint32_t slot;
 };
 
@@ -72,7 +74,8 @@ static int fold_sketch(const struct fold *f, const double *values, struct error 
         if (!(cell->sketch = arena_alloc(arena, sizeof *cell->sketch))) return no_memory(err);
         sketch_init(cell->sketch);
         const struct sketch *last = f->worker->last_sketch[f->slot]; /* groups of such a size are much alike */
-        if (last && f->groups->count <= RESERVE_GROUPS_MAX && !sketch_reserve(cell->sketch, last, arena)) return no_memory(err);
+        if (last && f->groups->count <= RESERVE_GROUPS_MAX && !sketch_reserve(cell->sketch, last, arena))
+            return no_memory(err);
         fresh = cell->sketch;
     }
     for (uint32_t i = 0; i < f->count; i++) {
@@ -110,7 +113,8 @@ static int fold_distinct(const struct fold *f, const struct field *field, struct
         }
         if (hashes[value] == 1) continue; /* not known */
         struct agg_cell *cell = &f->groups->cells[group][f->slot];
-        if (!cell->distinct && !(cell->distinct = arena_calloc(arena, 1, sizeof *cell->distinct))) return no_memory(err);
+        if (!cell->distinct && !(cell->distinct = arena_calloc(arena, 1, sizeof *cell->distinct)))
+            return no_memory(err);
         if (!distinct_add(cell->distinct, hashes[value], arena)) return no_memory(err);
     }
     return 0;
@@ -188,7 +192,8 @@ int agg_fold(struct agg_worker *worker, struct block *block, const struct block_
         if (plan->slots[f.slot].kind == SLOT_DISTINCT) {
             struct block_codes codes;
             const struct field *field = &plan->slots[f.slot].column->field;
-            if (field->source != FIELD_ATTR) code = block_field_codes(block, field, block->rows, block->count ? 1 : 0, &codes, err);
+            if (field->source != FIELD_ATTR)
+                code = block_field_codes(block, field, block->rows, block->count ? 1 : 0, &codes, err);
         }
     }
     for (f.slot = 0; !code && f.slot < plan->slot_count; f.slot++) {

@@ -1,6 +1,6 @@
-/* What the files of the aggregator share. A scan's threads each have an agg_worker; a block's rows are first given a dense local
- * group number (agg_keys.c), then each column folds them into the cells of its groups (agg_fold.c); at the end the workers are
- * merged (aggregate.c). */
+/* What the files of the aggregator share. A scan's threads each have an agg_worker; a block's rows are first given a
+ * dense local group number (agg_keys.c), then each column folds them into the cells of its groups (agg_fold.c); at the
+ * end the workers are merged (aggregate.c). */
 #ifndef QUERY_AGG_INTERNAL_H
 #define QUERY_AGG_INTERNAL_H
 
@@ -39,7 +39,7 @@ struct number_slot {
 };
 struct number_table {
     struct number_slot *slots;
-    uint64_t *hashes; /* by number */
+    uint64_t *hashes;         /* by number */
     uint32_t count, capacity; /* capacity of slots; hashes has half of it */
 };
 /* Looks for the next number with this hash behind *at (start with SIZE_MAX); false = none. */
@@ -53,7 +53,8 @@ struct key_list {
     uint32_t capacity;
 };
 /* The number of a key; UINT32_MAX when memory ran out. `copy`: its text goes to the arena when it is new. */
-uint32_t key_number_hashed(struct key_list *list, const struct agg_key *key, uint64_t hash, bool copy, struct arena *arena);
+uint32_t key_number_hashed(struct key_list *list, const struct agg_key *key, uint64_t hash, bool copy,
+                           struct arena *arena);
 uint32_t key_number(struct key_list *list, const struct agg_key *key, bool copy, struct arena *arena);
 
 struct agg_tuple {
@@ -81,17 +82,17 @@ bool cell_merge(const struct agg_slot *slot, struct agg_cell *into, const struct
 
 /* A block's rows in local groups. */
 struct block_groups {
-    uint32_t *of_row;          /* local group of each selected row, by row number */
+    uint32_t *of_row; /* local group of each selected row, by row number */
     uint32_t count;
-    struct agg_cell **cells;   /* of each local group */
+    struct agg_cell **cells; /* of each local group */
 };
 int agg_group_rows(struct agg_worker *worker, struct block *block, struct block_groups *groups, struct error *err);
 int agg_fold(struct agg_worker *worker, struct block *block, const struct block_groups *groups, struct error *err);
 
-/* agg_values.c. Values of a field at the block's rows, by row number, in the unit in which they are shown; NaN = not known or not
- * counted (restated usage). Only places of `rows` are filled for attributes. */
-int block_numbers(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count, const double **values,
-                  struct error *err);
+/* agg_values.c. Values of a field at the block's rows, by row number, in the unit in which they are shown; NaN = not
+ * known or not counted (restated usage). Only places of `rows` are filled for attributes. */
+int block_numbers(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count,
+                  const double **values, struct error *err);
 /* Any field's values as codes: codes by row number, what each stands for in keys. */
 struct block_codes {
     const uint32_t *codes;
@@ -99,8 +100,8 @@ struct block_codes {
     struct agg_key *keys;     /* else */
     uint32_t count;
 };
-int block_field_codes(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count, struct block_codes *codes,
-                      struct error *err);
+int block_field_codes(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count,
+                      struct block_codes *codes, struct error *err);
 struct agg_key codes_key(const struct block_codes *codes, uint32_t code);
 uint64_t key_hash(const struct agg_key *key);
 

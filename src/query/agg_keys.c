@@ -1,9 +1,10 @@
-/* Which group a row belongs to: fields are combined one after the other, each step giving the rows dense numbers again, so that
- * small tables are enough and texts are looked at once for each group of a block, not for each row. */
+/* Which group a row belongs to: fields are combined one after the other, each step giving the rows dense numbers again,
+ * so that small tables are enough and texts are looked at once for each group of a block, not for each row. */
 #include "query/agg_internal.h"
 
 static int no_memory(struct error *err) {
-    error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold, or are more than %d", AGG_GROUPS_MAX);
+    error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold, or are more than %d",
+              AGG_GROUPS_MAX);
     return error_hint(err, "group by fewer fields, take a longer interval or a shorter range");
 }
 
@@ -30,7 +31,8 @@ static bool add_group(struct dense *dense, uint32_t row, struct arena *arena) {
 enum { DIRECT_MAX = 1 << 18 };
 
 /* (group so far, code) → new group, by a table with a place for each pair. */
-static bool combine_direct(struct block *block, const struct dense *from, const uint32_t *codes, uint32_t code_count, struct dense *to) {
+static bool combine_direct(struct block *block, const struct dense *from, const uint32_t *codes, uint32_t code_count,
+                           struct dense *to) {
     uint32_t *table = arena_calloc(&block->arena, (size_t)from->count * code_count + 1, sizeof *table);
     if (!table) return false;
     for (uint32_t i = 0; i < block->count; i++) {
@@ -71,15 +73,19 @@ static bool combine_hashed(struct block *block, const struct dense *from, const 
 static bool combine(struct block *block, struct dense *dense, const uint32_t *codes, uint32_t code_count) {
     struct dense next = {.of_row = dense->of_row};
     uint64_t places = (uint64_t)dense->count * code_count;
-    bool done = places <= DIRECT_MAX ? combine_direct(block, dense, codes, code_count, &next) : combine_hashed(block, dense, codes, &next);
+    bool done = places <= DIRECT_MAX ? combine_direct(block, dense, codes, code_count, &next)
+                                     : combine_hashed(block, dense, codes, &next);
     *dense = next;
     return done;
 }
 
-static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+static int64_t floor_div(int64_t a, int64_t b) {
+    return a / b - (a % b < 0);
+}
 
 /* Steps of time as codes. Rows come about in order of time, so the step of the row before is mostly right. */
-static int time_codes(struct block *block, int64_t interval, uint32_t *codes, uint32_t *count, int64_t *first, struct error *err) {
+static int time_codes(struct block *block, int64_t interval, uint32_t *codes, uint32_t *count, int64_t *first,
+                      struct error *err) {
     const struct vec *starts = block_column(block, COL_START_NS, err);
     if (!starts) return err->code;
     int64_t least = INT64_MAX, most = INT64_MIN;
@@ -91,7 +97,8 @@ static int time_codes(struct block *block, int64_t interval, uint32_t *codes, ui
     *first = floor_div(least, interval);
     int64_t steps = floor_div(most, interval) - *first + 1, low = 1, high = 0;
     uint32_t code = 0;
-    if (steps > UINT32_MAX / 2) return error_set(err, VT_ELIMIT, "interval: the range has too many steps; take a longer interval");
+    if (steps > UINT32_MAX / 2)
+        return error_set(err, VT_ELIMIT, "interval: the range has too many steps; take a longer interval");
     for (uint32_t i = 0; i < block->count; i++) {
         int64_t start = starts->ints[block->rows[i]];
         if (start < low || start >= high) {
@@ -109,8 +116,9 @@ static int time_codes(struct block *block, int64_t interval, uint32_t *codes, ui
 /* The worker's points for the block's groups, by the keys of a row of each. */
 enum { AHEAD = 12 };
 
-static int resolve(struct agg_worker *worker, struct block *block, const struct dense *dense, const struct block_codes *fields,
-                   const uint32_t *times, int64_t first, struct block_groups *groups, struct error *err) {
+static int resolve(struct agg_worker *worker, struct block *block, const struct dense *dense,
+                   const struct block_codes *fields, const uint32_t *times, int64_t first, struct block_groups *groups,
+                   struct error *err) {
     uint32_t field_count = worker->plan->spec->group_by_count;
     groups->of_row = dense->of_row;
     groups->count = dense->count;
@@ -126,8 +134,10 @@ static int resolve(struct agg_worker *worker, struct block *block, const struct 
             hashes[g] = key_hash(&key);
         }
         for (uint32_t g = 0; g < dense->count; g++) {
-            /* The tables of many groups do not fit the caches: what comes soon is fetched while others are looked up. */
-            if (g + AHEAD < dense->count && list->table.capacity) __builtin_prefetch(&list->table.slots[hashes[g + AHEAD] & (list->table.capacity - 1)]);
+            /* The tables of many groups do not fit the caches: what comes soon is fetched while others are looked up.
+             */
+            if (g + AHEAD < dense->count && list->table.capacity)
+                __builtin_prefetch(&list->table.slots[hashes[g + AHEAD] & (list->table.capacity - 1)]);
             struct agg_key key = codes_key(&fields[f], fields[f].codes[dense->sample[g]]);
             tuples[g].keys[f] = key_number_hashed(list, &key, hashes[g], true, worker->arena);
             if (tuples[g].keys[f] == UINT32_MAX) return no_memory(err);
@@ -153,7 +163,8 @@ int agg_group_rows(struct agg_worker *worker, struct block *block, struct block_
     if (!(dense.of_row = arena_calloc(&block->arena, block->group->rows, sizeof *dense.of_row))) return no_memory(err);
     dense.sample = &only;
     for (uint32_t f = 0; f < spec->group_by_count; f++) {
-        if ((code = block_field_codes(block, &spec->group_by[f], block->rows, block->count, &fields[f], err))) return code;
+        if ((code = block_field_codes(block, &spec->group_by[f], block->rows, block->count, &fields[f], err)))
+            return code;
         if (!combine(block, &dense, fields[f].codes, fields[f].count)) return no_memory(err);
     }
     if (spec->interval_ns) {

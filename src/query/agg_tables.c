@@ -48,11 +48,13 @@ static uint64_t mix(uint64_t x) {
     return x ^ x >> 32;
 }
 
-/* Keys are told apart by 64 bits of hash alone: of a million different ones two are taken for one in 1 of 37 million requests,
- * and as the seed is drawn at start nobody can choose keys that are. */
+/* Keys are told apart by 64 bits of hash alone: of a million different ones two are taken for one in 1 of 37 million
+ * requests, and as the seed is drawn at start nobody can choose keys that are. */
 static uint64_t seed;
 static pthread_once_t seed_once = PTHREAD_ONCE_INIT;
-static void draw_seed(void) { seed = random_u64(); }
+static void draw_seed(void) {
+    seed = random_u64();
+}
 
 uint64_t key_hash(const struct agg_key *key) {
     pthread_once(&seed_once, draw_seed);
@@ -78,7 +80,8 @@ uint32_t key_number(struct key_list *list, const struct agg_key *key, bool copy,
     return key_number_hashed(list, key, key_hash(key), copy, arena);
 }
 
-uint32_t key_number_hashed(struct key_list *list, const struct agg_key *key, uint64_t hash, bool copy, struct arena *arena) {
+uint32_t key_number_hashed(struct key_list *list, const struct agg_key *key, uint64_t hash, bool copy,
+                           struct arena *arena) {
     size_t at = SIZE_MAX;
     uint32_t number;
     while (table_next(&list->table, hash, &at, &number))
@@ -100,7 +103,8 @@ static uint32_t worker_group(struct agg_worker *worker, const struct agg_tuple *
     uint32_t number;
     while (size != sizeof *tuple->keys && table_next(&worker->group_table, hash, &at, &number))
         if (memcmp(worker->groups[number].keys, tuple->keys, size) == 0) return number;
-    struct agg_tuple *groups = grown(worker->groups, worker->group_table.count, &worker->group_capacity, sizeof *groups, worker->arena);
+    struct agg_tuple *groups =
+        grown(worker->groups, worker->group_table.count, &worker->group_capacity, sizeof *groups, worker->arena);
     if (!groups) return UINT32_MAX;
     worker->groups = groups;
     number = worker->group_table.count;

@@ -10,21 +10,26 @@ static void *alloc(struct block *block, size_t count, size_t size, struct error 
     return memory;
 }
 
-static inline double shown(int64_t value, double scale) { return value == SPAN_NO_INT ? (double)NAN : (double)value * scale; }
+static inline double shown(int64_t value, double scale) {
+    return value == SPAN_NO_INT ? (double)NAN : (double)value * scale;
+}
 
 static int column_numbers(struct block *block, const struct field *field, double *out, struct error *err) {
     uint32_t n = block->group->rows;
     double scale = field->scale;
     if (field->source == FIELD_TOKENS_TOTAL) {
-        const struct vec *input = block_column(block, COL_TOKENS_INPUT, err), *output = input ? block_column(block, COL_TOKENS_OUTPUT, err) : NULL;
+        const struct vec *input = block_column(block, COL_TOKENS_INPUT, err),
+                         *output = input ? block_column(block, COL_TOKENS_OUTPUT, err) : NULL;
         if (!output) return err->code;
         for (uint32_t i = 0; i < n; i++) out[i] = shown(tokens_total(input->ints[i], output->ints[i]), scale);
         return 0;
     }
     const struct vec *vec = block_column(block, field->col, err);
     if (!vec) return err->code;
-    if (vec->type == COL_DOUBLE) memcpy(out, vec->doubles, n * sizeof *out);
-    else for (uint32_t i = 0; i < n; i++) out[i] = shown(vec->ints[i], scale);
+    if (vec->type == COL_DOUBLE)
+        memcpy(out, vec->doubles, n * sizeof *out);
+    else
+        for (uint32_t i = 0; i < n; i++) out[i] = shown(vec->ints[i], scale);
     return 0;
 }
 
@@ -42,7 +47,8 @@ enum { PIECE = 8192 };
 
 /* Calls `take` with each row's value of the attribute. */
 static int each_attr(struct block *block, struct slice key, const uint32_t *rows, uint32_t count,
-                     int (*take)(void *ctx, uint32_t row, const struct attr_value *value, struct error *err), void *ctx, struct error *err) {
+                     int (*take)(void *ctx, uint32_t row, const struct attr_value *value, struct error *err), void *ctx,
+                     struct error *err) {
     const struct vec *resources = block_column(block, COL_RESOURCE, err);
     struct arena arena = {0}, texts_arena = {0};
     int code = 0;
@@ -50,10 +56,13 @@ static int each_attr(struct block *block, struct slice key, const uint32_t *rows
     struct attr_value *of_resource = alloc(block, resources->dict_count, sizeof *of_resource, err);
     struct slice *texts = alloc(block, PIECE, sizeof *texts, err);
     if (!of_resource || !texts) return VT_ELIMIT;
-    for (uint32_t c = 0; c < resources->dict_count; c++) attr_find(resources->dict[c], key, &block->arena, &of_resource[c]);
+    for (uint32_t c = 0; c < resources->dict_count; c++)
+        attr_find(resources->dict[c], key, &block->arena, &of_resource[c]);
     for (uint32_t from = 0; from < count && !code; from += PIECE) {
         uint32_t n = count - from < PIECE ? count - from : PIECE;
-        if ((code = ask_check(block->ask, err)) || (code = rowgroup_read_rows(block->group, COL_ATTRIBUTES, rows + from, n, &texts_arena, texts, err))) break;
+        if ((code = ask_check(block->ask, err)) ||
+            (code = rowgroup_read_rows(block->group, COL_ATTRIBUTES, rows + from, n, &texts_arena, texts, err)))
+            break;
         for (uint32_t i = 0; i < n && !code; i++) {
             struct attr_value value;
             if (!attr_find(texts[i], key, &arena, &value)) value = of_resource[resources->codes[rows[from + i]]];
@@ -72,7 +81,8 @@ static int take_number(void *ctx, uint32_t row, const struct attr_value *value, 
     return 0;
 }
 
-int block_numbers(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count, const double **values, struct error *err) {
+int block_numbers(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count,
+                  const double **values, struct error *err) {
     double *out = alloc(block, block->group->rows, sizeof *out, err);
     if (!(*values = out)) return VT_ELIMIT;
     if (field->source == FIELD_ATTR) return each_attr(block, field->key, rows, count, take_number, out, err);
@@ -109,10 +119,13 @@ static int take_key(void *ctx, uint32_t row, const struct attr_value *value, str
     return code_key(ctx, row, &key, true, err);
 }
 
-static struct agg_key text_key(struct slice text) { return (struct agg_key){text.len ? AGG_KEY_TEXT : AGG_KEY_NONE, text, 0}; }
+static struct agg_key text_key(struct slice text) {
+    return (struct agg_key){text.len ? AGG_KEY_TEXT : AGG_KEY_NONE, text, 0};
+}
 
 /* kind, status, flags: small numbers are codes as they are. */
-static int small_codes(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count, struct block_codes *out, struct error *err) {
+static int small_codes(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count,
+                       struct block_codes *out, struct error *err) {
     bool word = field->source == FIELD_COLUMN, kind = field->col == COL_KIND, root = field->source == FIELD_ROOT;
     const struct vec *vec = block_column(block, word ? field->col : root ? COL_PARENT_SPAN_ID : COL_FLAGS, err);
     uint32_t *codes = alloc(block, block->group->rows, sizeof *codes, err);
@@ -122,19 +135,25 @@ static int small_codes(struct block *block, const struct field *field, const uin
     int64_t bit = field->source == FIELD_FALLBACK ? SPAN_FALLBACK : (int64_t)field->col;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t row = rows[i];
-        if (word) codes[row] = vec->ints[row] >= 0 && vec->ints[row] < names ? (uint32_t)vec->ints[row] : 0;
-        else codes[row] = root ? id_is_zero(vec->bytes + (size_t)row * SPAN_ID_SIZE, SPAN_ID_SIZE) : (vec->ints[row] & bit) != 0;
+        if (word)
+            codes[row] = vec->ints[row] >= 0 && vec->ints[row] < names ? (uint32_t)vec->ints[row] : 0;
+        else
+            codes[row] =
+                root ? id_is_zero(vec->bytes + (size_t)row * SPAN_ID_SIZE, SPAN_ID_SIZE) : (vec->ints[row] & bit) != 0;
     }
     for (uint32_t n = 0; n < names; n++) {
-        if (word) out->keys[n] = text_key(slice_of(kind ? span_kind_names[n] : span_status_names[n]));
-        else out->keys[n] = (struct agg_key){AGG_KEY_BOOL, {NULL, 0}, n};
+        if (word)
+            out->keys[n] = text_key(slice_of(kind ? span_kind_names[n] : span_status_names[n]));
+        else
+            out->keys[n] = (struct agg_key){AGG_KEY_BOOL, {NULL, 0}, n};
     }
     out->codes = codes;
     out->count = names;
     return 0;
 }
 
-static int number_codes(struct coder *coder, const struct field *field, const uint32_t *rows, uint32_t count, struct error *err) {
+static int number_codes(struct coder *coder, const struct field *field, const uint32_t *rows, uint32_t count,
+                        struct error *err) {
     struct field plain = *field;
     const double *values;
     plain.usage = false; /* a group is what a span says of itself */
@@ -147,7 +166,8 @@ static int number_codes(struct coder *coder, const struct field *field, const ui
     return code;
 }
 
-static int id_codes(struct coder *coder, const struct field *field, const uint32_t *rows, uint32_t count, struct error *err) {
+static int id_codes(struct coder *coder, const struct field *field, const uint32_t *rows, uint32_t count,
+                    struct error *err) {
     const struct vec *vec = block_column(coder->block, field->col, err);
     size_t width = span_columns[field->col].width;
     int code = vec ? 0 : err->code;
@@ -161,7 +181,8 @@ static int id_codes(struct coder *coder, const struct field *field, const uint32
     return code;
 }
 
-static int string_codes(struct coder *coder, const struct field *field, const uint32_t *rows, uint32_t count, struct error *err) {
+static int string_codes(struct coder *coder, const struct field *field, const uint32_t *rows, uint32_t count,
+                        struct error *err) {
     struct slice *texts = alloc(coder->block, count, sizeof *texts, err);
     int code = texts ? block_texts(coder->block, field->col, rows, count, texts, err) : VT_ELIMIT;
     for (uint32_t i = 0; i < count && !code; i++) {
@@ -171,11 +192,13 @@ static int string_codes(struct coder *coder, const struct field *field, const ui
     return code;
 }
 
-int block_field_codes(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count, struct block_codes *out, struct error *err) {
+int block_field_codes(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count,
+                      struct block_codes *out, struct error *err) {
     struct coder coder = {.block = block};
     int code;
     *out = (struct block_codes){0};
-    if (field->type == FIELD_TYPE_WORD || field->type == FIELD_TYPE_BOOL) return small_codes(block, field, rows, count, out, err);
+    if (field->type == FIELD_TYPE_WORD || field->type == FIELD_TYPE_BOOL)
+        return small_codes(block, field, rows, count, out, err);
     if (field->source == FIELD_COLUMN && span_columns[field->col].type == COL_DICT) {
         const struct vec *vec = block_column(block, field->col, err);
         if (!vec) return err->code;
@@ -185,14 +208,20 @@ int block_field_codes(struct block *block, const struct field *field, const uint
         return 0;
     }
     if (!(coder.codes = alloc(block, block->group->rows, sizeof *coder.codes, err))) return VT_ELIMIT;
-    if (field->source == FIELD_ATTR) code = each_attr(block, field->key, rows, count, take_key, &coder, err);
-    else if (field->type == FIELD_TYPE_ID) code = id_codes(&coder, field, rows, count, err);
-    else if (field->source == FIELD_COLUMN && span_columns[field->col].type == COL_STRING) code = string_codes(&coder, field, rows, count, err);
-    else code = number_codes(&coder, field, rows, count, err);
+    if (field->source == FIELD_ATTR)
+        code = each_attr(block, field->key, rows, count, take_key, &coder, err);
+    else if (field->type == FIELD_TYPE_ID)
+        code = id_codes(&coder, field, rows, count, err);
+    else if (field->source == FIELD_COLUMN && span_columns[field->col].type == COL_STRING)
+        code = string_codes(&coder, field, rows, count, err);
+    else
+        code = number_codes(&coder, field, rows, count, err);
     out->codes = coder.codes;
     out->keys = coder.list.keys;
     out->count = coder.list.table.count;
     return code;
 }
 
-struct agg_key codes_key(const struct block_codes *codes, uint32_t code) { return codes->dict ? text_key(codes->dict[code]) : codes->keys[code]; }
+struct agg_key codes_key(const struct block_codes *codes, uint32_t code) {
+    return codes->dict ? text_key(codes->dict[code]) : codes->keys[code];
+}

@@ -7,8 +7,10 @@
 
 static enum slot_kind kind_of(enum agg_op op) {
     static const enum slot_kind kinds[] = {
-        [AGG_COUNT] = SLOT_COUNT, [AGG_RATE] = SLOT_COUNT, [AGG_ERRORS] = SLOT_ERRORS, [AGG_ERROR_RATE] = SLOT_ERRORS, [AGG_SUM] = SLOT_SUM, [AGG_AVG] = SLOT_SUM,
-        [AGG_MIN] = SLOT_MIN, [AGG_MAX] = SLOT_MAX, [AGG_PERCENTILE] = SLOT_SKETCH, [AGG_HISTOGRAM] = SLOT_SKETCH, [AGG_DISTINCT] = SLOT_DISTINCT};
+        [AGG_COUNT] = SLOT_COUNT,       [AGG_RATE] = SLOT_COUNT,       [AGG_ERRORS] = SLOT_ERRORS,
+        [AGG_ERROR_RATE] = SLOT_ERRORS, [AGG_SUM] = SLOT_SUM,          [AGG_AVG] = SLOT_SUM,
+        [AGG_MIN] = SLOT_MIN,           [AGG_MAX] = SLOT_MAX,          [AGG_PERCENTILE] = SLOT_SKETCH,
+        [AGG_HISTOGRAM] = SLOT_SKETCH,  [AGG_DISTINCT] = SLOT_DISTINCT};
     return kinds[op];
 }
 
@@ -19,13 +21,18 @@ static bool slot_serves(const struct agg_slot *slot, const struct agg_column *co
 }
 
 static int make_plan(const struct agg_spec *spec, struct agg_plan *plan, struct error *err) {
-    if (spec->column_count > AGG_COLUMNS_MAX) return error_set(err, VT_ELIMIT, "there are %u aggregates, at most %d are taken", spec->column_count, AGG_COLUMNS_MAX);
-    if (spec->group_by_count > GROUP_BY_MAX) return error_set(err, VT_ELIMIT, "group_by: there are %u fields, at most %d are taken", spec->group_by_count, GROUP_BY_MAX);
+    if (spec->column_count > AGG_COLUMNS_MAX)
+        return error_set(err, VT_ELIMIT, "there are %u aggregates, at most %d are taken", spec->column_count,
+                         AGG_COLUMNS_MAX);
+    if (spec->group_by_count > GROUP_BY_MAX)
+        return error_set(err, VT_ELIMIT, "group_by: there are %u fields, at most %d are taken", spec->group_by_count,
+                         GROUP_BY_MAX);
     plan->spec = spec;
     for (uint32_t c = 0; c < spec->column_count; c++) {
         uint32_t s = 0;
         while (s < plan->slot_count && !slot_serves(&plan->slots[s], &spec->columns[c])) s++;
-        if (s == plan->slot_count) plan->slots[plan->slot_count++] = (struct agg_slot){kind_of(spec->columns[c].op), &spec->columns[c]};
+        if (s == plan->slot_count)
+            plan->slots[plan->slot_count++] = (struct agg_slot){kind_of(spec->columns[c].op), &spec->columns[c]};
         plan->slot_of[c] = s;
     }
     return 0;
@@ -115,9 +122,15 @@ static int make_result(struct ask *ask, struct agg_worker *worker, struct agg_re
     const struct agg_spec *spec = worker->plan->spec;
     uint32_t points = worker->point_table.count, groups = worker->group_table.count, slots = worker->plan->slot_count;
     struct agg_result *result = ask_alloc(ask, 1, sizeof *result, err);
-    uint32_t *order = ask_alloc(ask, points, sizeof *order, err), *slot_of = ask_alloc(ask, AGG_COLUMNS_MAX, sizeof *slot_of, err);
+    uint32_t *order = ask_alloc(ask, points, sizeof *order, err),
+             *slot_of = ask_alloc(ask, AGG_COLUMNS_MAX, sizeof *slot_of, err);
     if (!result || !order || !slot_of) return err->code;
-    *result = (struct agg_result){.spec = spec, .group_count = groups, .point_count = points, .slots = slot_of, .slot_count = slots, .arena = worker->arena};
+    *result = (struct agg_result){.spec = spec,
+                                  .group_count = groups,
+                                  .point_count = points,
+                                  .slots = slot_of,
+                                  .slot_count = slots,
+                                  .arena = worker->arena};
     result->groups = ask_alloc(ask, groups, sizeof *result->groups, err);
     result->points = ask_alloc(ask, points, sizeof *result->points, err);
     result->cells = ask_alloc(ask, (size_t)points * slots, sizeof *result->cells, err);
@@ -127,12 +140,14 @@ static int make_result(struct ask *ask, struct agg_worker *worker, struct agg_re
     sort_places = worker->points;
     if (points) qsort(order, points, sizeof *order, by_group_and_time);
     for (uint32_t g = 0; g < groups; g++)
-        for (uint32_t f = 0; f < spec->group_by_count; f++) result->groups[g].keys[f] = worker->keys[f].keys[worker->groups[g].keys[f]];
+        for (uint32_t f = 0; f < spec->group_by_count; f++)
+            result->groups[g].keys[f] = worker->keys[f].keys[worker->groups[g].keys[f]];
     for (uint32_t p = 0; p < points; p++) {
         const struct agg_place *place = &worker->points[order[p]];
         struct agg_group *group = &result->groups[place->group];
         if (!group->point_count++) group->first_point = p;
-        result->points[p] = (struct agg_point){spec->interval_ns ? place->bucket * spec->interval_ns : spec->from_ns, p};
+        result->points[p] =
+            (struct agg_point){spec->interval_ns ? place->bucket * spec->interval_ns : spec->from_ns, p};
         memcpy(&result->cells[(size_t)p * slots], worker->cells[order[p]], slots * sizeof *result->cells);
     }
     *out = result;
@@ -152,16 +167,19 @@ static int finish(struct ask *ask, struct aggregation *a, struct agg_result **ou
     static const struct agg_tuple none;
     const struct agg_spec *spec = a->plan.spec;
     for (unsigned i = 1; i < scan_workers(ask); i++)
-        if (!merge_worker(&a->workers[0], &a->workers[i])) return error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold");
+        if (!merge_worker(&a->workers[0], &a->workers[i]))
+            return error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold");
     /* Without group_by there is always one group, and without an interval its one point. */
     if (!spec->group_by_count && !spec->interval_ns && worker_point(&a->workers[0], &none, 0) == UINT32_MAX)
         return error_set(err, VT_ELIMIT, "the request needs more memory than one may hold");
     return make_result(ask, &a->workers[0], out, err);
 }
 
-int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results, struct error *err) {
+int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results,
+                   struct error *err) {
     struct aggregations as = {.all = ask_alloc(ask, count, sizeof *as.all, err), .count = count};
-    struct scan scan = {.filter = specs->filter, .from_ns = specs->from_ns, .to_ns = specs->to_ns, .each = aggregate_block, .ctx = &as};
+    struct scan scan = {
+        .filter = specs->filter, .from_ns = specs->from_ns, .to_ns = specs->to_ns, .each = aggregate_block, .ctx = &as};
     int code = as.all ? 0 : err->code;
     for (uint32_t i = 0; i < count && !code; i++) code = prepare(ask, &specs[i], &as.all[i], err);
     if (!code) code = scan_run(ask, &scan, err);

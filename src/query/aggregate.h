@@ -1,5 +1,5 @@
-/* Aggregates: numbers of the spans that match, by groups and steps of time. One scan, any number of columns, each with a
- * condition of its own if need be:
+/* Aggregates: numbers of the spans that match, by groups and steps of time. One scan, any number of columns, each with
+ * a condition of its own if need be:
  *
  *     struct agg_column columns[3];
  *     agg_column_parse(SLICE("p95(duration_ms)"), &columns[0], err);      // what a JSON query or a monitor writes
@@ -11,8 +11,8 @@
  *     if ((code = aggregate(ask, &spec, &result, err))) return code;
  *     for (uint32_t g = 0; g < result->group_count; g++) use(result->groups[g].keys[0], agg_total(result, g, 0));
  *
- * Counts and sums are weighted: a span that was sampled at 1/10 counts ten times. Tokens and cost are not counted on spans whose
- * descendants report them too. What is not known is left out of every aggregate of it. */
+ * Counts and sums are weighted: a span that was sampled at 1/10 counts ten times. Tokens and cost are not counted on
+ * spans whose descendants report them too. What is not known is left out of every aggregate of it. */
 #ifndef QUERY_AGGREGATE_H
 #define QUERY_AGGREGATE_H
 
@@ -41,17 +41,18 @@ struct agg_column {
     const struct filter *where; /* only spans that match this too; NULL = all */
 };
 
-/* "count", "error_rate", "sum(cost_usd)", "p99.9(duration_ms)", "distinct(attr.region)". The field's key is borrowed from text. */
+/* "count", "error_rate", "sum(cost_usd)", "p99.9(duration_ms)", "distinct(attr.region)". The field's key is borrowed
+ * from text. */
 int agg_column_parse(struct slice text, struct agg_column *column, struct error *err);
 
 struct agg_spec {
-    const struct filter *filter;      /* NULL = every span */
+    const struct filter *filter; /* NULL = every span */
     int64_t from_ns, to_ns;
     const struct agg_column *columns;
     uint32_t column_count;
     const struct field *group_by;
-    uint32_t group_by_count;          /* 0: one group, also when nothing matches */
-    int64_t interval_ns;              /* points at multiples of it; 0 = one point at from_ns */
+    uint32_t group_by_count; /* 0: one group, also when nothing matches */
+    int64_t interval_ns;     /* points at multiples of it; 0 = one point at from_ns */
 };
 
 struct agg_key {
@@ -85,25 +86,28 @@ struct agg_result {
     struct arena *arena;
 };
 
-/* VT_ELIMIT when the groups pass AGG_GROUPS_MAX or the request's memory. `spec` and what it points to must outlive the result. */
+/* VT_ELIMIT when the groups pass AGG_GROUPS_MAX or the request's memory. `spec` and what it points to must outlive the
+ * result. */
 int aggregate(struct ask *ask, const struct agg_spec *spec, struct agg_result **result, struct error *err);
 
 /* Several at once over one scan: all have the filter and the range of the first. */
-int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results, struct error *err);
+int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results,
+                   struct error *err);
 
 /* A point's value; NaN = not known (histograms: use agg_put_value). */
 double agg_value(const struct agg_result *result, const struct agg_point *point, uint32_t column);
 /* A whole group's value, its points taken together. */
 double agg_total(const struct agg_result *result, uint32_t group, uint32_t column);
 /* A point's value as JSON: null, a number (whole ones without a point), or a list of [low, high, count]. */
-void agg_put_value(const struct agg_result *result, const struct agg_point *point, uint32_t column, struct json_writer *w);
+void agg_put_value(const struct agg_result *result, const struct agg_point *point, uint32_t column,
+                   struct json_writer *w);
 /* The value that a parsed column of that name would have: null or a number. */
 void agg_put_number(double value, struct json_writer *w);
 /* A group's keys as an object: {"model":"gpt-4o"}. */
 void agg_put_keys(const struct agg_result *result, uint32_t group, struct json_writer *w);
 
-/* Sorts the group numbers 0 … group_count-1 into `order` by a column (NaN last, equal ones by keys), and returns how many of them
- * `limit` leaves. */
+/* Sorts the group numbers 0 … group_count-1 into `order` by a column (NaN last, equal ones by keys), and returns how
+ * many of them `limit` leaves. */
 uint32_t agg_top(const struct agg_result *result, uint32_t column, bool ascending, uint32_t limit, uint32_t *order);
 
 #endif

@@ -104,8 +104,8 @@ static int find_route(const struct api_request *request, size_t *found, struct s
         error_set(err, VT_ENOTFOUND, "there is nothing at %.*s", shown, request->path.ptr);
         return error_hint(err, "/api/openapi.json describes what there is");
     }
-    error_set(err, VT_EUNSUPPORTED, "%.*s does not take %.*s", shown, request->path.ptr, request->method.len < 20 ? (int)request->method.len : 20,
-              request->method.ptr);
+    error_set(err, VT_EUNSUPPORTED, "%.*s does not take %.*s", shown, request->path.ptr,
+              request->method.len < 20 ? (int)request->method.len : 20, request->method.ptr);
     return error_hint(err, "it takes %s", methods);
 }
 
@@ -127,11 +127,14 @@ static int read_limit(struct ask *ask, struct error *err) {
     ask->limit = LIMIT_DEFAULT;
     if (!ask_param(ask, "limit", &text) || !text.len) return 0;
     for (size_t i = 0; i < text.len && value <= LIMIT_MAX; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9') value = LIMIT_MAX + 1;
-        else value = value * 10 + (uint32_t)(text.ptr[i] - '0');
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            value = LIMIT_MAX + 1;
+        else
+            value = value * 10 + (uint32_t)(text.ptr[i] - '0');
     }
     if (!value || value > LIMIT_MAX)
-        return error_set(err, VT_EINVAL, "limit: expected a number from 1 to %d, found '%.*s'", LIMIT_MAX, text.len < 60 ? (int)text.len : 60, text.ptr);
+        return error_set(err, VT_EINVAL, "limit: expected a number from 1 to %d, found '%.*s'", LIMIT_MAX,
+                         text.len < 60 ? (int)text.len : 60, text.ptr);
     ask->limit = value;
     return 0;
 }
@@ -151,22 +154,27 @@ static int read_shared(struct ask *ask, int takes, struct error *err) {
 
 static int check_sizes(const struct api_request *request, struct error *err) {
     if (request->query.len > QUERY_BYTES_MAX)
-        return error_set(err, VT_ELIMIT, "the query string has %zu bytes, at most %d are taken", request->query.len, QUERY_BYTES_MAX);
+        return error_set(err, VT_ELIMIT, "the query string has %zu bytes, at most %d are taken", request->query.len,
+                         QUERY_BYTES_MAX);
     if (request->body.len > BODY_BYTES_MAX)
-        return error_set(err, VT_ELIMIT, "the body has %zu bytes, at most %d are taken", request->body.len, BODY_BYTES_MAX);
+        return error_set(err, VT_ELIMIT, "the body has %zu bytes, at most %d are taken", request->body.len,
+                         BODY_BYTES_MAX);
     return 0;
 }
 
 void ask_init(struct ask *ask, struct engine *engine, const struct api_request *request) {
-    *ask = (struct ask){.engine = engine, .request = request, .now_ns = time_now_ns(), .started_ns = time_monotonic_ns()};
-    ask->deadline_ns = request->deadline_ns ? request->deadline_ns : ask->started_ns + (int64_t)engine->options.timeout_ms * NS_PER_MS;
+    *ask =
+        (struct ask){.engine = engine, .request = request, .now_ns = time_now_ns(), .started_ns = time_monotonic_ns()};
+    ask->deadline_ns =
+        request->deadline_ns ? request->deadline_ns : ask->started_ns + (int64_t)engine->options.timeout_ms * NS_PER_MS;
     arena_init(&ask->arena, engine->options.memory_bytes);
 }
 
 int ask_begin(struct ask *ask, int takes, struct error *err) {
     int code = read_shared(ask, takes, err);
     if (code) return code;
-    if (!(ask->snapshot = store_snapshot(ask->engine->store))) return error_set(err, VT_ENOMEM, "no memory for a snapshot of the store");
+    if (!(ask->snapshot = store_snapshot(ask->engine->store)))
+        return error_set(err, VT_ENOMEM, "no memory for a snapshot of the store");
     return weave_look(ask->engine->weave, ask->snapshot, &ask->view, err);
 }
 
@@ -222,8 +230,9 @@ void api_put_error(struct buf *out, const struct error *err) {
 int api_status(int code) {
     static const struct {
         int code, status;
-    } statuses[] = {{0, 200},           {VT_EINVAL, 400},   {VT_ELIMIT, 422},     {VT_ENOMEM, 503},       {VT_EIO, 500},  {VT_EFULL, 503},
-                    {VT_ECORRUPT, 500}, {VT_ENOTFOUND, 404}, {VT_EDENIED, 403}, {VT_ETIMEOUT, 504}, {VT_ECANCELLED, 499}, {VT_EUNSUPPORTED, 405}};
+    } statuses[] = {{0, 200},          {VT_EINVAL, 400},   {VT_ELIMIT, 422},     {VT_ENOMEM, 503},
+                    {VT_EIO, 500},     {VT_EFULL, 503},    {VT_ECORRUPT, 500},   {VT_ENOTFOUND, 404},
+                    {VT_EDENIED, 403}, {VT_ETIMEOUT, 504}, {VT_ECANCELLED, 499}, {VT_EUNSUPPORTED, 405}};
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
         if (statuses[i].code == code) return statuses[i].status;
     return 500;

@@ -12,7 +12,8 @@ int ask_check(const struct ask *ask, struct error *err) {
     if (ask->request->cancel && __atomic_load_n(ask->request->cancel, __ATOMIC_RELAXED))
         return error_set(err, VT_ECANCELLED, "the one who asked has gone");
     if (time_monotonic_ns() < ask->deadline_ns) return 0;
-    error_set(err, VT_ETIMEOUT, "the answer was not ready in time, %llu spans were looked at", (unsigned long long)atomic_load(&ask->scanned));
+    error_set(err, VT_ETIMEOUT, "the answer was not ready in time, %llu spans were looked at",
+              (unsigned long long)atomic_load(&ask->scanned));
     return error_hint(err, "a shorter time range or a narrower filter takes less");
 }
 
@@ -67,12 +68,14 @@ int ask_param_word(struct ask *ask, const char *name, const char *const *words, 
         }
         if (len < sizeof list) len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", i ? ", " : "", words[i]);
     }
-    return error_set(err, VT_EINVAL, "%s: expected one of %s, found '%.*s'", name, list, value.len < 60 ? (int)value.len : 60, value.ptr);
+    return error_set(err, VT_EINVAL, "%s: expected one of %s, found '%.*s'", name, list,
+                     value.len < 60 ? (int)value.len : 60, value.ptr);
 }
 
 int ask_read_when(struct ask *ask, const char *name, struct slice text, int64_t *ns, struct error *err) {
     if (!text.len || when_parse(text, ask->now_ns, ns)) return 0;
-    error_set(err, VT_EINVAL, "%s: expected a moment, found '%.*s'", name, text.len < 60 ? (int)text.len : 60, text.ptr);
+    error_set(err, VT_EINVAL, "%s: expected a moment, found '%.*s'", name, text.len < 60 ? (int)text.len : 60,
+              text.ptr);
     return error_hint(err, "Unix milliseconds, ISO 8601 (2026-11-23T18:59:51Z) or relative (-1h, -7d, now)");
 }
 
@@ -92,7 +95,8 @@ int ask_check_range(const struct ask *ask, struct error *err) {
     if (ask->from_ns < ask->to_ns) return 0;
     char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
     int from_len = (int)time_format(ask->from_ns, 3, from), to_len = (int)time_format(ask->to_ns, 3, to);
-    return error_set(err, VT_EINVAL, "from: expected a moment before 'to', found %.*s and %.*s", from_len, from, to_len, to);
+    return error_set(err, VT_EINVAL, "from: expected a moment before 'to', found %.*s and %.*s", from_len, from, to_len,
+                     to);
 }
 
 int ask_parse_filter(struct ask *ask, const char *name, struct slice text, struct filter **filter, struct error *err) {
@@ -103,7 +107,8 @@ int ask_parse_filter(struct ask *ask, const char *name, struct slice text, struc
     if (!code) return 0;
     snprintf(message, sizeof message, "%s: %.480s", name, err->message);
     memcpy(err->message, message, sizeof message);
-    if (!err->hint[0]) snprintf(err->hint, sizeof err->hint, "filters look like: model:gpt-4o status:error duration:>2s");
+    if (!err->hint[0])
+        snprintf(err->hint, sizeof err->hint, "filters look like: model:gpt-4o status:error duration:>2s");
     return code;
 }
 
@@ -130,7 +135,8 @@ struct arena *ask_new_arena(struct ask *ask, struct error *err) {
 }
 
 void ask_free_arenas(struct ask *ask) {
-    for (struct ask_arena *more = ask->more_arenas; more; more = more->next) spare_give(ask->engine->spare, &more->arena);
+    for (struct ask_arena *more = ask->more_arenas; more; more = more->next)
+        spare_give(ask->engine->spare, &more->arena);
     arena_free(&ask->arena);
 }
 
@@ -142,7 +148,7 @@ void ask_put_tail(struct ask *ask, struct json_writer *w) {
 }
 
 int64_t interval_for(int64_t from_ns, int64_t to_ns, unsigned steps) {
-    static const int64_t seconds[] = {1,    2,    5,     10,    15,    30,    60,     120,    300,    600,     900,
+    static const int64_t seconds[] = {1,    2,    5,    10,    15,    30,    60,    120,    300,    600,     900,
                                       1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 1209600, 2592000};
     size_t i = 0;
     while (i + 1 < sizeof seconds / sizeof *seconds && (to_ns - from_ns) / NS_PER_S > seconds[i] * (int64_t)steps) i++;
@@ -177,6 +183,8 @@ void put_number(struct json_writer *w, const char *key, double value) {
 void put_count(struct json_writer *w, const char *key, double value) {
     if (isnan(value)) return;
     json_put_key(w, key);
-    if (value == floor(value) && fabs(value) < 9e15) json_put_int(w, (int64_t)value);
-    else json_put_double(w, value);
+    if (value == floor(value) && fabs(value) < 9e15)
+        json_put_int(w, (int64_t)value);
+    else
+        json_put_double(w, value);
 }

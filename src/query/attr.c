@@ -1,5 +1,5 @@
-/* One attribute out of a JSON object, without reading what is not asked for: a key is looked for as bytes first and only then
- * the object is walked, since most spans do not have most attributes. */
+/* One attribute out of a JSON object, without reading what is not asked for: a key is looked for as bytes first and
+ * only then the object is walked, since most spans do not have most attributes. */
 #include "base/json.h"
 #include "query/field.h"
 
@@ -21,10 +21,12 @@ static const char *skip_value(const char *at, const char *end) {
             if (!depth) return at;
             continue;
         }
-        if (*at == '{' || *at == '[') depth++;
+        if (*at == '{' || *at == '[')
+            depth++;
         else if (*at == '}' || *at == ']') {
             if (--depth <= 0) return depth < 0 ? at : at + 1;
-        } else if (*at == ',' && !depth) return at;
+        } else if (*at == ',' && !depth)
+            return at;
         at++;
     }
     return at;
@@ -100,17 +102,21 @@ static bool find_raw(struct slice json, struct slice quoted, struct slice *raw) 
     return false;
 }
 
-/* The same where the key at `found` is certain to be one of the top level: nothing is nested before it. A quote that is not
- * escaped, then ':', makes it a key and no value. False: look properly. */
+/* The same where the key at `found` is certain to be one of the top level: nothing is nested before it. A quote that is
+ * not escaped, then ':', makes it a key and no value. False: look properly. */
 static bool find_flat(struct slice json, const char *found, size_t quoted_len, struct slice *raw) {
     const char *end = json.ptr + json.len;
     size_t before = (size_t)(found - json.ptr);
-    if (before < 1 || found[-1] == '\\' || memchr(json.ptr + 1, '{', before - 1) || memchr(json.ptr + 1, '[', before - 1)) return false;
+    if (before < 1 || found[-1] == '\\' || memchr(json.ptr + 1, '{', before - 1) ||
+        memchr(json.ptr + 1, '[', before - 1))
+        return false;
     const char *at = skip_space(found + quoted_len, end);
     if (at >= end || *at != ':') return false;
     const char *value = skip_space(at + 1, end), *value_end = skip_value(value, end);
     if (!value_end) return false;
-    while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\n' || value_end[-1] == '\t' || value_end[-1] == '\r')) value_end--;
+    while (value_end > value &&
+           (value_end[-1] == ' ' || value_end[-1] == '\n' || value_end[-1] == '\t' || value_end[-1] == '\r'))
+        value_end--;
     *raw = slice_make(value, (size_t)(value_end - value));
     return true;
 }

@@ -9,20 +9,27 @@
 
 #include <stdlib.h>
 
-unsigned scan_workers(const struct ask *ask) { return ask->engine->options.threads; }
+unsigned scan_workers(const struct ask *ask) {
+    return ask->engine->options.threads;
+}
 
 void block_raise_floor(struct block *block, int64_t floor_ns) {
     long long now = atomic_load_explicit(&block->run->floor_ns, memory_order_relaxed);
-    while (floor_ns > now && !atomic_compare_exchange_weak(&block->run->floor_ns, &now, floor_ns)) {}
+    while (floor_ns > now && !atomic_compare_exchange_weak(&block->run->floor_ns, &now, floor_ns)) {
+    }
 }
 
-int64_t block_floor(const struct block *block) { return atomic_load_explicit(&block->run->floor_ns, memory_order_relaxed); }
+int64_t block_floor(const struct block *block) {
+    return atomic_load_explicit(&block->run->floor_ns, memory_order_relaxed);
+}
 
 /* ---- columns ---- */
 
 static void *block_alloc(struct block *block, size_t count, size_t size, struct error *err) {
     void *memory = count <= SIZE_MAX / size ? arena_alloc(&block->arena, count * size + 1) : NULL;
-    if (!memory) error_set(err, VT_ELIMIT, "the request needs more than the %llu MiB that one may hold", (unsigned long long)block->ask->engine->options.memory_bytes >> 20);
+    if (!memory)
+        error_set(err, VT_ELIMIT, "the request needs more than the %llu MiB that one may hold",
+                  (unsigned long long)block->ask->engine->options.memory_bytes >> 20);
     return memory;
 }
 
@@ -39,7 +46,8 @@ static int mend_ids(struct block *block, struct vec *vec, struct error *err) {
     uint8_t *bytes = block_alloc(block, vec->count, TRACE_ID_SIZE, err);
     if (!bytes) return VT_ELIMIT;
     memcpy(bytes, vec->bytes, (size_t)vec->count * TRACE_ID_SIZE);
-    for (uint32_t i = 0; i < mend->count; i++) memcpy(bytes + (size_t)mend->rows[i].row * TRACE_ID_SIZE, mend->rows[i].trace_id, TRACE_ID_SIZE);
+    for (uint32_t i = 0; i < mend->count; i++)
+        memcpy(bytes + (size_t)mend->rows[i].row * TRACE_ID_SIZE, mend->rows[i].trace_id, TRACE_ID_SIZE);
     vec->bytes = bytes;
     return 0;
 }
@@ -64,7 +72,8 @@ static int mend_texts(struct block *block, struct vec *vec, int index, struct er
     return 0;
 }
 
-/* A corrected text may be new to the dictionary; it is put behind, once for each row that needs it unless it is there. */
+/* A corrected text may be new to the dictionary; it is put behind, once for each row that needs it unless it is there.
+ */
 static int mend_codes(struct block *block, struct vec *vec, int index, struct error *err) {
     const struct mend *mend = block->mend;
     uint32_t *codes = block_alloc(block, vec->count, sizeof *codes, err);
@@ -110,13 +119,15 @@ const struct vec *block_column(struct block *block, enum col col, struct error *
     return vec;
 }
 
-int block_texts(struct block *block, enum col col, const uint32_t *rows, uint32_t row_count, struct slice *out, struct error *err) {
+int block_texts(struct block *block, enum col col, const uint32_t *rows, uint32_t row_count, struct slice *out,
+                struct error *err) {
     int index = block->mend ? mend_index(col) : -1;
     if (!(block->read & (uint64_t)1 << col) && span_columns[col].type == COL_STRING && index < 0)
         return rowgroup_read_rows(block->group, col, rows, row_count, &block->arena, out, err);
     const struct vec *vec = block_column(block, col, err);
     if (!vec) return err->code;
-    for (uint32_t i = 0; i < row_count; i++) out[i] = vec->type == COL_DICT ? vec->dict[vec->codes[rows[i]]] : vec->text[rows[i]];
+    for (uint32_t i = 0; i < row_count; i++)
+        out[i] = vec->type == COL_DICT ? vec->dict[vec->codes[rows[i]]] : vec->text[rows[i]];
     return 0;
 }
 
@@ -129,7 +140,8 @@ int block_weights(struct block *block, const double **weights, struct error *err
     if (!sampled) return 0;
     double *out = block_alloc(block, rates->count, sizeof *out, err);
     if (!out) return VT_ELIMIT;
-    for (uint32_t i = 0; i < rates->count; i++) out[i] = rates->doubles[i] > 0 && rates->doubles[i] < 1 ? 1 / rates->doubles[i] : 1;
+    for (uint32_t i = 0; i < rates->count; i++)
+        out[i] = rates->doubles[i] > 0 && rates->doubles[i] < 1 ? 1 / rates->doubles[i] : 1;
     *weights = out;
     return 0;
 }
@@ -138,8 +150,10 @@ void block_mend_span(const struct block *block, uint32_t row, struct span *span)
     uint32_t low = 0, count = block->mend ? block->mend->count : 0;
     while (count) {
         uint32_t half = count / 2;
-        if (block->mend->rows[low + half].row < row) low += half + 1, count -= half + 1;
-        else count = half;
+        if (block->mend->rows[low + half].row < row)
+            low += half + 1, count -= half + 1;
+        else
+            count = half;
     }
     const struct mend_row *m = block->mend && low < block->mend->count ? &block->mend->rows[low] : NULL;
     if (!m || m->row != row) return;
@@ -251,9 +265,11 @@ static int select_traces_by_index(struct block *block, struct error *err) {
     qsort(block->rows, count, sizeof *block->rows, by_number);
     struct span *spans = block_alloc(block, count, sizeof *spans, err);
     if (!spans) return VT_ELIMIT;
-    int code = rowgroup_read_span_columns(block->group, block->rows, count, (uint64_t)1 << COL_TRACE_ID, &block->arena, spans, err);
+    int code = rowgroup_read_span_columns(block->group, block->rows, count, (uint64_t)1 << COL_TRACE_ID, &block->arena,
+                                          spans, err);
     for (uint32_t i = 0; i < count && !code; i++)
-        if ((!i || block->rows[i] != block->rows[i - 1]) && is_one_of(scan, spans[i].trace_id)) block->rows[kept++] = block->rows[i];
+        if ((!i || block->rows[i] != block->rows[i - 1]) && is_one_of(scan, spans[i].trace_id))
+            block->rows[kept++] = block->rows[i];
     block->count = kept;
     return code;
 }
@@ -293,7 +309,8 @@ int block_select(struct block *block, struct error *err) {
 /* ---- row groups ---- */
 
 struct place place_at(const struct ask *ask, uint32_t number) {
-    return (struct place){snapshot_rowgroup(ask->snapshot, number), weave_mend(ask->view, number), weave_index(ask->view, number)};
+    return (struct place){snapshot_rowgroup(ask->snapshot, number), weave_mend(ask->view, number),
+                          weave_index(ask->view, number)};
 }
 
 void block_set_place(struct block *block, const struct place *place) {

@@ -1,5 +1,5 @@
-/* What the two ways of running a scan share: blocks.c, where threads hand themselves row groups, and steps.c, where one thread
- * asks for them. */
+/* What the two ways of running a scan share: blocks.c, where threads hand themselves row groups, and steps.c, where one
+ * thread asks for them. */
 #ifndef QUERY_BLOCKS_INTERNAL_H
 #define QUERY_BLOCKS_INTERNAL_H
 

@@ -62,7 +62,8 @@ bool distinct_merge(struct distinct *into, const struct distinct *from, struct a
     return true;
 }
 
-/* Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017): no correction tables, right over the whole range. */
+/* Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017): no correction tables, right over the
+ * whole range. */
 static double sigma(double x) {
     double y = 1, z = x, before;
     if (x == 1) return INFINITY;

@@ -1,7 +1,7 @@
 /* Inside src/query: the engine, one request on its way through it (struct ask), and the table of routes.
  *
- * A handler reads its parameters from the ask, runs scans (blocks.h), aggregates (aggregate.h) or loads traces (traces.h), and
- * writes one JSON object:
+ * A handler reads its parameters from the ask, runs scans (blocks.h), aggregates (aggregate.h) or loads traces
+ * (traces.h), and writes one JSON object:
  *
  *     int my_handler(struct ask *ask, struct json_writer *w, struct error *err) {
  *         json_open(w, '{');
@@ -25,16 +25,16 @@
 
 enum { WORKERS_MAX = 8, LIMIT_DEFAULT = 50, LIMIT_MAX = 1000, BODY_BYTES_MAX = 1 << 20 };
 
-struct pool;  /* pool.h */
-struct weave; /* weave.h */
+struct pool;   /* pool.h */
+struct weave;  /* weave.h */
 struct scores; /* scores.h */
 
 struct engine {
-    struct store *store;            /* borrowed */
-    struct engine_options options;  /* defaults filled in */
+    struct store *store;           /* borrowed */
+    struct engine_options options; /* defaults filled in */
     struct pool *pool;
-    struct spare_arenas *spare;     /* spare.h */
-    struct weave *weave;            /* what is known of traces that lie in more than one place */
+    struct spare_arenas *spare; /* spare.h */
+    struct weave *weave;        /* what is known of traces that lie in more than one place */
     struct scores *scores;
 };
 
@@ -42,18 +42,18 @@ struct engine {
 struct ask {
     struct engine *engine;
     const struct api_request *request;
-    struct arena arena;            /* freed with the request; limited to options.memory_bytes; the handler's thread only */
-    struct snapshot *snapshot;     /* taken before the handler is called */
-    struct weave_view *view;       /* what blocks are mended with; NULL = nothing */
-    int64_t now_ns;                /* Unix time at which the request came: relative times speak of it */
-    int64_t started_ns;            /* monotonic */
-    int64_t deadline_ns;           /* monotonic */
-    int64_t from_ns, to_ns;        /* start times asked for: from ≤ start < to; TAKES_RANGE */
-    struct filter *filter;         /* TAKES_FILTER; an empty one when q is missing */
-    uint32_t limit;                /* TAKES_LIMIT */
-    struct slice cursor;           /* TAKES_CURSOR, decoded; empty = first page */
-    struct slice id;               /* what stood in place of the pattern's {…}, decoded */
-    atomic_ullong scanned;         /* spans looked at */
+    struct arena arena;        /* freed with the request; limited to options.memory_bytes; the handler's thread only */
+    struct snapshot *snapshot; /* taken before the handler is called */
+    struct weave_view *view;   /* what blocks are mended with; NULL = nothing */
+    int64_t now_ns;            /* Unix time at which the request came: relative times speak of it */
+    int64_t started_ns;        /* monotonic */
+    int64_t deadline_ns;       /* monotonic */
+    int64_t from_ns, to_ns;    /* start times asked for: from ≤ start < to; TAKES_RANGE */
+    struct filter *filter;     /* TAKES_FILTER; an empty one when q is missing */
+    uint32_t limit;            /* TAKES_LIMIT */
+    struct slice cursor;       /* TAKES_CURSOR, decoded; empty = first page */
+    struct slice id;           /* what stood in place of the pattern's {…}, decoded */
+    atomic_ullong scanned;     /* spans looked at */
     struct ask_arena *more_arenas; /* ask_new_arena's */
 };
 
@@ -62,9 +62,11 @@ void ask_free_arenas(struct ask *ask);
 /* What a route reads from the query before its handler runs. */
 enum { TAKES_RANGE = 1, TAKES_FILTER = 2, TAKES_LIMIT = 4, TAKES_CURSOR = 8 };
 
-/* The life of a request: what api_call does around a handler, for who answers in pieces (export.h). `request` must outlive it. */
+/* The life of a request: what api_call does around a handler, for who answers in pieces (export.h). `request` must
+ * outlive it. */
 void ask_init(struct ask *ask, struct engine *engine, const struct api_request *request);
-int ask_begin(struct ask *ask, int takes, struct error *err); /* reads parameters, takes the snapshot; ask_end also when it fails */
+int ask_begin(struct ask *ask, int takes,
+              struct error *err); /* reads parameters, takes the snapshot; ask_end also when it fails */
 void ask_end(struct ask *ask);
 
 typedef int ask_handler(struct ask *ask, struct json_writer *w, struct error *err);
@@ -86,7 +88,8 @@ int ask_parse_filter(struct ask *ask, const char *name, struct slice text, struc
 struct slice percent_decode(struct arena *arena, struct slice text, bool plus);
 /* Memory from the ask's arena, zeroed; NULL with VT_ELIMIT in err: the request holds too much. */
 void *ask_alloc(struct ask *ask, size_t count, size_t size, struct error *err);
-/* One more arena with the same limit, freed with the request; may then be used by another thread. NULL with VT_ENOMEM. */
+/* One more arena with the same limit, freed with the request; may then be used by another thread. NULL with VT_ENOMEM.
+ */
 struct arena *ask_new_arena(struct ask *ask, struct error *err);
 /* "scanned" and "elapsed_ms". */
 void ask_put_tail(struct ask *ask, struct json_writer *w);
@@ -95,8 +98,8 @@ void ask_put_tail(struct ask *ask, struct json_writer *w);
 int64_t interval_for(int64_t from_ns, int64_t to_ns, unsigned steps);
 
 /* Members that several answers have. Unknown ones are left out. */
-void put_ms(struct json_writer *w, const char *key, int64_t ns);      /* "duration_ms":12.5 */
-void put_time(struct json_writer *w, const char *key, int64_t ns);    /* "start":"2026-…" */
+void put_ms(struct json_writer *w, const char *key, int64_t ns);   /* "duration_ms":12.5 */
+void put_time(struct json_writer *w, const char *key, int64_t ns); /* "start":"2026-…" */
 void put_text(struct json_writer *w, const char *key, struct slice text);
 void put_number(struct json_writer *w, const char *key, double value);
 void put_count(struct json_writer *w, const char *key, double value); /* whole numbers without a point */

@@ -38,7 +38,8 @@ int export_open(struct export **out, struct engine *engine, const struct api_req
     if (!code) code = read_format(e, err);
     if (!code) {
         struct scan scan = {.filter = e->ask.filter, .from_ns = e->ask.from_ns, .to_ns = e->ask.to_ns};
-        for (uint32_t i = 0; i < snapshot_count(e->ask.snapshot); i++) e->total += snapshot_rowgroup(e->ask.snapshot, i)->rows;
+        for (uint32_t i = 0; i < snapshot_count(e->ask.snapshot); i++)
+            e->total += snapshot_rowgroup(e->ask.snapshot, i)->rows;
         e->steps = steps_open(&e->ask, &scan, true, err);
         code = e->steps ? 0 : err ? err->code : VT_ENOMEM;
     }
@@ -60,7 +61,9 @@ void export_free(struct export *e) {
     free(e);
 }
 
-const char *export_content_type(const struct export *e) { return e->format == EXPORT_CSV ? "text/csv; charset=utf-8" : "application/x-ndjson"; }
+const char *export_content_type(const struct export *e) {
+    return e->format == EXPORT_CSV ? "text/csv; charset=utf-8" : "application/x-ndjson";
+}
 
 void export_get_progress(const struct export *e, struct export_progress *progress) {
     *progress = (struct export_progress){e->rows, atomic_load(&e->ask.scanned), e->total};
@@ -78,7 +81,8 @@ int export_read(struct export *e, uint32_t max, struct span **spans, uint32_t *c
         if (code || !e->block) return code;
     }
     uint32_t n = e->block->count - e->at < max ? e->block->count - e->at : max;
-    if (!(*spans = arena_alloc(&e->arena, n * sizeof **spans))) return error_set(err, VT_ENOMEM, "no memory for %u spans", n);
+    if (!(*spans = arena_alloc(&e->arena, n * sizeof **spans)))
+        return error_set(err, VT_ENOMEM, "no memory for %u spans", n);
     int code = block_spans(e->block, e->block->rows + e->at, n, &e->arena, *spans, err);
     if (code == VT_ECORRUPT) { /* it is named and set aside; the rest goes out */
         e->at = e->block->count;
@@ -95,7 +99,8 @@ int export_read(struct export *e, uint32_t max, struct span **spans, uint32_t *c
 
 static void put_cell(struct buf *out, struct slice text) {
     bool quote = false;
-    for (size_t i = 0; i < text.len && !quote; i++) quote = text.ptr[i] == ',' || text.ptr[i] == '"' || text.ptr[i] == '\n' || text.ptr[i] == '\r';
+    for (size_t i = 0; i < text.len && !quote; i++)
+        quote = text.ptr[i] == ',' || text.ptr[i] == '"' || text.ptr[i] == '\n' || text.ptr[i] == '\r';
     if (!quote) {
         buf_put_slice(out, text);
         return;
@@ -127,19 +132,42 @@ static const struct csv_column {
     const char *name;
     enum col col;
     enum cell cell;
-} csv_columns[] = {{"trace_id", COL_TRACE_ID, CELL_PLAIN}, {"span_id", COL_SPAN_ID, CELL_PLAIN}, {"parent_span_id", COL_PARENT_SPAN_ID, CELL_PLAIN},
-                   {"start", COL_START_NS, CELL_START}, {"duration_ms", COL_DURATION_NS, CELL_MS}, {"operation", COL_OPERATION, CELL_PLAIN}, {"kind", COL_KIND, CELL_KIND},
-                   {"status", COL_STATUS, CELL_STATUS}, {"error", COL_ERROR, CELL_PLAIN}, {"service", COL_SERVICE, CELL_PLAIN}, {"project", COL_PROJECT, CELL_PLAIN},
-                   {"provider", COL_PROVIDER, CELL_PLAIN}, {"model", COL_MODEL, CELL_PLAIN}, {"tokens_input", COL_TOKENS_INPUT, CELL_PLAIN},
-                   {"tokens_output", COL_TOKENS_OUTPUT, CELL_PLAIN}, {"tokens_cached", COL_TOKENS_CACHED, CELL_PLAIN},
-                   {"tokens_cache_write", COL_TOKENS_CACHE_WRITE, CELL_PLAIN}, {"tokens_reasoning", COL_TOKENS_REASONING, CELL_PLAIN}, {"cost_usd", COL_COST_USD, CELL_PLAIN},
-                   {"temperature", COL_TEMPERATURE, CELL_PLAIN}, {"ttft_ms", COL_TTFT_NS, CELL_MS}, {"finish_reason", COL_FINISH_REASON, CELL_PLAIN},
-                   {"sample_rate", COL_SAMPLE_RATE, CELL_PLAIN}, {"user_id", COL_USER_ID, CELL_PLAIN}, {"thread_id", COL_THREAD_ID, CELL_PLAIN}, {"turn_id", COL_TURN_ID, CELL_PLAIN},
-                   {"prompt", COL_PROMPT, CELL_PLAIN}, {"completion", COL_COMPLETION, CELL_PLAIN}, {"attributes", COL_ATTRIBUTES, CELL_PLAIN}, {"events", COL_EVENTS, CELL_PLAIN},
+} csv_columns[] = {{"trace_id", COL_TRACE_ID, CELL_PLAIN},
+                   {"span_id", COL_SPAN_ID, CELL_PLAIN},
+                   {"parent_span_id", COL_PARENT_SPAN_ID, CELL_PLAIN},
+                   {"start", COL_START_NS, CELL_START},
+                   {"duration_ms", COL_DURATION_NS, CELL_MS},
+                   {"operation", COL_OPERATION, CELL_PLAIN},
+                   {"kind", COL_KIND, CELL_KIND},
+                   {"status", COL_STATUS, CELL_STATUS},
+                   {"error", COL_ERROR, CELL_PLAIN},
+                   {"service", COL_SERVICE, CELL_PLAIN},
+                   {"project", COL_PROJECT, CELL_PLAIN},
+                   {"provider", COL_PROVIDER, CELL_PLAIN},
+                   {"model", COL_MODEL, CELL_PLAIN},
+                   {"tokens_input", COL_TOKENS_INPUT, CELL_PLAIN},
+                   {"tokens_output", COL_TOKENS_OUTPUT, CELL_PLAIN},
+                   {"tokens_cached", COL_TOKENS_CACHED, CELL_PLAIN},
+                   {"tokens_cache_write", COL_TOKENS_CACHE_WRITE, CELL_PLAIN},
+                   {"tokens_reasoning", COL_TOKENS_REASONING, CELL_PLAIN},
+                   {"cost_usd", COL_COST_USD, CELL_PLAIN},
+                   {"temperature", COL_TEMPERATURE, CELL_PLAIN},
+                   {"ttft_ms", COL_TTFT_NS, CELL_MS},
+                   {"finish_reason", COL_FINISH_REASON, CELL_PLAIN},
+                   {"sample_rate", COL_SAMPLE_RATE, CELL_PLAIN},
+                   {"user_id", COL_USER_ID, CELL_PLAIN},
+                   {"thread_id", COL_THREAD_ID, CELL_PLAIN},
+                   {"turn_id", COL_TURN_ID, CELL_PLAIN},
+                   {"prompt", COL_PROMPT, CELL_PLAIN},
+                   {"completion", COL_COMPLETION, CELL_PLAIN},
+                   {"attributes", COL_ATTRIBUTES, CELL_PLAIN},
+                   {"events", COL_EVENTS, CELL_PLAIN},
                    {"resource", COL_RESOURCE, CELL_PLAIN}};
 enum { CSV_COLUMNS = sizeof csv_columns / sizeof *csv_columns };
 
-static const char *word_of(const char *const *words, int64_t count, int64_t value) { return words[value >= 0 && value < count ? value : 0]; }
+static const char *word_of(const char *const *words, int64_t count, int64_t value) {
+    return words[value >= 0 && value < count ? value : 0];
+}
 
 static void put_csv_cell(struct buf *out, const struct csv_column *c, const struct span *span) {
     const struct column *column = &span_columns[c->col];
@@ -188,8 +216,10 @@ int export_next(struct export *e, struct buf *chunk, struct error *err) {
         if ((code = export_read(e, PIECE_ROWS, &spans, &count, err)) || !count) break;
         for (uint32_t i = 0; i < count; i++) {
             struct json_writer w = json_writer_on(chunk);
-            if (e->format == EXPORT_CSV) put_csv(chunk, &spans[i]);
-            else span_put_json(&w, &spans[i]), buf_putc(chunk, '\n');
+            if (e->format == EXPORT_CSV)
+                put_csv(chunk, &spans[i]);
+            else
+                span_put_json(&w, &spans[i]), buf_putc(chunk, '\n');
         }
     }
     if (!code && chunk->failed) code = error_set(err, VT_ENOMEM, "no memory for a piece of the export");

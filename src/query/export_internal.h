@@ -13,9 +13,9 @@ struct export {
     struct ask ask;
     int format;
     struct steps *steps;
-    struct block *block;        /* open; NULL at first and at the end */
-    uint32_t at;                /* rows of the block that went out */
-    struct arena arena;         /* of the spans read last */
+    struct block *block; /* open; NULL at first and at the end */
+    uint32_t at;         /* rows of the block that went out */
+    struct arena arena;  /* of the spans read last */
     uint64_t rows, total;
     bool begun;
 };

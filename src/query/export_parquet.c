@@ -13,7 +13,7 @@ enum { PIECE_ROWS = 1024, LEVEL = 3 };
 /* Spans of the row group to come. */
 struct gathered {
     struct arena arena;
-    struct span *spans;            /* ROWGROUP_ROWS places, as all of these */
+    struct span *spans; /* ROWGROUP_ROWS places, as all of these */
     struct row_key *keys;
     uint32_t *order;
     const struct span **sorted;
@@ -54,7 +54,8 @@ static int gather(struct gathered *g, const struct span *spans, uint32_t count, 
     return 0;
 }
 
-static int read_sorted(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out, struct error *err) {
+static int read_sorted(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out,
+                       struct error *err) {
     const struct gathered *g = ctx;
     return rows_column(g->sorted + first, count, col, arena, out, err);
 }
@@ -72,8 +73,9 @@ static int write_group(struct gathered *g, struct segment_writer *writer, uint64
     return code;
 }
 
-static int write_all(struct export *e, struct gathered *g, struct segment_writer *writer, bool (*each)(void *, const struct export_progress *), void *ctx,
-                     uint64_t *rows, struct error *err) {
+static int write_all(struct export *e, struct gathered *g, struct segment_writer *writer,
+                     bool (*each)(void *, const struct export_progress *), void *ctx, uint64_t *rows,
+                     struct error *err) {
     struct span *spans;
     uint32_t count;
     for (;;) {
@@ -91,8 +93,9 @@ static int write_all(struct export *e, struct gathered *g, struct segment_writer
     }
 }
 
-int export_parquet(struct engine *engine, const struct api_request *request, const char *path, bool (*each)(void *ctx, const struct export_progress *),
-                   void *ctx, uint64_t *rows, struct error *err) {
+int export_parquet(struct engine *engine, const struct api_request *request, const char *path,
+                   bool (*each)(void *ctx, const struct export_progress *), void *ctx, uint64_t *rows,
+                   struct error *err) {
     struct export *e;
     struct segment_writer *writer = NULL;
     struct gathered g = {0};
@@ -103,8 +106,10 @@ int export_parquet(struct engine *engine, const struct api_request *request, con
     if (!gather_init(&g)) code = error_set(err, VT_ENOMEM, "no memory for an export");
     if (!code) code = segment_writer_open(&writer, path, LEVEL, err);
     if (!code) code = write_all(e, &g, writer, each, ctx, rows, err);
-    if (code) segment_writer_abort(writer);
-    else code = segment_writer_finish(writer, "export", &bytes, err);
+    if (code)
+        segment_writer_abort(writer);
+    else
+        code = segment_writer_finish(writer, "export", &bytes, err);
     gather_free(&g);
     export_free(e);
     return code;

@@ -28,9 +28,12 @@ static int read_fields(struct ask *ask, struct field *fields, uint32_t *count, s
 
 static void put_value(const struct agg_key *key, struct json_writer *w) {
     json_put_key(w, "value");
-    if (key->type == AGG_KEY_TEXT) json_put_string(w, key->text);
-    else if (key->type == AGG_KEY_BOOL) json_put_bool(w, key->number != 0);
-    else agg_put_number(key->number, w);
+    if (key->type == AGG_KEY_TEXT)
+        json_put_string(w, key->text);
+    else if (key->type == AGG_KEY_BOOL)
+        json_put_bool(w, key->number != 0);
+    else
+        agg_put_number(key->number, w);
 }
 
 static int put_facet(struct ask *ask, const struct agg_result *result, struct json_writer *w, struct error *err) {
@@ -38,7 +41,8 @@ static int put_facet(struct ask *ask, const struct agg_result *result, struct js
     const struct field *field = result->spec->group_by;
     double missing = 0;
     if (!order) return err->code;
-    uint32_t top = agg_top(result, 0, false, limit + 2, order); /* one may be "not known", one says that there are more */
+    uint32_t top =
+        agg_top(result, 0, false, limit + 2, order); /* one may be "not known", one says that there are more */
     json_open(w, '{');
     json_put_key(w, "field");
     json_put_string(w, field_name(field));
@@ -72,7 +76,13 @@ int facets_get(struct ask *ask, struct json_writer *w, struct error *err) {
     if (code) return code;
     if (!ask_param(ask, "limit", &limit) || !limit.len) ask->limit = VALUES_DEFAULT;
     for (uint32_t i = 0; i < count; i++)
-        specs[i] = (struct agg_spec){.filter = ask->filter, .from_ns = ask->from_ns, .to_ns = ask->to_ns, .columns = &spans, .column_count = 1, .group_by = &fields[i], .group_by_count = 1};
+        specs[i] = (struct agg_spec){.filter = ask->filter,
+                                     .from_ns = ask->from_ns,
+                                     .to_ns = ask->to_ns,
+                                     .columns = &spans,
+                                     .column_count = 1,
+                                     .group_by = &fields[i],
+                                     .group_by_count = 1};
     if ((code = aggregate_many(ask, specs, count, results, err))) return code;
     json_open(w, '{');
     json_put_key(w, "facets");

@@ -32,15 +32,22 @@ static const struct named_field fields[] = {
     {"prompt", {.source = FIELD_COLUMN, .type = FIELD_TYPE_WORDS, .col = COL_PROMPT}},
     {"completion", {.source = FIELD_COLUMN, .type = FIELD_TYPE_WORDS, .col = COL_COMPLETION}},
     {"start", {.source = FIELD_COLUMN, .type = FIELD_TYPE_TIME, .col = COL_START_NS, .scale = MS}},
-    {"duration_ms duration", {.source = FIELD_COLUMN, .type = FIELD_TYPE_DURATION, .col = COL_DURATION_NS, .scale = MS}},
+    {"duration_ms duration",
+     {.source = FIELD_COLUMN, .type = FIELD_TYPE_DURATION, .col = COL_DURATION_NS, .scale = MS}},
     {"ttft_ms ttft", {.source = FIELD_COLUMN, .type = FIELD_TYPE_DURATION, .col = COL_TTFT_NS, .scale = MS}},
     {"tokens.total tokens", {.source = FIELD_TOKENS_TOTAL, .type = FIELD_TYPE_NUMBER, .scale = 1, .usage = true}},
-    {"tokens.input", {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TOKENS_INPUT, .scale = 1, .usage = true}},
-    {"tokens.output", {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TOKENS_OUTPUT, .scale = 1, .usage = true}},
-    {"tokens.cached", {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TOKENS_CACHED, .scale = 1, .usage = true}},
-    {"tokens.cache_write", {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TOKENS_CACHE_WRITE, .scale = 1, .usage = true}},
-    {"tokens.reasoning", {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TOKENS_REASONING, .scale = 1, .usage = true}},
-    {"cost_usd cost", {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_COST_USD, .scale = 1, .usage = true}},
+    {"tokens.input",
+     {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TOKENS_INPUT, .scale = 1, .usage = true}},
+    {"tokens.output",
+     {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TOKENS_OUTPUT, .scale = 1, .usage = true}},
+    {"tokens.cached",
+     {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TOKENS_CACHED, .scale = 1, .usage = true}},
+    {"tokens.cache_write",
+     {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TOKENS_CACHE_WRITE, .scale = 1, .usage = true}},
+    {"tokens.reasoning",
+     {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TOKENS_REASONING, .scale = 1, .usage = true}},
+    {"cost_usd cost",
+     {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_COST_USD, .scale = 1, .usage = true}},
     {"temperature", {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_TEMPERATURE, .scale = 1}},
     {"sample_rate", {.source = FIELD_COLUMN, .type = FIELD_TYPE_NUMBER, .col = COL_SAMPLE_RATE, .scale = 1}},
     {"estimated", {.source = FIELD_FLAG, .type = FIELD_TYPE_BOOL, .col = (enum col)SPAN_USAGE_ESTIMATED}},
@@ -49,9 +56,10 @@ static const struct named_field fields[] = {
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
-const char field_names_text[] = "trace, span, operation, kind, status, service, project, provider, model, finish_reason, user, "
-                                "thread, turn, error, prompt, completion, start, duration, ttft, tokens, cost, temperature, "
-                                "fallback, root or attr.KEY";
+const char field_names_text[] =
+    "trace, span, operation, kind, status, service, project, provider, model, finish_reason, user, "
+    "thread, turn, error, prompt, completion, start, duration, ttft, tokens, cost, temperature, "
+    "fallback, root or attr.KEY";
 
 /* The next of the names separated by blanks; empty at the end. */
 static struct slice next_name(const char **names) {
@@ -89,8 +97,11 @@ static void report_unknown(struct slice name, struct error *err) {
         }
     int shown = name.len < 60 ? (int)name.len : 60;
     error_set(err, VT_EINVAL, "there is no field '%.*s'", shown, name.ptr);
-    if (nearest.len) error_hint(err, "did you mean '%.*s'? An attribute is attr.%.*s", (int)nearest.len, nearest.ptr, shown, name.ptr);
-    else error_hint(err, "fields are %s", field_names_text);
+    if (nearest.len)
+        error_hint(err, "did you mean '%.*s'? An attribute is attr.%.*s", (int)nearest.len, nearest.ptr, shown,
+                   name.ptr);
+    else
+        error_hint(err, "fields are %s", field_names_text);
 }
 
 static bool set_attr(struct slice key, struct field *out) {

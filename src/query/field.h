@@ -16,9 +16,9 @@ enum field_source {
 };
 
 enum field_type {
-    FIELD_TYPE_TEXT,   /* compared as it stands, '*' is a wildcard */
-    FIELD_TYPE_WORDS,  /* long text: searched for words */
-    FIELD_TYPE_ID,     /* hex */
+    FIELD_TYPE_TEXT,  /* compared as it stands, '*' is a wildcard */
+    FIELD_TYPE_WORDS, /* long text: searched for words */
+    FIELD_TYPE_ID,    /* hex */
     FIELD_TYPE_NUMBER,
     FIELD_TYPE_TIME,     /* a moment */
     FIELD_TYPE_DURATION, /* shown in milliseconds */
@@ -30,10 +30,10 @@ struct field {
     const char *name; /* as API answers call it: "duration_ms" */
     enum field_source source;
     enum field_type type;
-    enum col col;        /* FIELD_COLUMN; the flag's bit for FIELD_FLAG */
-    double scale;        /* value shown = column × scale */
-    bool usage;          /* tokens and cost: not counted on spans whose descendants report them too */
-    struct slice key;    /* FIELD_ATTR: the attribute's name */
+    enum col col;     /* FIELD_COLUMN; the flag's bit for FIELD_FLAG */
+    double scale;     /* value shown = column × scale */
+    bool usage;       /* tokens and cost: not counted on spans whose descendants report them too */
+    struct slice key; /* FIELD_ATTR: the attribute's name */
 };
 
 /* Finds a field by name or alias ("user", "attr.region"). An attribute needs "attr." before it, unless `bare_attrs`.

@@ -6,10 +6,14 @@
 bool wildcard_matches(struct slice pattern, struct slice text) {
     size_t p = 0, t = 0, star = SIZE_MAX, mark = 0;
     while (t < text.len) {
-        if (p < pattern.len && pattern.ptr[p] == '*') star = p++, mark = t;
-        else if (p < pattern.len && pattern.ptr[p] == text.ptr[t]) p++, t++;
-        else if (star != SIZE_MAX) p = star + 1, t = ++mark;
-        else return false;
+        if (p < pattern.len && pattern.ptr[p] == '*')
+            star = p++, mark = t;
+        else if (p < pattern.len && pattern.ptr[p] == text.ptr[t])
+            p++, t++;
+        else if (star != SIZE_MAX)
+            p = star + 1, t = ++mark;
+        else
+            return false;
     }
     while (p < pattern.len && pattern.ptr[p] == '*') p++;
     return p == pattern.len;
@@ -49,7 +53,8 @@ bool term_attr_matches(const struct term *term, const struct attr_value *value) 
 }
 
 static bool has_value(const struct field *field, const struct span *span) {
-    if (field->source == FIELD_TOKENS_TOTAL) return tokens_total(span->tokens_input, span->tokens_output) != SPAN_NO_INT;
+    if (field->source == FIELD_TOKENS_TOTAL)
+        return tokens_total(span->tokens_input, span->tokens_output) != SPAN_NO_INT;
     const struct column *column = &span_columns[field->col];
     const void *at = (const char *)span + column->offset;
     switch (column->type) {
@@ -64,7 +69,8 @@ static bool attr_term_matches(const struct term *term, const struct span *span) 
     struct arena arena;
     struct attr_value value;
     arena_init(&arena, 0);
-    bool found = attr_find_either(span_get_text(span, COL_ATTRIBUTES), span_get_text(span, COL_RESOURCE), term->field.key, &arena, &value);
+    bool found = attr_find_either(span_get_text(span, COL_ATTRIBUTES), span_get_text(span, COL_RESOURCE),
+                                  term->field.key, &arena, &value);
     bool matches = found && term_attr_matches(term, &value);
     arena_free(&arena);
     return matches;
@@ -85,11 +91,14 @@ static bool term_matches(const struct term *term, const struct span *span) {
     int64_t value;
     switch (term->type) {
     case TERM_INTS:
-        value = field->source == FIELD_TOKENS_TOTAL ? tokens_total(span->tokens_input, span->tokens_output) : span_get_int(span, field->col);
+        value = field->source == FIELD_TOKENS_TOTAL ? tokens_total(span->tokens_input, span->tokens_output)
+                                                    : span_get_int(span, field->col);
         return value >= term->low && value <= term->high;
     case TERM_REALS: return term_real_in_range(term, span_get_double(span, field->col));
     case TERM_TEXT: return term_text_matches(term, span_get_text(span, field->col));
-    case TERM_ID: return memcmp((const char *)span + span_columns[field->col].offset, term->id, span_columns[field->col].width) == 0;
+    case TERM_ID:
+        return memcmp((const char *)span + span_columns[field->col].offset, term->id, span_columns[field->col].width) ==
+               0;
     case TERM_HAS: return has_value(field, span);
     case TERM_WORDS: return words_match(term, span);
     case TERM_FLAG: return (span->flags & term->low) != 0;

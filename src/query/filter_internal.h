@@ -21,16 +21,16 @@ enum term_type {
 struct term {
     enum term_type type;
     struct field field;
-    int64_t low, high;               /* TERM_INTS, both included; TERM_FLAG: low = the bits */
-    double real_low, real_high;      /* TERM_REALS */
-    bool low_open, high_open;        /* the bound itself is out */
-    struct slice text;               /* TERM_TEXT */
-    bool wildcard;                   /* '*' in it stands for anything */
-    bool text_is_number;             /* TERM_TEXT on an attribute: it also equals a number, number */
+    int64_t low, high;          /* TERM_INTS, both included; TERM_FLAG: low = the bits */
+    double real_low, real_high; /* TERM_REALS */
+    bool low_open, high_open;   /* the bound itself is out */
+    struct slice text;          /* TERM_TEXT */
+    bool wildcard;              /* '*' in it stands for anything */
+    bool text_is_number;        /* TERM_TEXT on an attribute: it also equals a number, number */
     double number;
-    uint8_t id[TRACE_ID_SIZE];       /* TERM_ID */
-    struct needle needle;            /* TERM_WORDS */
-    uint64_t cols;                   /* TERM_WORDS: where to look */
+    uint8_t id[TRACE_ID_SIZE]; /* TERM_ID */
+    struct needle needle;      /* TERM_WORDS */
+    uint64_t cols;             /* TERM_WORDS: where to look */
 };
 
 enum node_type { NODE_AND, NODE_OR, NODE_NOT, NODE_TERM };

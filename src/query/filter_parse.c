@@ -46,14 +46,22 @@ static void *fail(struct parser *p, int code, size_t at, const char *format, ...
     return NULL;
 }
 
-static struct node *no_memory(struct parser *p) { return fail(p, VT_ENOMEM, p->at, "no memory for the filter"); }
+static struct node *no_memory(struct parser *p) {
+    return fail(p, VT_ENOMEM, p->at, "no memory for the filter");
+}
 
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 static void skip_spaces(struct parser *p) {
     while (p->at < p->text.len && is_space(p->text.ptr[p->at])) p->at++;
 }
-static char peek(const struct parser *p) { return p->at < p->text.len ? p->text.ptr[p->at] : 0; }
-static bool at_end(const struct parser *p) { return p->at >= p->text.len; }
+static char peek(const struct parser *p) {
+    return p->at < p->text.len ? p->text.ptr[p->at] : 0;
+}
+static bool at_end(const struct parser *p) {
+    return p->at >= p->text.len;
+}
 
 /* `word` stands here, followed by something that ends a word. */
 static bool at_keyword(const struct parser *p, const char *word) {
@@ -93,8 +101,10 @@ static struct node *new_node(struct parser *p, enum node_type type) {
     return node;
 }
 
-static struct node *new_term(struct parser *p, enum term_type type, const struct field *field, unsigned cost, struct term **term) {
-    if (++p->terms > FILTER_TERMS_MAX) return fail(p, VT_ELIMIT, p->at, "the filter has more than %d terms", FILTER_TERMS_MAX);
+static struct node *new_term(struct parser *p, enum term_type type, const struct field *field, unsigned cost,
+                             struct term **term) {
+    if (++p->terms > FILTER_TERMS_MAX)
+        return fail(p, VT_ELIMIT, p->at, "the filter has more than %d terms", FILTER_TERMS_MAX);
     struct node *node = new_node(p, NODE_TERM);
     *term = arena_calloc(p->arena, 1, sizeof **term);
     if (!node || !*term) return no_memory(p);
@@ -122,7 +132,8 @@ static struct node *words_term(struct parser *p, struct scalar value, uint64_t c
     if (!value.quoted)
         while (inner.len && inner.ptr[inner.len - 1] == '*') inner.len--;
     if (!value.quoted && (!inner.len || (inner.len == 1 && *inner.ptr == '*')))
-        return fail(p, VT_EINVAL, value.at, "expected a word beside '*'; %s", "has:KEY asks whether something is known");
+        return fail(p, VT_EINVAL, value.at, "expected a word beside '*'; %s",
+                    "has:KEY asks whether something is known");
     if (!inner.len) return fail(p, VT_EINVAL, value.at, "expected words between the quotes");
     struct node *node = new_term(p, TERM_WORDS, field, 1000, &term);
     if (!node) return NULL;
@@ -169,11 +180,13 @@ static struct node *word_term(struct parser *p, const struct field *field, struc
 }
 
 static struct node *bool_term(struct parser *p, const struct field *field, struct scalar value) {
-    static const enum term_type types[] = {[FIELD_FLAG] = TERM_FLAG, [FIELD_ROOT] = TERM_ROOT, [FIELD_FALLBACK] = TERM_FALLBACK};
+    static const enum term_type types[] = {
+        [FIELD_FLAG] = TERM_FLAG, [FIELD_ROOT] = TERM_ROOT, [FIELD_FALLBACK] = TERM_FALLBACK};
     struct term *term;
     bool yes = slice_is(value.text, "true") || slice_is(value.text, "yes");
     if (!yes && !slice_is(value.text, "false") && !slice_is(value.text, "no"))
-        return fail(p, VT_EINVAL, value.at, "expected true or false, found '%.*s'", value.text.len < 60 ? (int)value.text.len : 60, value.text.ptr);
+        return fail(p, VT_EINVAL, value.at, "expected true or false, found '%.*s'",
+                    value.text.len < 60 ? (int)value.text.len : 60, value.text.ptr);
     struct node *node = new_term(p, types[field->source], field, 3, &term);
     if (!node) return NULL;
     term->low = (int64_t)field->col;
@@ -187,7 +200,8 @@ static struct node *bool_term(struct parser *p, const struct field *field, struc
 }
 
 /* One bound of a range in the column's own unit. */
-static bool read_bound(struct parser *p, const struct field *field, struct slice text, size_t at, int64_t *exact, double *real) {
+static bool read_bound(struct parser *p, const struct field *field, struct slice text, size_t at, int64_t *exact,
+                       double *real) {
     bool ok;
     const char *expected = "a number";
     double number = 0;
@@ -204,7 +218,8 @@ static bool read_bound(struct parser *p, const struct field *field, struct slice
         bool dollars = text.len && *text.ptr == '$';
         int64_t length_ns;
         ok = number_parse(slice_from(text, dollars), &number);
-        if (!ok && field->source == FIELD_ATTR && duration_parse(text, NS_PER_MS, &length_ns)) { /* attr.wait:>2s counts in ms */
+        if (!ok && field->source == FIELD_ATTR &&
+            duration_parse(text, NS_PER_MS, &length_ns)) { /* attr.wait:>2s counts in ms */
             number = (double)length_ns / NS_PER_MS;
             ok = true;
         }
@@ -212,19 +227,22 @@ static bool read_bound(struct parser *p, const struct field *field, struct slice
         if (ok && number > -9e18 && number < 9e18) *exact = (int64_t)floor(number);
     }
     if (ok) return true;
-    if (text.len) fail(p, VT_EINVAL, at, "expected %s, found '%.*s'", expected, text.len < 60 ? (int)text.len : 60, text.ptr);
-    else fail(p, VT_EINVAL, at, "expected %s", expected);
+    if (text.len)
+        fail(p, VT_EINVAL, at, "expected %s, found '%.*s'", expected, text.len < 60 ? (int)text.len : 60, text.ptr);
+    else
+        fail(p, VT_EINVAL, at, "expected %s", expected);
     return false;
 }
 
 static bool is_integer_field(const struct field *field) {
-    return field->source == FIELD_TOKENS_TOTAL || (field->source == FIELD_COLUMN && span_columns[field->col].type == COL_INT);
+    return field->source == FIELD_TOKENS_TOTAL ||
+           (field->source == FIELD_COLUMN && span_columns[field->col].type == COL_INT);
 }
 
 enum bound { BOUND_NONE, BOUND_OPEN, BOUND_CLOSED };
 
-static struct node *range_term(struct parser *p, const struct field *field, struct slice low, size_t low_at, enum bound low_bound,
-                               struct slice high, size_t high_at, enum bound high_bound) {
+static struct node *range_term(struct parser *p, const struct field *field, struct slice low, size_t low_at,
+                               enum bound low_bound, struct slice high, size_t high_at, enum bound high_bound) {
     struct term *term;
     bool ints = is_integer_field(field);
     int64_t low_exact = 0, high_exact = 0;
@@ -266,7 +284,8 @@ static struct node *compare_term(struct parser *p, const struct field *field) {
     struct slice none = {NULL, 0};
     if (!takes_ranges(field)) {
         struct slice name = field_name(field);
-        return fail(p, VT_EINVAL, op_at, "expected a text: '%.*s' is not a number, so '<' and '>' have no meaning", (int)name.len, name.ptr);
+        return fail(p, VT_EINVAL, op_at, "expected a text: '%.*s' is not a number, so '<' and '>' have no meaning",
+                    (int)name.len, name.ptr);
     }
     if (!take_scalar(p, &value)) return NULL;
     if (greater) return range_term(p, field, value.text, value.at, bound, none, 0, BOUND_NONE);
@@ -285,8 +304,10 @@ static struct node *single_value(struct parser *p, const struct field *field) {
         struct slice low = slice_make(value.text.ptr, before), high = slice_from(value.text, before + 2);
         bool numeric_ends = number_parse(low, &number) || number_parse(high, &number);
         if (dots && (field->source != FIELD_ATTR || numeric_ends)) {
-            if (!low.len && !high.len) return fail(p, VT_EINVAL, value.at, "expected a value on at least one side of '..'");
-            return range_term(p, field, low, value.at, low.len ? BOUND_CLOSED : BOUND_NONE, high, value.at + before + 2, high.len ? BOUND_CLOSED : BOUND_NONE);
+            if (!low.len && !high.len)
+                return fail(p, VT_EINVAL, value.at, "expected a value on at least one side of '..'");
+            return range_term(p, field, low, value.at, low.len ? BOUND_CLOSED : BOUND_NONE, high, value.at + before + 2,
+                              high.len ? BOUND_CLOSED : BOUND_NONE);
         }
     }
     switch (field->type) {
@@ -300,8 +321,10 @@ static struct node *single_value(struct parser *p, const struct field *field) {
 }
 
 static void add_child(struct node *parent, struct node *child, struct node **last) {
-    if (*last) (*last)->next = child;
-    else parent->first = child;
+    if (*last)
+        (*last)->next = child;
+    else
+        parent->first = child;
     *last = child;
     parent->cost += child->cost;
 }
@@ -337,8 +360,8 @@ static struct node *has_term(struct parser *p) {
     key.text = keep(p, key.text);
     if (p->failed || !field_named(key.text, true, &field, NULL)) return no_memory(p);
     if (field.type == FIELD_TYPE_BOOL)
-        return fail(p, VT_EINVAL, key.at, "'%.*s' is always known; expected %.*s:true or %.*s:false", (int)key.text.len, key.text.ptr,
-                    (int)key.text.len, key.text.ptr, (int)key.text.len, key.text.ptr);
+        return fail(p, VT_EINVAL, key.at, "'%.*s' is always known; expected %.*s:true or %.*s:false", (int)key.text.len,
+                    key.text.ptr, (int)key.text.len, key.text.ptr, (int)key.text.len, key.text.ptr);
     p->filter->reads_json |= field.source == FIELD_ATTR;
     return new_term(p, TERM_HAS, &field, field.source == FIELD_ATTR ? 200 : 4, &term);
 }
@@ -369,11 +392,13 @@ static struct node *field_term(struct parser *p, size_t name_len) {
     p->at += name_len + 1;
     if (slice_is(name, "has")) return has_term(p);
     if (!field_named(name, false, &field, &unknown)) {
-        fail(p, VT_EINVAL, name_at, "%s; expected a field before ':' (put quotes around text to search for)", unknown.message);
+        fail(p, VT_EINVAL, name_at, "%s; expected a field before ':' (put quotes around text to search for)",
+             unknown.message);
         if (p->err) memcpy(p->err->hint, unknown.hint, sizeof p->err->hint);
         return NULL;
     }
-    if (at_end(p) || is_space(peek(p))) return fail(p, VT_EINVAL, p->at, "expected a value after '%.*s:'", (int)name.len, name.ptr);
+    if (at_end(p) || is_space(peek(p)))
+        return fail(p, VT_EINVAL, p->at, "expected a value after '%.*s:'", (int)name.len, name.ptr);
     return peek(p) == '(' ? value_list(p, &field) : single_value(p, &field);
 }
 
@@ -381,7 +406,8 @@ static struct node *parse_or(struct parser *p);
 
 static struct node *parse_group(struct parser *p) {
     size_t open_at = p->at++;
-    if (++p->depth > FILTER_DEPTH_MAX) return fail(p, VT_ELIMIT, open_at, "parentheses are nested deeper than %d", FILTER_DEPTH_MAX);
+    if (++p->depth > FILTER_DEPTH_MAX)
+        return fail(p, VT_ELIMIT, open_at, "parentheses are nested deeper than %d", FILTER_DEPTH_MAX);
     struct node *inner = parse_or(p);
     if (!inner) return NULL;
     skip_spaces(p);
@@ -396,7 +422,8 @@ static struct node *parse_term(struct parser *p) {
     if (at_end(p)) return fail(p, VT_EINVAL, p->at, "expected a term, found the end");
     bool word_not = at_keyword(p, "NOT");
     if (word_not || (peek(p) == '-' && p->at + 1 < p->text.len && !is_space(p->text.ptr[p->at + 1]))) {
-        if (++p->depth > FILTER_DEPTH_MAX) return fail(p, VT_ELIMIT, p->at, "negations are nested deeper than %d", FILTER_DEPTH_MAX);
+        if (++p->depth > FILTER_DEPTH_MAX)
+            return fail(p, VT_ELIMIT, p->at, "negations are nested deeper than %d", FILTER_DEPTH_MAX);
         p->at += word_not ? 3 : 1;
         struct node *negated = new_node(p, NODE_NOT), *inner = negated ? parse_term(p) : NULL;
         if (!inner) return NULL;
@@ -406,7 +433,8 @@ static struct node *parse_term(struct parser *p) {
         return negated;
     }
     if (peek(p) == '(') return parse_group(p);
-    if (peek(p) == ')') return fail(p, VT_EINVAL, p->at, "expected a term, found ')' that closes nothing or an empty pair");
+    if (peek(p) == ')')
+        return fail(p, VT_EINVAL, p->at, "expected a term, found ')' that closes nothing or an empty pair");
     if (at_keyword(p, "OR") || at_keyword(p, "AND"))
         return fail(p, VT_EINVAL, p->at, "expected a term, found '%s'", at_keyword(p, "OR") ? "OR" : "AND");
     size_t name_len = field_length(p);
@@ -470,7 +498,8 @@ int filter_parse(struct slice text, struct arena *arena, struct filter **out, st
     if (!at_end(&p)) {
         p.filter->root = parse_or(&p);
         skip_spaces(&p);
-        if (p.filter->root && !at_end(&p)) fail(&p, VT_EINVAL, p.at, "expected a term or the end, found '%c' that closes nothing", peek(&p));
+        if (p.filter->root && !at_end(&p))
+            fail(&p, VT_EINVAL, p.at, "expected a term or the end, found '%c' that closes nothing", peek(&p));
         if (p.failed) return err ? err->code : VT_EINVAL;
         sort_children(p.filter->root);
     }
@@ -478,6 +507,12 @@ int filter_parse(struct slice text, struct arena *arena, struct filter **out, st
     return 0;
 }
 
-uint64_t filter_columns(const struct filter *filter) { return filter->columns; }
-bool filter_is_empty(const struct filter *filter) { return !filter->root; }
-bool filter_needs_traces(const struct filter *filter) { return filter->needs_traces; }
+uint64_t filter_columns(const struct filter *filter) {
+    return filter->columns;
+}
+bool filter_is_empty(const struct filter *filter) {
+    return !filter->root;
+}
+bool filter_needs_traces(const struct filter *filter) {
+    return filter->needs_traces;
+}

@@ -5,11 +5,11 @@
 #include "store/words.h"
 
 /* Rows of the answer are written without a branch: each candidate is stored, and kept by moving on. */
-#define KEEP_IF(condition)                                                                                                     \
-    for (uint32_t i = 0; i < count; i++) {                                                                                     \
-        uint32_t row = in[i];                                                                                                  \
-        out[kept] = row;                                                                                                       \
-        kept += (uint32_t)(condition);                                                                                                  \
+#define KEEP_IF(condition)                                                                                             \
+    for (uint32_t i = 0; i < count; i++) {                                                                             \
+        uint32_t row = in[i];                                                                                          \
+        out[kept] = row;                                                                                               \
+        kept += (uint32_t)(condition);                                                                                 \
     }
 
 struct selection {
@@ -31,7 +31,8 @@ static const struct vec *column(struct selection *s, enum col col) {
 
 /* ---- terms ---- */
 
-static uint32_t select_ints(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_ints(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count,
+                            uint32_t *out) {
     int64_t low = term->low, high = term->high;
     uint32_t kept = 0;
     if (term->field.source == FIELD_TOKENS_TOTAL) {
@@ -48,12 +49,15 @@ static uint32_t select_ints(struct selection *s, const struct term *term, const 
     const struct vec *vec = column(s, term->field.col);
     if (!vec) return 0;
     const int64_t *values = vec->ints;
-    if (low == high) KEEP_IF(values[row] == low)
-    else KEEP_IF((values[row] >= low) & (values[row] <= high))
+    if (low == high)
+        KEEP_IF(values[row] == low)
+    else
+        KEEP_IF((values[row] >= low) & (values[row] <= high))
     return kept;
 }
 
-static uint32_t select_reals(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_reals(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count,
+                             uint32_t *out) {
     uint32_t kept = 0;
     const struct vec *vec = column(s, term->field.col);
     if (!vec) return 0;
@@ -62,7 +66,8 @@ static uint32_t select_reals(struct selection *s, const struct term *term, const
 }
 
 /* The term is asked of each text of the dictionary once. */
-static uint32_t select_codes(struct selection *s, const struct term *term, const struct vec *vec, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_codes(struct selection *s, const struct term *term, const struct vec *vec, const uint32_t *in,
+                             uint32_t count, uint32_t *out) {
     uint32_t kept = 0, matching = 0, only = 0;
     uint8_t *fits = arena_alloc(&s->block->arena, vec->dict_count + 1);
     if (!fits) return fail(s, error_set(s->err, VT_ENOMEM, "no memory for the filter"));
@@ -72,16 +77,19 @@ static uint32_t select_codes(struct selection *s, const struct term *term, const
     }
     const uint32_t *codes = vec->codes;
     if (!matching) return 0;
-    if (matching == 1) KEEP_IF(codes[row] == only)
-    else KEEP_IF(fits[codes[row]])
+    if (matching == 1)
+        KEEP_IF(codes[row] == only)
+    else
+        KEEP_IF(fits[codes[row]])
     return kept;
 }
 
 enum { TEXT_PIECE = 8192 };
 
 /* Long texts are read some thousand rows at a time, so that memory stays small. `fits` is asked of each row's text. */
-static uint32_t select_texts(struct selection *s, const struct term *term, enum col col, bool (*fits)(const struct term *, struct slice, struct buf *),
-                             const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_texts(struct selection *s, const struct term *term, enum col col,
+                             bool (*fits)(const struct term *, struct slice, struct buf *), const uint32_t *in,
+                             uint32_t count, uint32_t *out) {
     struct block *block = s->block;
     struct buf scratch = {0};
     struct arena arena = {0};
@@ -111,25 +119,36 @@ static uint32_t select_texts(struct selection *s, const struct term *term, enum 
     return kept;
 }
 
-static bool text_fits(const struct term *term, struct slice text, struct buf *scratch) { return term_text_matches(term, text); }
-static bool text_is_known(const struct term *term, struct slice text, struct buf *scratch) { return text.len > 0; }
-static bool words_fit(const struct term *term, struct slice text, struct buf *scratch) { return needle_found(&term->needle, text, scratch); }
+static bool text_fits(const struct term *term, struct slice text, struct buf *scratch) {
+    return term_text_matches(term, text);
+}
+static bool text_is_known(const struct term *term, struct slice text, struct buf *scratch) {
+    return text.len > 0;
+}
+static bool words_fit(const struct term *term, struct slice text, struct buf *scratch) {
+    return needle_found(&term->needle, text, scratch);
+}
 
 /* Rows of `in` that are not in `taken`, a part of it. */
-static uint32_t without(const uint32_t *in, uint32_t count, const uint32_t *taken, uint32_t taken_count, uint32_t *out) {
+static uint32_t without(const uint32_t *in, uint32_t count, const uint32_t *taken, uint32_t taken_count,
+                        uint32_t *out) {
     uint32_t kept = 0, t = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (t < taken_count && taken[t] == in[i]) t++;
-        else out[kept++] = in[i];
+        if (t < taken_count && taken[t] == in[i])
+            t++;
+        else
+            out[kept++] = in[i];
     }
     return kept;
 }
 
-static uint32_t select_words(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_words(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count,
+                             uint32_t *out) {
     uint64_t cols = term->cols;
     if (!(cols & (cols - 1))) return select_texts(s, term, (enum col)__builtin_ctzll(cols), words_fit, in, count, out);
     /* In any of several texts: the next column is looked at for the rows that are still without. */
-    uint32_t *rest = block_take_rows(s->block, s->err), *found = block_take_rows(s->block, s->err), left = count, kept = 0;
+    uint32_t *rest = block_take_rows(s->block, s->err), *found = block_take_rows(s->block, s->err), left = count,
+             kept = 0;
     if (!rest || !found) return fail(s, VT_ELIMIT);
     memcpy(rest, in, count * sizeof *rest);
     for (; cols && !s->code; cols &= cols - 1) {
@@ -152,7 +171,8 @@ static uint8_t attr_fits(const struct term *term, struct slice json, struct aren
     return term_attr_matches(term, &value) ? MATCH_YES : MATCH_NO;
 }
 
-static uint32_t select_attr(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_attr(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count,
+                            uint32_t *out) {
     struct block *block = s->block;
     const struct vec *resources = column(s, COL_RESOURCE);
     struct arena arena = {0}, texts_arena = {0};
@@ -161,7 +181,8 @@ static uint32_t select_attr(struct selection *s, const struct term *term, const 
     uint8_t *of_resource = arena_alloc(&block->arena, resources->dict_count + 1);
     struct slice *texts = arena_alloc(&block->arena, TEXT_PIECE * sizeof *texts);
     if (!of_resource || !texts) return fail(s, error_set(s->err, VT_ENOMEM, "no memory for attributes"));
-    for (uint32_t code = 0; code < resources->dict_count; code++) of_resource[code] = attr_fits(term, resources->dict[code], &arena);
+    for (uint32_t code = 0; code < resources->dict_count; code++)
+        of_resource[code] = attr_fits(term, resources->dict[code], &arena);
     for (uint32_t from = 0; from < count && !s->code; from += TEXT_PIECE) {
         uint32_t n = count - from < TEXT_PIECE ? count - from : TEXT_PIECE;
         int code = ask_check(block->ask, s->err);
@@ -180,18 +201,22 @@ static uint32_t select_attr(struct selection *s, const struct term *term, const 
     return kept;
 }
 
-static uint32_t select_bytes(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_bytes(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count,
+                             uint32_t *out) {
     const struct vec *vec = column(s, term->field.col);
     size_t width = span_columns[term->field.col].width;
     uint32_t kept = 0;
     if (!vec) return 0;
     const uint8_t *bytes = vec->bytes;
-    if (width == SPAN_ID_SIZE) KEEP_IF(memcmp(bytes + (size_t)row * SPAN_ID_SIZE, term->id, SPAN_ID_SIZE) == 0)
-    else KEEP_IF(memcmp(bytes + (size_t)row * TRACE_ID_SIZE, term->id, TRACE_ID_SIZE) == 0)
+    if (width == SPAN_ID_SIZE)
+        KEEP_IF(memcmp(bytes + (size_t)row * SPAN_ID_SIZE, term->id, SPAN_ID_SIZE) == 0)
+    else
+        KEEP_IF(memcmp(bytes + (size_t)row * TRACE_ID_SIZE, term->id, TRACE_ID_SIZE) == 0)
     return kept;
 }
 
-static uint32_t select_zero_ids(struct selection *s, enum col col, bool zero, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_zero_ids(struct selection *s, enum col col, bool zero, const uint32_t *in, uint32_t count,
+                                uint32_t *out) {
     const struct vec *vec = column(s, col);
     size_t width = span_columns[col].width;
     uint32_t kept = 0;
@@ -201,7 +226,8 @@ static uint32_t select_zero_ids(struct selection *s, enum col col, bool zero, co
     return kept;
 }
 
-static uint32_t select_known(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_known(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count,
+                             uint32_t *out) {
     const struct field *field = &term->field;
     uint32_t kept = 0;
     if (field->source == FIELD_TOKENS_TOTAL) {
@@ -235,14 +261,16 @@ static uint32_t select_flag(struct selection *s, int64_t bits, const uint32_t *i
     return kept;
 }
 
-static uint32_t select_term(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_term(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count,
+                            uint32_t *out) {
     const struct vec *vec;
     if (term->field.source == FIELD_ATTR && term->type != TERM_WORDS) return select_attr(s, term, in, count, out);
     switch (term->type) {
     case TERM_INTS: return select_ints(s, term, in, count, out);
     case TERM_REALS: return select_reals(s, term, in, count, out);
     case TERM_TEXT:
-        if (span_columns[term->field.col].type == COL_STRING) return select_texts(s, term, term->field.col, text_fits, in, count, out);
+        if (span_columns[term->field.col].type == COL_STRING)
+            return select_texts(s, term, term->field.col, text_fits, in, count, out);
         return (vec = column(s, term->field.col)) ? select_codes(s, term, vec, in, count, out) : 0;
     case TERM_ID: return select_bytes(s, term, in, count, out);
     case TERM_HAS: return select_known(s, term, in, count, out);
@@ -256,9 +284,11 @@ static uint32_t select_term(struct selection *s, const struct term *term, const 
 
 /* ---- AND, OR, NOT ---- */
 
-static uint32_t select_node(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count, uint32_t *out);
+static uint32_t select_node(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count,
+                            uint32_t *out);
 
-static uint32_t select_or(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_or(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count,
+                          uint32_t *out) {
     uint32_t *rest = block_take_rows(s->block, s->err), *found = block_take_rows(s->block, s->err), left = count;
     if (!rest || !found) return fail(s, VT_ELIMIT);
     memcpy(rest, in, count * sizeof *rest);
@@ -272,7 +302,8 @@ static uint32_t select_or(struct selection *s, const struct node *node, const ui
     return kept;
 }
 
-static uint32_t select_not(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_not(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count,
+                           uint32_t *out) {
     uint32_t *found = block_take_rows(s->block, s->err);
     if (!found) return fail(s, VT_ELIMIT);
     uint32_t n = select_node(s, node->first, in, count, found);
@@ -282,7 +313,8 @@ static uint32_t select_not(struct selection *s, const struct node *node, const u
 }
 
 /* `out` may be `in`: every writer stays at or behind its reader. */
-static uint32_t select_node(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count, uint32_t *out) {
+static uint32_t select_node(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count,
+                            uint32_t *out) {
     if (s->code || !count) return 0;
     switch (node->type) {
     case NODE_AND:
@@ -298,8 +330,8 @@ static uint32_t select_node(struct selection *s, const struct node *node, const 
     return 0;
 }
 
-int filter_select(const struct filter *filter, struct block *block, const uint32_t *in, uint32_t count, uint32_t *out, uint32_t *kept,
-                  struct error *err) {
+int filter_select(const struct filter *filter, struct block *block, const uint32_t *in, uint32_t count, uint32_t *out,
+                  uint32_t *kept, struct error *err) {
     struct error own = {0};
     struct selection s = {.block = block, .err = err ? err : &own};
     if (!filter->root) {
@@ -327,7 +359,8 @@ static bool term_may_match(const struct term *term, const struct rowgroup *group
     case TERM_ID: return field->col != COL_TRACE_ID || rowgroup_may_have_trace(group, term->id);
     case TERM_TEXT:
         if (field->source != FIELD_COLUMN || term->wildcard || span_columns[field->col].type != COL_DICT) return true;
-        if (index && (field->col == COL_USER_ID || field->col == COL_THREAD_ID)) return group_index_may_have(index, field->col, term->text);
+        if (index && (field->col == COL_USER_ID || field->col == COL_THREAD_ID))
+            return group_index_may_have(index, field->col, term->text);
         return rowgroup_may_have_value(group, field->col, term->text);
     case TERM_INTS:
         if (field->source != FIELD_COLUMN || field->col != COL_START_NS) return true;
@@ -336,7 +369,8 @@ static bool term_may_match(const struct term *term, const struct rowgroup *group
         /* The filters hold words of prompts and completions only. */
         if (term->cols & ~((uint64_t)1 << COL_PROMPT | (uint64_t)1 << COL_COMPLETION)) return true;
         for (uint32_t w = 0; w < term->needle.word_count; w++)
-            if (is_plain_word(term->needle.words[w]) && !rowgroup_may_have_word(group, term->needle.words[w])) return false;
+            if (is_plain_word(term->needle.words[w]) && !rowgroup_may_have_word(group, term->needle.words[w]))
+                return false;
         return true;
     default: return true;
     }

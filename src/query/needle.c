@@ -7,10 +7,16 @@
 #include <emmintrin.h>
 #endif
 
-static inline char fold(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 32) : c; }
-static inline bool is_letter(char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
+static inline char fold(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c | 32) : c;
+}
+static inline bool is_letter(char c) {
+    return (c | 32) >= 'a' && (c | 32) <= 'z';
+}
 /* Bytes of a multi-byte character are taken as letters. */
-static inline bool in_word(char c) { return is_letter(c) || (c >= '0' && c <= '9') || c < 0; }
+static inline bool in_word(char c) {
+    return is_letter(c) || (c >= '0' && c <= '9') || c < 0;
+}
 
 static bool folded_eq(const char *text, const char *folded, size_t len) {
     for (size_t i = 0; i < len; i++)
@@ -24,13 +30,16 @@ const char *find_folded(struct slice text, struct slice part) {
     const char *at = text.ptr, *last = text.ptr + (text.len - part.len);
     char first_char = part.ptr[0], last_char = part.ptr[part.len - 1];
 #ifdef __SSE2__
-    /* A place where the first and the last byte fit is rare enough to compare the rest there. Letters fold by setting bit 5. */
-    __m128i first_bit = _mm_set1_epi8(is_letter(first_char) ? 32 : 0), last_bit = _mm_set1_epi8(is_letter(last_char) ? 32 : 0);
+    /* A place where the first and the last byte fit is rare enough to compare the rest there. Letters fold by setting
+     * bit 5. */
+    __m128i first_bit = _mm_set1_epi8(is_letter(first_char) ? 32 : 0),
+            last_bit = _mm_set1_epi8(is_letter(last_char) ? 32 : 0);
     __m128i first = _mm_set1_epi8(first_char), final = _mm_set1_epi8(last_char);
     while (last - at >= 15) {
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)at);
         __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(at + part.len - 1));
-        __m128i hit = _mm_and_si128(_mm_cmpeq_epi8(_mm_or_si128(a, first_bit), first), _mm_cmpeq_epi8(_mm_or_si128(b, last_bit), final));
+        __m128i hit = _mm_and_si128(_mm_cmpeq_epi8(_mm_or_si128(a, first_bit), first),
+                                    _mm_cmpeq_epi8(_mm_or_si128(b, last_bit), final));
         for (unsigned bits = (unsigned)_mm_movemask_epi8(hit); bits; bits &= bits - 1) {
             const char *here = at + __builtin_ctz(bits);
             if (folded_eq(here, part.ptr, part.len)) return here;
@@ -39,7 +48,8 @@ const char *find_folded(struct slice text, struct slice part) {
     }
 #endif
     for (; at <= last; at++)
-        if (fold(*at) == first_char && fold(at[part.len - 1]) == last_char && folded_eq(at, part.ptr, part.len)) return at;
+        if (fold(*at) == first_char && fold(at[part.len - 1]) == last_char && folded_eq(at, part.ptr, part.len))
+            return at;
     return NULL;
 }
 
@@ -49,9 +59,13 @@ static void fold_wide(char *text, size_t len) {
         uint8_t a = (uint8_t)text[i], b = (uint8_t)text[i + 1];
         if (a < 0xc3 || a > 0xd0) continue;
         unsigned code = (a & 0x1fU) << 6 | (b & 0x3fU);
-        if ((code >= 0xc0 && code <= 0xde && code != 0xd7) || (code >= 0x391 && code <= 0x3a9) || (code >= 0x410 && code <= 0x42f)) code += 32;
-        else if (code >= 0x400 && code <= 0x40f) code += 80;
-        else continue;
+        if ((code >= 0xc0 && code <= 0xde && code != 0xd7) || (code >= 0x391 && code <= 0x3a9) ||
+            (code >= 0x410 && code <= 0x42f))
+            code += 32;
+        else if (code >= 0x400 && code <= 0x40f)
+            code += 80;
+        else
+            continue;
         text[i] = (char)(0xc0 | code >> 6);
         text[i + 1] = (char)(0x80 | (code & 0x3f));
     }
@@ -70,7 +84,8 @@ static void fold_all(char *text, size_t len) {
 static struct slice longest_plain(struct slice text) {
     struct slice best = {NULL, 0};
     for (size_t start = 0, i = 0; i <= text.len; i++) {
-        bool plain = i < text.len && text.ptr[i] >= ' ' && text.ptr[i] != '"' && text.ptr[i] != '\\' && text.ptr[i] != '/';
+        bool plain =
+            i < text.len && text.ptr[i] >= ' ' && text.ptr[i] != '"' && text.ptr[i] != '\\' && text.ptr[i] != '/';
         if (plain) continue;
         if (i - start > best.len) best = slice_make(text.ptr + start, i - start);
         start = i + 1;
@@ -137,8 +152,10 @@ bool needle_found(const struct needle *n, struct slice text, struct buf *scratch
     if (!json && !wide) return found_in_plain(n, text);
     if (!wide && n->probe.len && !find_folded(text, n->probe)) return false;
     buf_clear(scratch);
-    if (json) messages_text(text, scratch);
-    else buf_put_slice(scratch, text);
+    if (json)
+        messages_text(text, scratch);
+    else
+        buf_put_slice(scratch, text);
     if (scratch->failed) return false;
     if (wide) fold_all(scratch->ptr, scratch->len);
     return found_in_plain(n, buf_slice(scratch));
@@ -150,8 +167,10 @@ static void put_texts(struct json_reader *r, struct buf *out) {
     case JSON_OBJECT:
         json_object(r);
         while (json_key(r, &key)) {
-            if (slice_is(key, "role") || slice_is(key, "type")) json_skip(r, NULL);
-            else put_texts(r, out);
+            if (slice_is(key, "role") || slice_is(key, "type"))
+                json_skip(r, NULL);
+            else
+                put_texts(r, out);
         }
         break;
     case JSON_ARRAY:

@@ -55,7 +55,9 @@ void numbers_of_group(const struct agg_result *result, uint32_t group, struct nu
     numbers->turns = numbers->of[NUMBER_TURN_SPANS] + (without > 0 ? without : 0);
 }
 
-double share_of(double part, double whole) { return whole > 0 ? part / whole : (double)NAN; }
+double share_of(double part, double whole) {
+    return whole > 0 ? part / whole : (double)NAN;
+}
 
 void put_tokens(const double tokens[5], struct json_writer *w) {
     static const char *const keys[5] = {"input", "output", "cached", "cache_write", "reasoning"};
@@ -67,7 +69,8 @@ void put_tokens(const double tokens[5], struct json_writer *w) {
         put_count(w, keys[i], tokens[i]);
     }
     if (!open) return;
-    if (!isnan(tokens[0]) || !isnan(tokens[1])) put_count(w, "total", (isnan(tokens[0]) ? 0 : tokens[0]) + (isnan(tokens[1]) ? 0 : tokens[1]));
+    if (!isnan(tokens[0]) || !isnan(tokens[1]))
+        put_count(w, "total", (isnan(tokens[0]) ? 0 : tokens[0]) + (isnan(tokens[1]) ? 0 : tokens[1]));
     json_close(w, '}');
 }
 
@@ -88,14 +91,16 @@ void rank(struct ranked *list, uint32_t count) {
     if (count) qsort(list, count, sizeof *list, rank_order);
 }
 
-int filter_with_any(struct ask *ask, const struct filter *filter, enum col col, const struct slice *values, uint32_t count, struct filter **out,
-                    struct error *err) {
+int filter_with_any(struct ask *ask, const struct filter *filter, enum col col, const struct slice *values,
+                    uint32_t count, struct filter **out, struct error *err) {
     struct filter *both = *out = ask_alloc(ask, 1, sizeof *both, err);
     struct node *nodes = both ? ask_alloc(ask, (size_t)count + 3, sizeof *nodes, err) : NULL;
     struct term *terms = nodes ? ask_alloc(ask, (size_t)count + 1, sizeof *terms, err) : NULL;
     if (!terms) return err->code;
     for (uint32_t i = 0; i < count; i++) {
-        terms[i] = (struct term){.type = TERM_TEXT, .field = {.name = span_columns[col].name, .source = FIELD_COLUMN, .col = col}, .text = values[i]};
+        terms[i] = (struct term){.type = TERM_TEXT,
+                                 .field = {.name = span_columns[col].name, .source = FIELD_COLUMN, .col = col},
+                                 .text = values[i]};
         nodes[i] = (struct node){.type = NODE_TERM, .term = &terms[i], .next = i + 1 < count ? &nodes[i + 1] : NULL};
     }
     struct node *any = &nodes[count], *all = &nodes[count + 1], *given = &nodes[count + 2];

@@ -1,5 +1,5 @@
-/* The numbers that people, conversations and the overview are told in: LLM calls, turns, tokens, cost, …, as columns of one
- * aggregate, and how they are shown. */
+/* The numbers that people, conversations and the overview are told in: LLM calls, turns, tokens, cost, …, as columns of
+ * one aggregate, and how they are shown. */
 #ifndef QUERY_NUMBERS_H
 #define QUERY_NUMBERS_H
 
@@ -10,14 +10,19 @@ enum number {
     NUMBER_ERRORS,    /* failed ones of them */
     NUMBER_FALLBACKS, /* turns that succeeded although a call in them failed */
     NUMBER_TURN_SPANS,
-    NUMBER_INPUT, NUMBER_OUTPUT, NUMBER_CACHED, NUMBER_CACHE_WRITE, NUMBER_REASONING, /* tokens */
+    NUMBER_INPUT,
+    NUMBER_OUTPUT,
+    NUMBER_CACHED,
+    NUMBER_CACHE_WRITE,
+    NUMBER_REASONING, /* tokens */
     NUMBER_COST,
     NUMBER_THREADS,
-    NUMBER_SHARED,    /* how many the overview has, too */
+    NUMBER_SHARED,                /* how many the overview has, too */
     NUMBER_TOTAL = NUMBER_SHARED, /* tokens */
-    NUMBER_FIRST, NUMBER_LAST,    /* start, Unix ms */
-    NUMBER_TRACES,                /* of conversations */
-    NUMBER_TURN_TRACES,           /* of conversations, with a turn in them */
+    NUMBER_FIRST,
+    NUMBER_LAST,        /* start, Unix ms */
+    NUMBER_TRACES,      /* of conversations */
+    NUMBER_TURN_TRACES, /* of conversations, with a turn in them */
     NUMBER_COUNT
 };
 
@@ -53,7 +58,7 @@ void rank(struct ranked *list, uint32_t count);
 int rank_order(const void *a, const void *b);
 
 /* Spans that match `filter` (NULL = all) and have one of these values in a text column. */
-int filter_with_any(struct ask *ask, const struct filter *filter, enum col col, const struct slice *values, uint32_t count, struct filter **out,
-                    struct error *err);
+int filter_with_any(struct ask *ask, const struct filter *filter, enum col col, const struct slice *values,
+                    uint32_t count, struct filter **out, struct error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* GET /api/v1/overview: how the storefront does. One scan gives the numbers of now, their trend, models and providers; a second one
- * looks back for people who were there before; `compare=1` takes the same two for the time before. */
+/* GET /api/v1/overview: how the storefront does. One scan gives the numbers of now, their trend, models and providers;
+ * a second one looks back for people who were there before; `compare=1` takes the same two for the time before. */
 #include "query/numbers.h"
 #include "query/scored.h"
 
@@ -8,25 +8,38 @@
 enum { STEPS_DEFAULT = 60, STEPS_MAX = 5000, MODELS_SHOWN = 100, RETURNING_DAYS = 7 };
 
 /* Columns of the overview's own, behind those of enum number. */
-enum {
-    O_P50 = NUMBER_SHARED, O_P95, O_P99, O_TTFT_P50, O_TTFT_P95, O_ERROR_RATE, O_USERS, O_TALK_COST, O_COUNT
-};
+enum { O_P50 = NUMBER_SHARED, O_P95, O_P99, O_TTFT_P50, O_TTFT_P95, O_ERROR_RATE, O_USERS, O_TALK_COST, O_COUNT };
 /* Columns of models; providers have the first few. */
 enum {
-    M_CALLS, M_ERRORS, M_ERROR_RATE, M_COST, M_P95, M_OF_PROVIDERS,
-    M_P50 = M_OF_PROVIDERS, M_P99, M_TTFT_P50, M_TTFT_P95, M_INPUT, M_OUTPUT, M_CACHED, M_CACHE_WRITE, M_REASONING, M_COUNT
+    M_CALLS,
+    M_ERRORS,
+    M_ERROR_RATE,
+    M_COST,
+    M_P95,
+    M_OF_PROVIDERS,
+    M_P50 = M_OF_PROVIDERS,
+    M_P99,
+    M_TTFT_P50,
+    M_TTFT_P95,
+    M_INPUT,
+    M_OUTPUT,
+    M_CACHED,
+    M_CACHE_WRITE,
+    M_REASONING,
+    M_COUNT
 };
 
 /* As they follow O_P50. */
 static const struct {
     const char *name;
     int of_model;
-} latencies[] = {{"p50_ms", M_P50}, {"p95_ms", M_P95}, {"p99_ms", M_P99}, {"ttft_p50_ms", M_TTFT_P50}, {"ttft_p95_ms", M_TTFT_P95}};
+} latencies[] = {
+    {"p50_ms", M_P50}, {"p95_ms", M_P95}, {"p99_ms", M_P99}, {"ttft_p50_ms", M_TTFT_P50}, {"ttft_p95_ms", M_TTFT_P95}};
 
 struct overview {
     struct ask *ask;
     struct number_filters filters;
-    struct filter *talk;           /* spans of conversations */
+    struct filter *talk; /* spans of conversations */
     struct agg_column columns[O_COUNT], model_columns[M_COUNT], people_columns[2], traces_column;
     struct field by_model[2], user;
     int64_t interval_ns;
@@ -78,11 +91,18 @@ struct people {
     double active, returning; /* NaN = not known: there are too many to tell one by one */
 };
 
-/* One group a person over the range and the time before it: first seen before the range and last seen in it = came back. */
+/* One group a person over the range and the time before it: first seen before the range and last seen in it = came
+ * back. */
 static int count_people(struct overview *o, int64_t from_ns, int64_t to_ns, struct people *people, struct error *err) {
     static const int64_t DAY_NS = 86400 * INT64_C(1000000000);
     int64_t back = to_ns - from_ns > RETURNING_DAYS * DAY_NS ? to_ns - from_ns : RETURNING_DAYS * DAY_NS;
-    struct agg_spec spec = {.filter = o->ask->filter, .from_ns = from_ns - back, .to_ns = to_ns, .columns = o->people_columns, .column_count = 2, .group_by = &o->user, .group_by_count = 1};
+    struct agg_spec spec = {.filter = o->ask->filter,
+                            .from_ns = from_ns - back,
+                            .to_ns = to_ns,
+                            .columns = o->people_columns,
+                            .column_count = 2,
+                            .group_by = &o->user,
+                            .group_by_count = 1};
     struct agg_result *result;
     int code = aggregate(o->ask, &spec, &result, err);
     *people = (struct people){(double)NAN, (double)NAN};
@@ -127,14 +147,20 @@ static void put_numbers(const double *n, const struct people *people, struct jso
 /* Group 0, or what nothing adds up to. */
 static void values_of(const struct agg_result *result, const struct agg_point *point, double n[O_COUNT]) {
     for (uint32_t c = 0; c < O_COUNT; c++) {
-        if (point) n[c] = agg_value(result, point, c);
-        else if (result->group_count) n[c] = agg_total(result, 0, c);
-        else n[c] = result->spec->columns[c].op <= AGG_ERRORS || result->spec->columns[c].op == AGG_DISTINCT ? 0 : (double)NAN;
+        if (point)
+            n[c] = agg_value(result, point, c);
+        else if (result->group_count)
+            n[c] = agg_total(result, 0, c);
+        else
+            n[c] = result->spec->columns[c].op <= AGG_ERRORS || result->spec->columns[c].op == AGG_DISTINCT
+                       ? 0
+                       : (double)NAN;
     }
 }
 
 /* Where nobody sends turns, each trace of a conversation is one: then they are counted in a scan of their own. */
-static int count_traces(struct overview *o, const struct agg_spec *spec, const double *n, struct agg_result **traces, struct error *err) {
+static int count_traces(struct overview *o, const struct agg_spec *spec, const double *n, struct agg_result **traces,
+                        struct error *err) {
     *traces = NULL;
     if (n[NUMBER_TURN_SPANS] > 0 || !(n[NUMBER_THREADS] > 0)) return 0;
     struct agg_spec *own = ask_alloc(o->ask, 1, sizeof *own, err);
@@ -148,7 +174,8 @@ static int count_traces(struct overview *o, const struct agg_spec *spec, const d
 static int put_previous(struct overview *o, struct json_writer *w, struct error *err) {
     struct ask *ask = o->ask;
     int64_t from = ask->from_ns - (ask->to_ns - ask->from_ns);
-    struct agg_spec spec = {.filter = ask->filter, .from_ns = from, .to_ns = ask->from_ns, .columns = o->columns, .column_count = O_COUNT};
+    struct agg_spec spec = {
+        .filter = ask->filter, .from_ns = from, .to_ns = ask->from_ns, .columns = o->columns, .column_count = O_COUNT};
     struct agg_result *result;
     struct agg_result *traces;
     struct people people;
@@ -170,9 +197,19 @@ static void put_trend(const struct agg_result *result, const struct agg_result *
     static const struct {
         const char *name;
         int column;
-    } columns[] = {{"llm_calls", NUMBER_CALLS}, {"error_rate", O_ERROR_RATE}, {"p50_ms", O_P50}, {"p95_ms", O_P95}, {"ttft_p50_ms", O_TTFT_P50},
-                   {"tokens.input", NUMBER_INPUT}, {"tokens.output", NUMBER_OUTPUT}, {"tokens.cached", NUMBER_CACHED}, {"cost_usd", NUMBER_COST},
-                   {"turns", NUMBER_TURN_SPANS}, {"threads", NUMBER_THREADS}, {"active_users", O_USERS}, {"fallbacks", NUMBER_FALLBACKS}};
+    } columns[] = {{"llm_calls", NUMBER_CALLS},
+                   {"error_rate", O_ERROR_RATE},
+                   {"p50_ms", O_P50},
+                   {"p95_ms", O_P95},
+                   {"ttft_p50_ms", O_TTFT_P50},
+                   {"tokens.input", NUMBER_INPUT},
+                   {"tokens.output", NUMBER_OUTPUT},
+                   {"tokens.cached", NUMBER_CACHED},
+                   {"cost_usd", NUMBER_COST},
+                   {"turns", NUMBER_TURN_SPANS},
+                   {"threads", NUMBER_THREADS},
+                   {"active_users", O_USERS},
+                   {"fallbacks", NUMBER_FALLBACKS}};
     enum { COLUMNS = sizeof columns / sizeof *columns };
     json_put_key(w, "trend");
     json_open(w, '{');
@@ -186,7 +223,9 @@ static void put_trend(const struct agg_result *result, const struct agg_result *
         const struct agg_point *point = &result->points[result->groups[0].first_point + p];
         double n[O_COUNT];
         values_of(result, point, n);
-        if (traces) n[NUMBER_TURN_SPANS] = agg_value(traces, &traces->points[traces->groups[0].first_point + p], 0); /* the same points: the same spans made them */
+        if (traces)
+            n[NUMBER_TURN_SPANS] = agg_value(traces, &traces->points[traces->groups[0].first_point + p],
+                                             0); /* the same points: the same spans made them */
         json_open(w, '[');
         json_put_int(w, point->start_ns / 1000000);
         for (int c = 0; c < COLUMNS; c++) agg_put_number(n[columns[c].column], w);
@@ -199,7 +238,8 @@ static void put_trend(const struct agg_result *result, const struct agg_result *
 /* ---- models and providers ---- */
 
 static void put_latencies(const struct agg_result *result, uint32_t group, struct json_writer *w) {
-    for (int i = 0; i < 5; i++) put_number(w, latencies[i].name, agg_total(result, group, (uint32_t)latencies[i].of_model));
+    for (int i = 0; i < 5; i++)
+        put_number(w, latencies[i].name, agg_total(result, group, (uint32_t)latencies[i].of_model));
 }
 
 /* Groups with LLM calls or a cost, the most used first. */
@@ -214,7 +254,8 @@ static uint32_t rank_groups(const struct agg_result *result, struct ranked *list
     return count < MODELS_SHOWN ? count : MODELS_SHOWN;
 }
 
-static int put_models(struct overview *o, const struct agg_result *result, const double *all, struct json_writer *w, struct error *err) {
+static int put_models(struct overview *o, const struct agg_result *result, const double *all, struct json_writer *w,
+                      struct error *err) {
     struct ranked *list = ask_alloc(o->ask, result->group_count, sizeof *list, err);
     if (!list) return err->code;
     uint32_t count = rank_groups(result, list);
@@ -241,7 +282,8 @@ static int put_models(struct overview *o, const struct agg_result *result, const
     return 0;
 }
 
-static int put_providers(struct overview *o, const struct agg_result *result, struct json_writer *w, struct error *err) {
+static int put_providers(struct overview *o, const struct agg_result *result, struct json_writer *w,
+                         struct error *err) {
     struct ranked *list = ask_alloc(o->ask, result->group_count, sizeof *list, err);
     if (!list) return err->code;
     uint32_t count = rank_groups(result, list);
@@ -310,12 +352,16 @@ int overview_get(struct ask *ask, struct json_writer *w, struct error *err) {
     int code = prepare(ask, o, err);
     if (!code) code = read_parameters(o, &compare, err);
     if (code) return code;
-    struct agg_spec common = {.filter = ask->filter, .from_ns = ask->from_ns, .to_ns = ask->to_ns}, specs[3] = {common, common, common};
+    struct agg_spec common = {.filter = ask->filter, .from_ns = ask->from_ns, .to_ns = ask->to_ns},
+                    specs[3] = {common, common, common};
     specs[0].columns = o->columns, specs[0].column_count = O_COUNT, specs[0].interval_ns = o->interval_ns;
-    specs[1].columns = specs[2].columns = o->model_columns, specs[1].column_count = M_COUNT, specs[2].column_count = M_OF_PROVIDERS;
+    specs[1].columns = specs[2].columns = o->model_columns, specs[1].column_count = M_COUNT,
+    specs[2].column_count = M_OF_PROVIDERS;
     specs[1].group_by = o->by_model, specs[1].group_by_count = 2;
     specs[2].group_by = &o->by_model[1], specs[2].group_by_count = 1;
-    if ((code = aggregate_many(ask, specs, 3, results, err)) || (code = count_people(o, ask->from_ns, ask->to_ns, &people, err))) return code;
+    if ((code = aggregate_many(ask, specs, 3, results, err)) ||
+        (code = count_people(o, ask->from_ns, ask->to_ns, &people, err)))
+        return code;
     values_of(results[0], NULL, now);
     if ((code = count_traces(o, &specs[0], now, &traces, err))) return code;
     if (traces) now[NUMBER_TURN_SPANS] = agg_total(traces, 0, 0);

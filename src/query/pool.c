@@ -87,8 +87,10 @@ void pool_run(struct pool *pool, unsigned workers, void (*work)(void *, unsigned
     struct task **last = &pool->tasks;
     while (*last) last = &(*last)->next;
     *last = &task;
-    if (workers == 2) pthread_cond_signal(&pool->wake);
-    else pthread_cond_broadcast(&pool->wake);
+    if (workers == 2)
+        pthread_cond_signal(&pool->wake);
+    else
+        pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
     work(ctx, 0);
     pthread_mutex_lock(&pool->lock);

@@ -41,12 +41,14 @@ static bool read_text(struct json_reader *r, struct slice *text) {
 }
 
 static int read_select(struct json_reader *r, struct wanted *q, struct error *err) {
-    if (json_peek(r) != JSON_ARRAY) return bad(err, "select", "a list of aggregates such as [\"count\", \"p95(duration_ms)\"]");
+    if (json_peek(r) != JSON_ARRAY)
+        return bad(err, "select", "a list of aggregates such as [\"count\", \"p95(duration_ms)\"]");
     json_array(r);
     while (json_item(r)) {
         struct slice text;
         if (json_peek(r) != JSON_STRING) return bad(err, "select", "texts in the list, such as \"p95(duration_ms)\"");
-        if (q->select_count == SELECT_MAX) return error_set(err, VT_ELIMIT, "select: there are more than %d aggregates", SELECT_MAX);
+        if (q->select_count == SELECT_MAX)
+            return error_set(err, VT_ELIMIT, "select: there are more than %d aggregates", SELECT_MAX);
         if (!json_string(r, &text)) break;
         int code = agg_column_parse(text, &q->columns[q->select_count], err);
         if (code) return in_member(err, "select", code);
@@ -57,14 +59,17 @@ static int read_select(struct json_reader *r, struct wanted *q, struct error *er
 
 static int read_group_by(struct json_reader *r, struct wanted *q, struct error *err) {
     if (json_peek(r) == JSON_NULL) return json_null(r), 0;
-    if (json_peek(r) != JSON_ARRAY) return bad(err, "group_by", "a list of fields such as [\"model\", \"attr.region\"]");
+    if (json_peek(r) != JSON_ARRAY)
+        return bad(err, "group_by", "a list of fields such as [\"model\", \"attr.region\"]");
     json_array(r);
     while (json_item(r)) {
         struct slice text;
         if (json_peek(r) != JSON_STRING) return bad(err, "group_by", "names of fields in the list");
-        if (q->spec.group_by_count == GROUP_BY_MAX) return error_set(err, VT_ELIMIT, "group_by: there are more than %d fields", GROUP_BY_MAX);
+        if (q->spec.group_by_count == GROUP_BY_MAX)
+            return error_set(err, VT_ELIMIT, "group_by: there are more than %d fields", GROUP_BY_MAX);
         if (!json_string(r, &text)) break;
-        if (!text.len || !field_named(text, true, &q->group_by[q->spec.group_by_count++], err)) return bad(err, "group_by", "a field or attribute, found an empty name");
+        if (!text.len || !field_named(text, true, &q->group_by[q->spec.group_by_count++], err))
+            return bad(err, "group_by", "a field or attribute, found an empty name");
     }
     return 0;
 }
@@ -85,8 +90,10 @@ static int read_members(struct json_reader *r, struct wanted *q, struct texts *t
     const struct {
         const char *name;
         struct slice *text;
-    } members[] = {{"from", &texts->from},   {"to", &texts->to}, {"where", &texts->where}, {"q", &texts->where}, {"interval", &texts->interval},
-                   {"order_by", &texts->order_by}, {"order", &texts->order}};
+    } members[] = {{"from", &texts->from},         {"to", &texts->to},
+                   {"where", &texts->where},       {"q", &texts->where},
+                   {"interval", &texts->interval}, {"order_by", &texts->order_by},
+                   {"order", &texts->order}};
     struct slice key;
     if (json_peek(r) != JSON_OBJECT) return bad(err, "the body", "a JSON object such as {\"select\":[\"count\"]}");
     json_object(r);
@@ -95,8 +102,10 @@ static int read_members(struct json_reader *r, struct wanted *q, struct texts *t
         int code = 0;
         while (i < count && !slice_is(key, members[i].name)) i++;
         if (i < count) {
-            if (json_peek(r) == JSON_NULL) json_null(r);
-            else if (!read_text(r, members[i].text) && !json_failed(r)) code = bad(err, members[i].name, "a text");
+            if (json_peek(r) == JSON_NULL)
+                json_null(r);
+            else if (!read_text(r, members[i].text) && !json_failed(r))
+                code = bad(err, members[i].name, "a text");
         } else if (slice_is(key, "select")) {
             code = read_select(r, q, err);
         } else if (slice_is(key, "group_by")) {
@@ -117,7 +126,8 @@ static int read_members(struct json_reader *r, struct wanted *q, struct texts *t
 }
 
 static int read_order(struct wanted *q, const struct texts *texts, struct error *err) {
-    if (texts->order.len && !slice_is(texts->order, "asc") && !slice_is(texts->order, "desc")) return bad(err, "order", "asc or desc");
+    if (texts->order.len && !slice_is(texts->order, "asc") && !slice_is(texts->order, "desc"))
+        return bad(err, "order", "asc or desc");
     q->ascending = slice_is(texts->order, "asc");
     q->spec.column_count = q->select_count;
     if (!texts->order_by.len) return 0;
@@ -138,7 +148,8 @@ static int read_body(struct ask *ask, struct wanted *q, struct error *err) {
     ask->to_ns = ask->now_ns;
     if ((code = ask_read_when(ask, "to", texts.to, &ask->to_ns, err))) return code;
     ask->from_ns = ask->to_ns - 86400 * (int64_t)NS_PER_S;
-    if ((code = ask_read_when(ask, "from", texts.from, &ask->from_ns, err)) || (code = ask_check_range(ask, err))) return code;
+    if ((code = ask_read_when(ask, "from", texts.from, &ask->from_ns, err)) || (code = ask_check_range(ask, err)))
+        return code;
     if ((code = ask_read_interval("interval", texts.interval, &q->spec.interval_ns, err))) return code;
     if ((code = ask_parse_filter(ask, "where", texts.where, &q->where, err))) return code;
     q->spec.filter = q->where;
@@ -168,8 +179,8 @@ static void put_series(const struct wanted *q, const struct agg_result *result, 
     json_close(w, '}');
 }
 
-static void put_answer(const struct ask *ask, const struct wanted *q, const struct agg_result *result, const uint32_t *order, uint32_t shown,
-                       struct json_writer *w) {
+static void put_answer(const struct ask *ask, const struct wanted *q, const struct agg_result *result,
+                       const uint32_t *order, uint32_t shown, struct json_writer *w) {
     json_put_key(w, "series");
     json_open(w, '[');
     for (uint32_t i = 0; i < shown; i++) put_series(q, result, order[i], w);

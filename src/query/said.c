@@ -24,10 +24,14 @@ static void read_message(struct json_reader *r, struct message *message) {
     json_object(r);
     while (json_key(r, &key)) {
         bool content = slice_is(key, "content") || slice_is(key, "parts") || slice_is(key, "text");
-        if (slice_is(key, "role") && json_peek(r) == JSON_STRING) json_string(r, &message->role);
-        else if (content && json_peek(r) == JSON_STRING) json_string(r, &message->text);
-        else if (content && json_peek(r) != JSON_NULL) json_skip(r, &message->raw);
-        else json_skip(r, NULL);
+        if (slice_is(key, "role") && json_peek(r) == JSON_STRING)
+            json_string(r, &message->role);
+        else if (content && json_peek(r) == JSON_STRING)
+            json_string(r, &message->text);
+        else if (content && json_peek(r) != JSON_NULL)
+            json_skip(r, &message->raw);
+        else
+            json_skip(r, NULL);
     }
 }
 

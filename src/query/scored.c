@@ -1,4 +1,5 @@
-/* Scores are few beside spans: they are read first, then one scan looks for their traces, past row groups that have none. */
+/* Scores are few beside spans: they are read first, then one scan looks for their traces, past row groups that have
+ * none. */
 #include "query/scored.h"
 
 #include "query/blocks.h"
@@ -9,16 +10,16 @@
 
 struct scored {
     struct score score;
-    struct slice model;      /* of the scored span itself */
+    struct slice model; /* of the scored span itself */
 };
 
 struct scored_trace {
     uint8_t id[TRACE_ID_SIZE];
-    uint32_t first, count;   /* its scores */
+    uint32_t first, count; /* its scores */
     bool seen;
-    double cost;             /* NaN = not known */
-    int64_t answered_ns;     /* start of its last LLM call that went well */
-    struct slice model;      /* of that call */
+    double cost;         /* NaN = not known */
+    int64_t answered_ns; /* start of its last LLM call that went well */
+    struct slice model;  /* of that call */
 };
 
 enum { MARKS = 1 << 16 };
@@ -28,21 +29,26 @@ struct scoring {
     struct scored *scores;
     struct scored_trace *traces; /* by id */
     uint32_t trace_count;
-    uint8_t marks[MARKS / 8];    /* of ids that are wanted, by two of their bytes */
-    pthread_mutex_t lock;        /* guards the traces and the ask's arena while the scan runs */
+    uint8_t marks[MARKS / 8]; /* of ids that are wanted, by two of their bytes */
+    pthread_mutex_t lock;     /* guards the traces and the ask's arena while the scan runs */
 };
 
-static unsigned mark_of(const uint8_t *id) { return (unsigned)(id[0] ^ id[14]) << 8 | (id[7] ^ id[15]); }
+static unsigned mark_of(const uint8_t *id) {
+    return (unsigned)(id[0] ^ id[14]) << 8 | (id[7] ^ id[15]);
+}
 
 static int by_trace(const void *a, const void *b) {
     const struct scored *x = a, *y = b;
     return memcmp(x->score.trace_id, y->score.trace_id, TRACE_ID_SIZE);
 }
-static int by_id(const void *a, const void *b) { return memcmp(a, ((const struct scored_trace *)b)->id, TRACE_ID_SIZE); }
+static int by_id(const void *a, const void *b) {
+    return memcmp(a, ((const struct scored_trace *)b)->id, TRACE_ID_SIZE);
+}
 
 static int load(struct scoring *s, struct error *err) {
     struct ask *ask = s->ask;
-    struct score_query query = {.project = ask->request->project, .from_ns = ask->from_ns, .to_ns = ask->to_ns, .limit = SCORED_MAX};
+    struct score_query query = {
+        .project = ask->request->project, .from_ns = ask->from_ns, .to_ns = ask->to_ns, .limit = SCORED_MAX};
     struct score *list;
     uint32_t count;
     int code = scores_list(ask->engine->scores, &query, &ask->arena, &list, &count, err);
@@ -81,25 +87,32 @@ static bool read_columns(struct block *block, struct columns *c, struct error *e
     const struct {
         const struct vec **vec;
         enum col col;
-    } all[] = {{&c->ids, COL_TRACE_ID}, {&c->spans, COL_SPAN_ID}, {&c->starts, COL_START_NS}, {&c->kinds, COL_KIND},
-               {&c->statuses, COL_STATUS}, {&c->flags, COL_FLAGS}, {&c->costs, COL_COST_USD}, {&c->models, COL_MODEL}};
+    } all[] = {{&c->ids, COL_TRACE_ID},   {&c->spans, COL_SPAN_ID},   {&c->starts, COL_START_NS},
+               {&c->kinds, COL_KIND},     {&c->statuses, COL_STATUS}, {&c->flags, COL_FLAGS},
+               {&c->costs, COL_COST_USD}, {&c->models, COL_MODEL}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!(*all[i].vec = block_column(block, all[i].col, err))) return false;
     return true;
 }
 
 /* Texts outlive the block. */
-static struct slice keep(struct scoring *s, struct slice text) { return text.len ? arena_copy(&s->ask->arena, text) : text; }
+static struct slice keep(struct scoring *s, struct slice text) {
+    return text.len ? arena_copy(&s->ask->arena, text) : text;
+}
 
 static void take_row(struct scoring *s, struct scored_trace *trace, const struct columns *c, uint32_t row) {
     double cost = c->costs->doubles[row];
     struct slice model = c->models->dict[c->models->codes[row]];
     trace->seen = true;
-    if (!isnan(cost) && !(c->flags->ints[row] & SPAN_USAGE_RESTATED)) trace->cost = isnan(trace->cost) ? cost : trace->cost + cost;
+    if (!isnan(cost) && !(c->flags->ints[row] & SPAN_USAGE_RESTATED))
+        trace->cost = isnan(trace->cost) ? cost : trace->cost + cost;
     if (!model.len) return;
     for (uint32_t i = trace->first; i < trace->first + trace->count; i++)
-        if (memcmp(s->scores[i].score.span_id, c->spans->bytes + (size_t)row * SPAN_ID_SIZE, SPAN_ID_SIZE) == 0) s->scores[i].model = keep(s, model);
-    if (c->kinds->ints[row] != KIND_LLM || c->statuses->ints[row] == STATUS_ERROR || c->starts->ints[row] < trace->answered_ns) return;
+        if (memcmp(s->scores[i].score.span_id, c->spans->bytes + (size_t)row * SPAN_ID_SIZE, SPAN_ID_SIZE) == 0)
+            s->scores[i].model = keep(s, model);
+    if (c->kinds->ints[row] != KIND_LLM || c->statuses->ints[row] == STATUS_ERROR ||
+        c->starts->ints[row] < trace->answered_ns)
+        return;
     trace->answered_ns = c->starts->ints[row];
     if (!slice_eq(trace->model, model)) trace->model = keep(s, model);
 }
@@ -149,7 +162,9 @@ static int make_rows(struct scoring *s, struct scored_row **out, uint32_t *out_c
         for (uint32_t i = 0; trace->seen && i < trace->count; i++) {
             const struct scored *scored = &s->scores[trace->first + i];
             bool cost = !isnan(trace->cost);
-            rows[at++] = (struct scored_row){scored->score.name, scored->model.len ? scored->model : trace->model, 1, scored->score.value, cost, cost ? trace->cost : 0};
+            rows[at++] = (struct scored_row){
+                scored->score.name,    scored->model.len ? scored->model : trace->model, 1, scored->score.value, cost,
+                cost ? trace->cost : 0};
         }
     }
     if (total) qsort(rows, total, sizeof *rows, by_name_and_model);
@@ -176,7 +191,8 @@ int scored_rows(struct ask *ask, struct scored_row **rows, uint32_t *count, stru
     *count = 0;
     int code = load(s, err);
     if (code || !s->trace_count) return code;
-    struct scan scan = {.filter = ask->filter, .from_ns = INT64_MIN, .to_ns = INT64_MAX, .each = scored_block, .ctx = s};
+    struct scan scan = {
+        .filter = ask->filter, .from_ns = INT64_MIN, .to_ns = INT64_MAX, .each = scored_block, .ctx = s};
     pthread_mutex_init(&s->lock, NULL);
     code = scan_run(ask, &scan, err);
     pthread_mutex_destroy(&s->lock);

@@ -19,7 +19,8 @@ struct scores {
 /* A trace without scores costs one look into the unique index, which begins with trace_id. */
 static const char schema[] =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-    "CREATE TABLE IF NOT EXISTS score(id INTEGER PRIMARY KEY AUTOINCREMENT, trace_id BLOB NOT NULL, span_id BLOB NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS score(id INTEGER PRIMARY KEY AUTOINCREMENT, trace_id BLOB NOT NULL, span_id BLOB NOT "
+    "NULL,"
     " name TEXT NOT NULL, user_id TEXT NOT NULL, value REAL NOT NULL, comment TEXT NOT NULL, project TEXT NOT NULL,"
     " time_ns INTEGER NOT NULL, UNIQUE(trace_id, span_id, name, user_id));"
     "CREATE INDEX IF NOT EXISTS score_by_user ON score(user_id) WHERE user_id <> '';";
@@ -36,7 +37,8 @@ int scores_open(struct scores **out, const char *path, bool read_only, struct er
     pthread_mutex_init(&s->lock, NULL);
     s->read_only = read_only;
     int flags = SQLITE_OPEN_NOMUTEX | (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK || sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS) != SQLITE_OK ||
+    if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK ||
+        sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS) != SQLITE_OK ||
         (!read_only && sqlite3_exec(s->db, schema, NULL, NULL, NULL) != SQLITE_OK)) {
         int code = failed(s, "opened", err);
         scores_free(s);
@@ -75,11 +77,15 @@ static int check(const struct score *score, struct error *err) {
         const char *field;
         struct slice text;
         size_t max;
-    } texts[] = {{"name", score->name, SCORE_NAME_MAX}, {"comment", score->comment, SCORE_COMMENT_MAX}, {"user_id", score->user_id, SCORE_USER_MAX}};
+    } texts[] = {{"name", score->name, SCORE_NAME_MAX},
+                 {"comment", score->comment, SCORE_COMMENT_MAX},
+                 {"user_id", score->user_id, SCORE_USER_MAX}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].text.len > texts[i].max)
-            return error_set(err, VT_EINVAL, "%s is %zu bytes long, at most %zu are taken", texts[i].field, texts[i].text.len, texts[i].max);
-    if (!score->name.len) return error_set(err, VT_EINVAL, "name is empty; expected what the score measures, as \"helpful\"");
+            return error_set(err, VT_EINVAL, "%s is %zu bytes long, at most %zu are taken", texts[i].field,
+                             texts[i].text.len, texts[i].max);
+    if (!score->name.len)
+        return error_set(err, VT_EINVAL, "name is empty; expected what the score measures, as \"helpful\"");
     if (!isfinite(score->value)) return error_set(err, VT_EINVAL, "value is not a finite number");
     if (id_is_zero(score->trace_id, TRACE_ID_SIZE)) return error_set(err, VT_EINVAL, "trace_id is all zeros");
     return 0;
@@ -88,11 +94,15 @@ static int check(const struct score *score, struct error *err) {
 int scores_put(struct scores *s, const struct score *score, int64_t *id, struct error *err) {
     int code = check(score, err);
     if (code) return code;
-    if (s->read_only) return error_set(err, VT_EUNSUPPORTED, "the data directory was opened for reading only: send scores to the running server");
+    if (s->read_only)
+        return error_set(err, VT_EUNSUPPORTED,
+                         "the data directory was opened for reading only: send scores to the running server");
     pthread_mutex_lock(&s->lock);
-    sqlite3_stmt *stmt = prepare(s, "INSERT INTO score(trace_id, span_id, name, user_id, value, comment, project, time_ns) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
-                                    " ON CONFLICT DO UPDATE SET value = excluded.value, comment = excluded.comment, time_ns = excluded.time_ns"
-                                    " RETURNING id");
+    sqlite3_stmt *stmt = prepare(
+        s, "INSERT INTO score(trace_id, span_id, name, user_id, value, comment, project, time_ns) VALUES(?, ?, ?, ?, "
+           "?, ?, ?, ?)"
+           " ON CONFLICT DO UPDATE SET value = excluded.value, comment = excluded.comment, time_ns = excluded.time_ns"
+           " RETURNING id");
     if (stmt) {
         sqlite3_bind_blob(stmt, 1, score->trace_id, TRACE_ID_SIZE, SQLITE_STATIC);
         sqlite3_bind_blob(stmt, 2, score->span_id, SPAN_ID_SIZE, SQLITE_STATIC);
@@ -123,7 +133,9 @@ static void column_id(sqlite3_stmt *stmt, int column, uint8_t *id, size_t size) 
 }
 
 static void read_row(sqlite3_stmt *stmt, struct arena *arena, struct score *score) {
-    *score = (struct score){.id = sqlite3_column_int64(stmt, 0), .value = sqlite3_column_double(stmt, 5), .time_ns = sqlite3_column_int64(stmt, 8)};
+    *score = (struct score){.id = sqlite3_column_int64(stmt, 0),
+                            .value = sqlite3_column_double(stmt, 5),
+                            .time_ns = sqlite3_column_int64(stmt, 8)};
     column_id(stmt, 1, score->trace_id, TRACE_ID_SIZE);
     column_id(stmt, 2, score->span_id, SPAN_ID_SIZE);
     score->name = column_text(stmt, 3, arena);
@@ -145,17 +157,23 @@ static struct score *list_add(struct score **list, uint32_t *count, uint32_t *ca
     return &(*list)[(*count)++];
 }
 
-int scores_list(struct scores *s, const struct score_query *query, struct arena *arena, struct score **list, uint32_t *count, struct error *err) {
+int scores_list(struct scores *s, const struct score_query *query, struct arena *arena, struct score **list,
+                uint32_t *count, struct error *err) {
     uint32_t capacity = 0;
     int code = 0, step = SQLITE_DONE;
     *list = NULL;
     *count = 0;
     pthread_mutex_lock(&s->lock);
-    sqlite3_stmt *stmt = prepare(s, query->trace_id
-        ? "SELECT id, trace_id, span_id, name, user_id, value, comment, project, time_ns FROM score WHERE trace_id = ?1 AND id > ?2"
-          " AND (?3 = '' OR name = ?3) AND (?4 = '' OR project = ?4) AND time_ns >= ?5 AND time_ns < ?6 ORDER BY id LIMIT ?7"
-        : "SELECT id, trace_id, span_id, name, user_id, value, comment, project, time_ns FROM score WHERE id > ?2"
-          " AND (?3 = '' OR name = ?3) AND (?4 = '' OR project = ?4) AND time_ns >= ?5 AND time_ns < ?6 ORDER BY id LIMIT ?7");
+    sqlite3_stmt *stmt = prepare(
+        s,
+        query->trace_id
+            ? "SELECT id, trace_id, span_id, name, user_id, value, comment, project, time_ns FROM score WHERE trace_id "
+              "= ?1 AND id > ?2"
+              " AND (?3 = '' OR name = ?3) AND (?4 = '' OR project = ?4) AND time_ns >= ?5 AND time_ns < ?6 ORDER BY "
+              "id LIMIT ?7"
+            : "SELECT id, trace_id, span_id, name, user_id, value, comment, project, time_ns FROM score WHERE id > ?2"
+              " AND (?3 = '' OR name = ?3) AND (?4 = '' OR project = ?4) AND time_ns >= ?5 AND time_ns < ?6 ORDER BY "
+              "id LIMIT ?7");
     if (!stmt) {
         if (has_table(s) || !s->read_only) code = failed(s, "read", err);
         goto out;
@@ -188,14 +206,17 @@ int scores_forget(struct scores *s, const struct score_forget *what, uint64_t *d
     if (s->read_only) return error_set(err, VT_EUNSUPPORTED, "the data directory was opened for reading only");
     if (!what->user_id.len && !what->trace_id) return 0;
     pthread_mutex_lock(&s->lock);
-    sqlite3_stmt *stmt = prepare(s, "DELETE FROM score WHERE (?1 = '' OR user_id = ?1) AND (?2 IS NULL OR trace_id = ?2) AND (?3 = '' OR project = ?3)");
+    sqlite3_stmt *stmt = prepare(s, "DELETE FROM score WHERE (?1 = '' OR user_id = ?1) AND (?2 IS NULL OR trace_id = "
+                                    "?2) AND (?3 = '' OR project = ?3)");
     if (stmt) {
         bind_text(stmt, 1, what->user_id);
         if (what->trace_id) sqlite3_bind_blob(stmt, 2, what->trace_id, TRACE_ID_SIZE, SQLITE_STATIC);
         bind_text(stmt, 3, what->project);
     }
-    if (!stmt || sqlite3_step(stmt) != SQLITE_DONE) code = failed(s, "deleted", err);
-    else *deleted = (uint64_t)sqlite3_changes64(s->db);
+    if (!stmt || sqlite3_step(stmt) != SQLITE_DONE)
+        code = failed(s, "deleted", err);
+    else
+        *deleted = (uint64_t)sqlite3_changes64(s->db);
     sqlite3_finalize(stmt);
     pthread_mutex_unlock(&s->lock);
     return code;
@@ -208,7 +229,9 @@ struct scored {
     bool there;
 };
 
-static int by_id(const void *a, const void *b) { return memcmp(a, b, TRACE_ID_SIZE); }
+static int by_id(const void *a, const void *b) {
+    return memcmp(a, b, TRACE_ID_SIZE);
+}
 
 /* Every trace that has a score, sorted, and the newest score's id. */
 static int scored_traces(struct scores *s, struct scored **list, size_t *count, int64_t *last_id, struct error *err) {
@@ -250,7 +273,8 @@ static int mark_group(const struct rowgroup *group, struct scored *list, size_t 
     return code;
 }
 
-static int delete_missing(struct scores *s, const struct scored *list, size_t count, int64_t last_id, uint64_t *deleted, struct error *err) {
+static int delete_missing(struct scores *s, const struct scored *list, size_t count, int64_t last_id, uint64_t *deleted,
+                          struct error *err) {
     pthread_mutex_lock(&s->lock);
     sqlite3_stmt *stmt = prepare(s, "DELETE FROM score WHERE trace_id = ? AND id <= ?");
     bool fine = stmt && sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
@@ -276,11 +300,14 @@ int scores_sweep(struct scores *s, struct store *store, uint64_t *deleted, struc
     int64_t last_id = 0;
     *deleted = 0;
     if (s->read_only) return error_set(err, VT_EUNSUPPORTED, "the data directory was opened for reading only");
-    /* The snapshot is younger than the list, and later scores are left alone: a trace that was scored just now stays so. */
+    /* The snapshot is younger than the list, and later scores are left alone: a trace that was scored just now stays
+     * so. */
     int code = scored_traces(s, &list, &count, &last_id, err);
-    if (!code && count && !(snapshot = store_snapshot(store))) code = error_set(err, VT_ENOMEM, "no memory for a snapshot");
+    if (!code && count && !(snapshot = store_snapshot(store)))
+        code = error_set(err, VT_ENOMEM, "no memory for a snapshot");
     /* A segment that cannot be read may hold any trace: then nothing is deleted. */
-    for (uint32_t i = 0; !code && count && i < snapshot_count(snapshot); i++) code = mark_group(snapshot_rowgroup(snapshot, i), list, count, err);
+    for (uint32_t i = 0; !code && count && i < snapshot_count(snapshot); i++)
+        code = mark_group(snapshot_rowgroup(snapshot, i), list, count, err);
     if (!code && count) code = delete_missing(s, list, count, last_id, deleted, err);
     snapshot_free(snapshot);
     free(list);

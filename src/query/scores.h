@@ -1,5 +1,6 @@
-/* Scores: what people and evaluators said about traces and spans. A small table of its own in the catalog's SQLite file, so
- * that scores live beside the immutable segments and leave with the traces they speak of. Any thread (one lock inside). */
+/* Scores: what people and evaluators said about traces and spans. A small table of its own in the catalog's SQLite
+ * file, so that scores live beside the immutable segments and leave with the traces they speak of. Any thread (one lock
+ * inside). */
 #ifndef QUERY_SCORES_H
 #define QUERY_SCORES_H
 
@@ -26,8 +27,8 @@ struct score {
 int scores_open(struct scores **scores, const char *catalog_path, bool read_only, struct error *err);
 void scores_free(struct scores *scores); /* NULL is fine */
 
-/* Keeps it durably; the same name from the same user on the same thing is replaced and keeps its id. `score->id` is not read.
- * VT_EINVAL names the field that is too long or has no meaning; VT_EUNSUPPORTED when opened read-only. */
+/* Keeps it durably; the same name from the same user on the same thing is replaced and keeps its id. `score->id` is not
+ * read. VT_EINVAL names the field that is too long or has no meaning; VT_EUNSUPPORTED when opened read-only. */
 int scores_put(struct scores *scores, const struct score *score, int64_t *id, struct error *err);
 
 /* Which scores. Zeroed: all. */
@@ -40,17 +41,19 @@ struct score_query {
     uint32_t limit;          /* 0 = 10,000 */
 };
 /* In order of id; the list and its texts are in `arena`. */
-int scores_list(struct scores *scores, const struct score_query *query, struct arena *arena, struct score **list, uint32_t *count,
-                struct error *err);
+int scores_list(struct scores *scores, const struct score_query *query, struct arena *arena, struct score **list,
+                uint32_t *count, struct error *err);
 
-/* Takes away what goes with a deletion (empty fields do not count): all of a user, all of a trace; with a project only there. */
+/* Takes away what goes with a deletion (empty fields do not count): all of a user, all of a trace; with a project only
+ * there. */
 struct score_forget {
     struct slice user_id;
     const uint8_t *trace_id; /* may be NULL */
     struct slice project;
 };
 int scores_forget(struct scores *scores, const struct score_forget *what, uint64_t *deleted, struct error *err);
-/* Takes away the scores of traces that are no longer in the store (deleted with their user or thread, or past retention). */
+/* Takes away the scores of traces that are no longer in the store (deleted with their user or thread, or past
+ * retention). */
 int scores_sweep(struct scores *scores, struct store *store, uint64_t *deleted, struct error *err);
 
 #endif

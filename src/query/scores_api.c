@@ -8,7 +8,8 @@
 
 /* ---- in answers ---- */
 
-int score_list_load(struct ask *ask, const uint8_t trace_id[TRACE_ID_SIZE], struct score_list *list, struct error *err) {
+int score_list_load(struct ask *ask, const uint8_t trace_id[TRACE_ID_SIZE], struct score_list *list,
+                    struct error *err) {
     struct score_query query = {.trace_id = trace_id, .project = ask->request->project};
     return scores_list(ask->engine->scores, &query, &ask->arena, &list->scores, &list->count, err);
 }
@@ -65,24 +66,37 @@ static int read_given(struct ask *ask, struct given *given, struct error *err) {
     const struct {
         const char *name;
         struct slice *text;
-    } texts[] = {{"trace_id", &given->trace_id}, {"span_id", &given->span_id}, {"name", &given->score.name},
-                 {"comment", &given->score.comment}, {"user_id", &given->score.user_id}};
+    } texts[] = {{"trace_id", &given->trace_id},
+                 {"span_id", &given->span_id},
+                 {"name", &given->score.name},
+                 {"comment", &given->score.comment},
+                 {"user_id", &given->score.user_id}};
     enum { TEXTS = sizeof texts / sizeof *texts };
     if (json_object(&r))
         while (json_key(&r, &key)) {
             size_t i = 0;
             while (i < TEXTS && !slice_is(key, texts[i].name)) i++;
-            if (slice_is(key, "value")) read_value(&r, given);
-            else if (i == TEXTS) json_skip(&r, NULL);
-            else if (json_peek(&r) == JSON_NULL) json_null(&r);
-            else if (json_peek(&r) == JSON_STRING) json_string(&r, texts[i].text);
-            else json_fail(&r, "%s: expected a text", texts[i].name);
+            if (slice_is(key, "value"))
+                read_value(&r, given);
+            else if (i == TEXTS)
+                json_skip(&r, NULL);
+            else if (json_peek(&r) == JSON_NULL)
+                json_null(&r);
+            else if (json_peek(&r) == JSON_STRING)
+                json_string(&r, texts[i].text);
+            else
+                json_fail(&r, "%s: expected a text", texts[i].name);
         }
-    if (!json_end(&r)) error_set(err, VT_EINVAL, "body: %s", r.err.message);
-    else if (!given->trace_id.len) error_set(err, VT_EINVAL, "trace_id is missing");
-    else if (!given->score.name.len) error_set(err, VT_EINVAL, "name is missing; expected what the score measures, as \"helpful\"");
-    else if (!given->has_value) error_set(err, VT_EINVAL, "value is missing; expected a number");
-    else return 0;
+    if (!json_end(&r))
+        error_set(err, VT_EINVAL, "body: %s", r.err.message);
+    else if (!given->trace_id.len)
+        error_set(err, VT_EINVAL, "trace_id is missing");
+    else if (!given->score.name.len)
+        error_set(err, VT_EINVAL, "name is missing; expected what the score measures, as \"helpful\"");
+    else if (!given->has_value)
+        error_set(err, VT_EINVAL, "value is missing; expected a number");
+    else
+        return 0;
     error_hint(err, "as in {\"trace_id\":\"…\",\"name\":\"helpful\",\"value\":1}");
     return err->code;
 }
@@ -105,7 +119,8 @@ static int find_scored(struct ask *ask, struct given *given, struct error *err) 
         given->score.project = span_get_text(trace->spans[i], COL_PROJECT);
         return 0;
     }
-    return error_set(err, VT_ENOTFOUND, "the trace has no span '%.*s'", given->span_id.len < 100 ? (int)given->span_id.len : 100, given->span_id.ptr);
+    return error_set(err, VT_ENOTFOUND, "the trace has no span '%.*s'",
+                     given->span_id.len < 100 ? (int)given->span_id.len : 100, given->span_id.ptr);
 }
 
 int scores_post(struct ask *ask, struct json_writer *w, struct error *err) {

@@ -1,5 +1,5 @@
-/* GET /api/v1/services: who calls whom. A call is a span whose parent belongs to another service. Both mostly stand in one row group;
- * what is left over is looked for in a second scan. Calls to LLM providers come from the aggregator. */
+/* GET /api/v1/services: who calls whom. A call is a span whose parent belongs to another service. Both mostly stand in
+ * one row group; what is left over is looked for in a second scan. Calls to LLM providers come from the aggregator. */
 #include "query/blocks.h"
 #include "query/numbers.h"
 #include "query/sketch.h"
@@ -33,10 +33,13 @@ struct map {
     uint32_t orphan_count, orphan_capacity;
 };
 
-static int no_memory(struct error *err) { return error_set(err, VT_ELIMIT, "the map of services needs more memory than one request may hold"); }
+static int no_memory(struct error *err) {
+    return error_set(err, VT_ELIMIT, "the map of services needs more memory than one request may hold");
+}
 
 /* Under the lock. */
-static int add_call(struct map *map, struct slice from, struct slice to, double weight, bool error, double duration_ms, struct error *err) {
+static int add_call(struct map *map, struct slice from, struct slice to, double weight, bool error, double duration_ms,
+                    struct error *err) {
     uint32_t i = 0;
     while (i < map->edge_count && !(slice_eq(map->edges[i].from, from) && slice_eq(map->edges[i].to, to))) i++;
     struct edge *edge = &map->edges[i];
@@ -80,7 +83,7 @@ static int read_columns(struct block *block, struct columns *c, struct error *er
     const struct {
         const struct vec **vec;
         enum col col;
-    } all[] = {{&c->traces, COL_TRACE_ID}, {&c->spans, COL_SPAN_ID}, {&c->parents, COL_PARENT_SPAN_ID},
+    } all[] = {{&c->traces, COL_TRACE_ID},  {&c->spans, COL_SPAN_ID},   {&c->parents, COL_PARENT_SPAN_ID},
                {&c->services, COL_SERVICE}, {&c->statuses, COL_STATUS}, {&c->durations, COL_DURATION_NS}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!(*all[i].vec = block_column(block, all[i].col, err))) return err->code;
@@ -108,7 +111,8 @@ static uint32_t *index_spans(struct block *block, const struct vec *spans, uint3
 }
 
 static int64_t parent_row(const struct columns *c, const uint32_t *table, uint32_t mask, uint32_t row) {
-    const uint8_t *parent = c->parents->bytes + (size_t)row * SPAN_ID_SIZE, *trace = c->traces->bytes + (size_t)row * TRACE_ID_SIZE;
+    const uint8_t *parent = c->parents->bytes + (size_t)row * SPAN_ID_SIZE,
+                  *trace = c->traces->bytes + (size_t)row * TRACE_ID_SIZE;
     for (uint32_t at = slot_of(parent, mask); table[at]; at = (at + 1) & mask) {
         uint32_t other = table[at] - 1;
         if (memcmp(c->spans->bytes + (size_t)other * SPAN_ID_SIZE, parent, SPAN_ID_SIZE) == 0 &&
@@ -118,13 +122,16 @@ static int64_t parent_row(const struct columns *c, const uint32_t *table, uint32
     return -1;
 }
 
-static int take_block(struct map *map, struct block *block, const struct columns *c, const uint32_t *table, uint32_t mask, struct error *err) {
+static int take_block(struct map *map, struct block *block, const struct columns *c, const uint32_t *table,
+                      uint32_t mask, struct error *err) {
     int code = 0;
     for (uint32_t i = 0; i < block->count && !code; i++) {
         uint32_t row = block->rows[i];
         struct slice service = c->services->dict[c->services->codes[row]];
         if (!service.len || id_is_zero(c->parents->bytes + (size_t)row * SPAN_ID_SIZE, SPAN_ID_SIZE)) continue;
-        struct orphan call = {.service = service, .weight = c->weights ? c->weights[row] : 1, .duration_ms = (double)c->durations->ints[row] * 1e-6,
+        struct orphan call = {.service = service,
+                              .weight = c->weights ? c->weights[row] : 1,
+                              .duration_ms = (double)c->durations->ints[row] * 1e-6,
                               .error = c->statuses->ints[row] == STATUS_ERROR};
         int64_t parent = parent_row(c, table, mask, row);
         if (parent < 0) {
@@ -165,15 +172,18 @@ static uint32_t first_of(const struct map *map, const struct orphan *wanted) {
     uint32_t low = 0, high = map->orphan_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (by_parent(&map->orphans[middle], wanted) < 0) low = middle + 1;
-        else high = middle;
+        if (by_parent(&map->orphans[middle], wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
 
 static int parents_block(void *ctx, struct block *block, struct error *err) {
     struct map *map = ctx;
-    const struct vec *spans = block_column(block, COL_SPAN_ID, err), *traces = spans ? block_column(block, COL_TRACE_ID, err) : NULL;
+    const struct vec *spans = block_column(block, COL_SPAN_ID, err),
+                     *traces = spans ? block_column(block, COL_TRACE_ID, err) : NULL;
     const struct vec *services = traces ? block_column(block, COL_SERVICE, err) : NULL;
     int code = 0;
     if (!services) return err->code;
@@ -184,7 +194,8 @@ static int parents_block(void *ctx, struct block *block, struct error *err) {
         memcpy(wanted.parent, spans->bytes + (size_t)row * SPAN_ID_SIZE, SPAN_ID_SIZE);
         memcpy(wanted.trace, traces->bytes + (size_t)row * TRACE_ID_SIZE, TRACE_ID_SIZE);
         struct slice caller = services->dict[services->codes[row]];
-        for (uint32_t at = first_of(map, &wanted); at < map->orphan_count && !code && by_parent(&map->orphans[at], &wanted) == 0; at++) {
+        for (uint32_t at = first_of(map, &wanted);
+             at < map->orphan_count && !code && by_parent(&map->orphans[at], &wanted) == 0; at++) {
             struct orphan *orphan = &map->orphans[at];
             if (orphan->found) continue;
             orphan->found = true;
@@ -199,7 +210,8 @@ static int parents_block(void *ctx, struct block *block, struct error *err) {
 /* A parent begins at most a day before its child, as clocks and long work go. */
 static int find_parents(struct map *map, struct error *err) {
     static const int64_t DAY_NS = 86400 * INT64_C(1000000000);
-    struct scan scan = {.from_ns = map->ask->from_ns - DAY_NS, .to_ns = map->ask->to_ns + DAY_NS, .each = parents_block, .ctx = map};
+    struct scan scan = {
+        .from_ns = map->ask->from_ns - DAY_NS, .to_ns = map->ask->to_ns + DAY_NS, .each = parents_block, .ctx = map};
     if (!map->orphan_count) return 0;
     qsort(map->orphans, map->orphan_count, sizeof *map->orphans, by_parent);
     return scan_run(map->ask, &scan, err);
@@ -207,8 +219,11 @@ static int find_parents(struct map *map, struct error *err) {
 
 static int find_edges(struct map *map, struct error *err) {
     struct ask *ask = map->ask;
-    struct scan scan = {.filter = ask->filter, .from_ns = ask->from_ns, .to_ns = ask->to_ns, .each = map_block, .ctx = map};
-    if (!(map->edges = ask_alloc(ask, EDGES_MAX + 1, sizeof *map->edges, err)) || !(map->arena = ask_new_arena(ask, err))) return err->code;
+    struct scan scan = {
+        .filter = ask->filter, .from_ns = ask->from_ns, .to_ns = ask->to_ns, .each = map_block, .ctx = map};
+    if (!(map->edges = ask_alloc(ask, EDGES_MAX + 1, sizeof *map->edges, err)) ||
+        !(map->arena = ask_new_arena(ask, err)))
+        return err->code;
     pthread_mutex_init(&map->lock, NULL);
     int code = scan_run(ask, &scan, err);
     if (!code) code = find_parents(map, err);
@@ -220,9 +235,12 @@ static int find_edges(struct map *map, struct error *err) {
 
 enum { S_COUNT, S_ERRORS, S_P50, S_P95, S_COLUMNS };
 
-static double seconds_of(const struct ask *ask) { return (double)(ask->to_ns - ask->from_ns) * 1e-9; }
+static double seconds_of(const struct ask *ask) {
+    return (double)(ask->to_ns - ask->from_ns) * 1e-9;
+}
 
-static void put_call(const struct ask *ask, struct slice from, struct slice to, const double v[S_COLUMNS], struct json_writer *w) {
+static void put_call(const struct ask *ask, struct slice from, struct slice to, const double v[S_COLUMNS],
+                     struct json_writer *w) {
     json_open(w, '{');
     put_text(w, "from", from);
     put_text(w, "to", to);
@@ -236,21 +254,25 @@ static void put_call(const struct ask *ask, struct slice from, struct slice to, 
 }
 
 static void put_edges(const struct map *map, struct ranked *list, struct json_writer *w) {
-    for (uint32_t i = 0; i < map->edge_count; i++) list[i] = (struct ranked){map->edges[i].count, map->edges[i].from, i};
+    for (uint32_t i = 0; i < map->edge_count; i++)
+        list[i] = (struct ranked){map->edges[i].count, map->edges[i].from, i};
     rank(list, map->edge_count);
     for (uint32_t i = 0; i < map->edge_count; i++) {
         const struct edge *edge = &map->edges[list[i].group];
-        double v[S_COLUMNS] = {edge->count, edge->errors, sketch_quantile(&edge->sketch, 0.5), sketch_quantile(&edge->sketch, 0.95)};
+        double v[S_COLUMNS] = {edge->count, edge->errors, sketch_quantile(&edge->sketch, 0.5),
+                               sketch_quantile(&edge->sketch, 0.95)};
         put_call(map->ask, edge->from, edge->to, v, w);
     }
 }
 
-static void put_provider_calls(const struct ask *ask, const struct agg_result *result, struct ranked *list, struct json_writer *w) {
+static void put_provider_calls(const struct ask *ask, const struct agg_result *result, struct ranked *list,
+                               struct json_writer *w) {
     uint32_t count = 0;
     for (uint32_t g = 0; g < result->group_count; g++) {
         const struct agg_key *keys = result->groups[g].keys;
         double calls = agg_total(result, g, S_COUNT);
-        if (keys[0].type == AGG_KEY_TEXT && keys[1].type == AGG_KEY_TEXT && calls > 0) list[count++] = (struct ranked){calls, keys[0].text, g};
+        if (keys[0].type == AGG_KEY_TEXT && keys[1].type == AGG_KEY_TEXT && calls > 0)
+            list[count++] = (struct ranked){calls, keys[0].text, g};
     }
     rank(list, count);
     for (uint32_t i = 0; i < count && i < SERVICES_SHOWN; i++) {
@@ -260,10 +282,12 @@ static void put_provider_calls(const struct ask *ask, const struct agg_result *r
     }
 }
 
-static void put_services(const struct ask *ask, const struct agg_result *result, struct ranked *list, struct json_writer *w) {
+static void put_services(const struct ask *ask, const struct agg_result *result, struct ranked *list,
+                         struct json_writer *w) {
     uint32_t count = 0;
     for (uint32_t g = 0; g < result->group_count; g++)
-        if (result->groups[g].keys[0].type == AGG_KEY_TEXT) list[count++] = (struct ranked){agg_total(result, g, S_COUNT), result->groups[g].keys[0].text, g};
+        if (result->groups[g].keys[0].type == AGG_KEY_TEXT)
+            list[count++] = (struct ranked){agg_total(result, g, S_COUNT), result->groups[g].keys[0].text, g};
     rank(list, count);
     json_put_key(w, "services");
     json_open(w, '[');
@@ -298,10 +322,17 @@ int services_get(struct ask *ask, struct json_writer *w, struct error *err) {
         columns[i][S_ERRORS] = number_column(AGG_ERRORS, NULL, where);
         columns[i][S_P50] = columns[i][S_P95] = number_column(AGG_PERCENTILE, "duration_ms", where);
         columns[i][S_P50].quantile = 0.5, columns[i][S_P95].quantile = 0.95;
-        specs[i] = (struct agg_spec){.filter = ask->filter, .from_ns = ask->from_ns, .to_ns = ask->to_ns, .columns = columns[i], .column_count = S_COLUMNS, .group_by = by, .group_by_count = 1 + (uint32_t)i};
+        specs[i] = (struct agg_spec){.filter = ask->filter,
+                                     .from_ns = ask->from_ns,
+                                     .to_ns = ask->to_ns,
+                                     .columns = columns[i],
+                                     .column_count = S_COLUMNS,
+                                     .group_by = by,
+                                     .group_by_count = 1 + (uint32_t)i};
     }
     if ((code = aggregate_many(ask, specs, 2, results, err))) return code;
-    uint32_t most = results[0]->group_count > results[1]->group_count ? results[0]->group_count : results[1]->group_count;
+    uint32_t most =
+        results[0]->group_count > results[1]->group_count ? results[0]->group_count : results[1]->group_count;
     struct ranked *list = ask_alloc(ask, most > EDGES_MAX ? most : EDGES_MAX, sizeof *list, err);
     if (!list) return err->code;
     json_open(w, '{');

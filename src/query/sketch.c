@@ -1,7 +1,9 @@
 /* Sketches of distributions. */
 #include "query/sketch.h"
 
-void sketch_init(struct sketch *sketch) { *sketch = (struct sketch){.min = (double)INFINITY, .max = -(double)INFINITY}; }
+void sketch_init(struct sketch *sketch) {
+    *sketch = (struct sketch){.min = (double)INFINITY, .max = -(double)INFINITY};
+}
 
 bool sketch_grow(struct sketch *s, int32_t bucket, struct arena *arena) {
     enum { ROOM = 16 };
@@ -82,8 +84,10 @@ static uint32_t bucket_at(const struct sketch *s, double rank) {
         if ((below += s->weights[i]) >= rank) return i;
     while (s->summed && low < high) {
         uint32_t mid = low + (high - low) / 2;
-        if (s->weights[mid] < rank) low = mid + 1;
-        else high = mid;
+        if (s->weights[mid] < rank)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return high;
 }

@@ -1,9 +1,10 @@
 /* Percentiles without keeping the values: weights in buckets whose borders are given by the first bits of a double.
  *
- * A bucket is one exponent and the first 6 bits of the mantissa: 64 buckets from each power of two to the next, each at most
- * 1/64 = 1.57 % wide. A percentile is answered by the middle of its bucket, so it is off by at most 1/128 = 0.79 % of the exact
- * value (the smallest value that at least that share of the spans does not exceed). Finding the bucket is a shift of the double's
- * bits, no logarithm. Two sketches merge by adding their buckets, which changes nothing of the above. */
+ * A bucket is one exponent and the first 6 bits of the mantissa: 64 buckets from each power of two to the next, each at
+ * most 1/64 = 1.57 % wide. A percentile is answered by the middle of its bucket, so it is off by at most 1/128 = 0.79 %
+ * of the exact value (the smallest value that at least that share of the spans does not exceed). Finding the bucket is
+ * a shift of the double's bits, no logarithm. Two sketches merge by adding their buckets, which changes nothing of the
+ * above. */
 #ifndef QUERY_SKETCH_H
 #define QUERY_SKETCH_H
 
@@ -14,10 +15,10 @@
 enum { SKETCH_BITS = 6, SKETCH_LEAST_EXPONENT = 1023 - 64 }; /* below 2^-64 all is zero */
 
 struct sketch {
-    int32_t low;         /* bucket of weights[0] */
-    uint32_t count;      /* buckets held */
+    int32_t low;    /* bucket of weights[0] */
+    uint32_t count; /* buckets held */
     double *weights;
-    bool summed;         /* weights are those of all buckets up to each: sketch_sum */
+    bool summed; /* weights are those of all buckets up to each: sketch_sum */
     double total, min, max;
 };
 

@@ -1,4 +1,5 @@
-/* One connection for one statement: an empty database in memory, with our tables and functions, where only reading is allowed. */
+/* One connection for one statement: an empty database in memory, with our tables and functions, where only reading is
+ * allowed. */
 #include "query/sql.h"
 
 #include "query/sql_functions.h"
@@ -8,26 +9,28 @@
 
 #include <strings.h>
 
-
 enum {
-    VALUE_BYTES_MAX = 8 << 20,      /* of one text */
+    VALUE_BYTES_MAX = 8 << 20, /* of one text */
     ANSWER_BYTES_MAX = 64 << 20,
     TEMP_BYTES_MAX = 1 << 30,
-    SQLITE_BYTES_MAX = 768 << 20,   /* what SQLite may hold in the whole process before a statement is stopped */
-    PROGRESS_OPS = 200              /* between two looks at the clock */
+    SQLITE_BYTES_MAX = 768 << 20, /* what SQLite may hold in the whole process before a statement is stopped */
+    PROGRESS_OPS = 200            /* between two looks at the clock */
 };
 
 /* ---- what is allowed ---- */
 
-static int authorize(void *ctx, int action, const char *first, const char *second, const char *database, const char *view) {
+static int authorize(void *ctx, int action, const char *first, const char *second, const char *database,
+                     const char *view) {
     static const char *const pragmas[] = {"table_info", "table_xinfo", "table_list", "function_list", NULL};
-    static const char *const denied[] = {"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit", "sqlite_log", NULL};
+    static const char *const denied[] = {"load_extension", "fts3_tokenizer", "readfile", "writefile",
+                                         "edit",           "sqlite_log",     NULL};
     struct sql_session *session = ctx;
     switch (action) {
     case SQLITE_SELECT:
     case SQLITE_READ:
     case SQLITE_RECURSIVE: return SQLITE_OK;
-    /* A virtual table that is used for the first time declares its columns so. A statement that does it is not run: see prepare. */
+    /* A virtual table that is used for the first time declares its columns so. A statement that does it is not run: see
+     * prepare. */
     case SQLITE_CREATE_TABLE:
         if (first && strcmp(first, "x") == 0) return SQLITE_OK;
         goto deny;
@@ -46,9 +49,12 @@ static int authorize(void *ctx, int action, const char *first, const char *secon
     default: goto deny;
     }
 deny:
-    if (action == SQLITE_FUNCTION) error_set(&session->err, VT_EINVAL, "sql: the function %.60s is not taken", second);
-    else if (action == SQLITE_PRAGMA) error_set(&session->err, VT_EINVAL, "sql: PRAGMA %.60s is not taken", first);
-    else error_set(&session->err, VT_EINVAL, "sql: only reading is taken: one SELECT, or WITH … SELECT");
+    if (action == SQLITE_FUNCTION)
+        error_set(&session->err, VT_EINVAL, "sql: the function %.60s is not taken", second);
+    else if (action == SQLITE_PRAGMA)
+        error_set(&session->err, VT_EINVAL, "sql: PRAGMA %.60s is not taken", first);
+    else
+        error_set(&session->err, VT_EINVAL, "sql: only reading is taken: one SELECT, or WITH … SELECT");
     return SQLITE_DENY;
 }
 
@@ -56,16 +62,24 @@ static int progress(void *ctx) {
     struct sql_session *session = ctx;
     if (ask_check(session->ask, &session->err)) return 1;
     if (sqlite3_memory_used() < SQLITE_BYTES_MAX) return 0;
-    error_set(&session->err, VT_ELIMIT, "sql: statements hold more than %d MiB of memory together", SQLITE_BYTES_MAX >> 20);
+    error_set(&session->err, VT_ELIMIT, "sql: statements hold more than %d MiB of memory together",
+              SQLITE_BYTES_MAX >> 20);
     return 1;
 }
 
 static void set_limits(sqlite3 *db) {
     static const struct {
         int what, limit;
-    } limits[] = {{SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX}, {SQLITE_LIMIT_SQL_LENGTH, 2 * SQL_BYTES_MAX}, {SQLITE_LIMIT_COLUMN, 200},
-                  {SQLITE_LIMIT_EXPR_DEPTH, 200}, {SQLITE_LIMIT_COMPOUND_SELECT, 50}, {SQLITE_LIMIT_FUNCTION_ARG, 50},
-                  {SQLITE_LIMIT_ATTACHED, 0}, {SQLITE_LIMIT_VARIABLE_NUMBER, 0}, {SQLITE_LIMIT_TRIGGER_DEPTH, 1}, {SQLITE_LIMIT_WORKER_THREADS, 0}};
+    } limits[] = {{SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX},
+                  {SQLITE_LIMIT_SQL_LENGTH, 2 * SQL_BYTES_MAX},
+                  {SQLITE_LIMIT_COLUMN, 200},
+                  {SQLITE_LIMIT_EXPR_DEPTH, 200},
+                  {SQLITE_LIMIT_COMPOUND_SELECT, 50},
+                  {SQLITE_LIMIT_FUNCTION_ARG, 50},
+                  {SQLITE_LIMIT_ATTACHED, 0},
+                  {SQLITE_LIMIT_VARIABLE_NUMBER, 0},
+                  {SQLITE_LIMIT_TRIGGER_DEPTH, 1},
+                  {SQLITE_LIMIT_WORKER_THREADS, 0}};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) sqlite3_limit(db, limits[i].what, limits[i].limit);
 }
 
@@ -73,7 +87,8 @@ static int open_connection(struct sql_session *session, bool text_in_double_quot
     static const char *keep[] = {"json_each", "json_tree", NULL};
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_MEMORY;
     int code = sqlite3_open_v2(":memory:", db, flags, sql_temp_vfs());
-    if (code == SQLITE_OK) code = sqlite3_exec(*db, "PRAGMA temp_store = FILE; PRAGMA cache_size = -16384", NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(*db, "PRAGMA temp_store = FILE; PRAGMA cache_size = -16384", NULL, NULL, NULL);
     if (code == SQLITE_OK) code = sqlite3_drop_modules(*db, keep);
     if (code == SQLITE_OK) code = sql_functions_add(*db, &session->ask->now_ns);
     if (code == SQLITE_OK) code = sql_spans_add(*db, session);
@@ -99,16 +114,22 @@ static int failed(struct sql_session *session, sqlite3 *db, const struct sql_tex
     switch (code) {
     case SQLITE_NOMEM: return error_set(err, VT_ENOMEM, "sql: memory ran out");
     case SQLITE_FULL:
-        error_set(err, VT_ELIMIT, "sql: sorting and intermediate tables need more than %d MiB, or the disk for temporary files is full", TEMP_BYTES_MAX >> 20);
+        error_set(err, VT_ELIMIT,
+                  "sql: sorting and intermediate tables need more than %d MiB, or the disk for temporary files is full",
+                  TEMP_BYTES_MAX >> 20);
         return error_hint(err, "a WHERE on start_ms, fewer columns or a LIMIT takes less");
     case SQLITE_TOOBIG: return error_set(err, VT_ELIMIT, "sql: a text grew over %d MiB", VALUE_BYTES_MAX >> 20);
     default: break;
     }
     int column = offset < 0 ? 0 : sql_column_of(text, (size_t)offset);
-    if (column) error_set(err, VT_EINVAL, "sql: column %d: %s", column, sqlite3_errmsg(db));
-    else error_set(err, VT_EINVAL, "sql: %s", sqlite3_errmsg(db));
-    if (strstr(err->message, "no such table")) error_hint(err, "tables are spans, traces, threads, scores and ai_storefront_traces");
-    if (strstr(err->message, "no such column")) error_hint(err, "PRAGMA table_info(spans) lists the columns; a text stands in 'single quotes'");
+    if (column)
+        error_set(err, VT_EINVAL, "sql: column %d: %s", column, sqlite3_errmsg(db));
+    else
+        error_set(err, VT_EINVAL, "sql: %s", sqlite3_errmsg(db));
+    if (strstr(err->message, "no such table"))
+        error_hint(err, "tables are spans, traces, threads, scores and ai_storefront_traces");
+    if (strstr(err->message, "no such column"))
+        error_hint(err, "PRAGMA table_info(spans) lists the columns; a text stands in 'single quotes'");
     err->column = column;
     return VT_EINVAL;
 }
@@ -144,8 +165,8 @@ static void put_columns(sqlite3_stmt *stmt, struct json_writer *w) {
     json_close(w, ']');
 }
 
-static int put_rows(struct sql_session *session, sqlite3_stmt *stmt, const struct sql_text *text, uint32_t limit, struct json_writer *w,
-                    struct error *err) {
+static int put_rows(struct sql_session *session, sqlite3_stmt *stmt, const struct sql_text *text, uint32_t limit,
+                    struct json_writer *w, struct error *err) {
     uint32_t count = 0;
     size_t before = w->out->len;
     int step, columns = sqlite3_column_count(stmt);
@@ -180,9 +201,11 @@ static bool is_rest_empty(const char *tail) {
     return !*tail;
 }
 
-static int prepare(struct sql_session *session, sqlite3 *db, struct buf *sqlite, const struct sql_text *text, sqlite3_stmt **stmt, struct error *err) {
+static int prepare(struct sql_session *session, sqlite3 *db, struct buf *sqlite, const struct sql_text *text,
+                   sqlite3_stmt **stmt, struct error *err) {
     const char *tail = NULL;
-    if (sqlite3_prepare_v2(db, buf_cstr(sqlite), (int)sqlite->len, stmt, &tail) != SQLITE_OK) return failed(session, db, text, err);
+    if (sqlite3_prepare_v2(db, buf_cstr(sqlite), (int)sqlite->len, stmt, &tail) != SQLITE_OK)
+        return failed(session, db, text, err);
     if (!*stmt) {
         error_set(err, VT_EINVAL, "sql: there is no statement");
         return error_hint(err, "as in SELECT model, count(*) FROM spans GROUP BY model");
@@ -193,7 +216,8 @@ static int prepare(struct sql_session *session, sqlite3 *db, struct buf *sqlite,
         if (err) err->column = column;
         return VT_EINVAL;
     }
-    if (!sqlite3_stmt_readonly(*stmt) || !sqlite3_column_count(*stmt)) return error_set(err, VT_EINVAL, "sql: only reading is taken: one SELECT, or WITH … SELECT");
+    if (!sqlite3_stmt_readonly(*stmt) || !sqlite3_column_count(*stmt))
+        return error_set(err, VT_EINVAL, "sql: only reading is taken: one SELECT, or WITH … SELECT");
     return 0;
 }
 
@@ -226,16 +250,21 @@ static int read_body(struct ask *ask, struct slice *sql, int64_t *limit, struct 
     json_reader_init(&r, ask->request->body, &ask->arena);
     if (json_object(&r))
         while (json_key(&r, &key)) {
-            if (slice_is(key, "sql")) json_string(&r, sql);
-            else if (slice_is(key, "limit")) json_int64(&r, limit);
+            if (slice_is(key, "sql"))
+                json_string(&r, sql);
+            else if (slice_is(key, "limit"))
+                json_int64(&r, limit);
 
-            else json_skip(&r, NULL);
+            else
+                json_skip(&r, NULL);
         }
     if (!json_end(&r)) {
         error_set(err, VT_EINVAL, "body: %s", r.err.message);
         return error_hint(err, "as in {\"sql\":\"SELECT count(*) FROM spans\",\"limit\":1000}");
     }
-    if (*limit < 1 || *limit > SQL_ROWS_MAX) return error_set(err, VT_EINVAL, "limit: expected a number from 1 to %d, found %lld", SQL_ROWS_MAX, (long long)*limit);
+    if (*limit < 1 || *limit > SQL_ROWS_MAX)
+        return error_set(err, VT_EINVAL, "limit: expected a number from 1 to %d, found %lld", SQL_ROWS_MAX,
+                         (long long)*limit);
     return 0;
 }
 

@@ -7,8 +7,8 @@
 enum { SQL_ROWS_DEFAULT = 1000, SQL_ROWS_MAX = 100000 };
 
 /* Runs the statement and puts the members "columns", "rows" and "truncated" of the answer. At most `limit` rows.
- * VT_EINVAL: it has no meaning or is none that is taken (err->column says where, when that is known); VT_ELIMIT, VT_ETIMEOUT,
- * VT_ECANCELLED, VT_ENOMEM as for every request. */
+ * VT_EINVAL: it has no meaning or is none that is taken (err->column says where, when that is known); VT_ELIMIT,
+ * VT_ETIMEOUT, VT_ECANCELLED, VT_ENOMEM as for every request. */
 int sql_run(struct ask *ask, struct slice sql, uint32_t limit, struct json_writer *w, struct error *err);
 
 #endif

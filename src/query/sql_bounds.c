@@ -1,5 +1,5 @@
-/* From conditions of a WHERE to what a scan can skip and select by. Each bound is at least as wide as its condition, because
- * SQLite checks every row again; so rounding, units and odd types need no care beyond that. */
+/* From conditions of a WHERE to what a scan can skip and select by. Each bound is at least as wide as its condition,
+ * because SQLite checks every row again; so rounding, units and odd types need no care beyond that. */
 #include "base/timestamp.h"
 #include "query/filter_internal.h"
 #include "query/sql_internal.h"
@@ -8,7 +8,8 @@ enum { IN_LIST_MAX = 256 };
 static const double INT_EDGE = 9.2e18;
 
 static bool is_range(unsigned char op) {
-    return op == SQLITE_INDEX_CONSTRAINT_GT || op == SQLITE_INDEX_CONSTRAINT_GE || op == SQLITE_INDEX_CONSTRAINT_LT || op == SQLITE_INDEX_CONSTRAINT_LE;
+    return op == SQLITE_INDEX_CONSTRAINT_GT || op == SQLITE_INDEX_CONSTRAINT_GE || op == SQLITE_INDEX_CONSTRAINT_LT ||
+           op == SQLITE_INDEX_CONSTRAINT_LE;
 }
 
 bool sql_constraint_helps(const struct sql_column *column, unsigned char op) {
@@ -63,14 +64,19 @@ static void add_child(struct node *parent, struct node *child) {
     parent->first = child;
 }
 
-static int64_t clamp(double value) { return value > INT_EDGE ? INT64_MAX : value < -INT_EDGE ? -INT64_MAX : (int64_t)value; }
+static int64_t clamp(double value) {
+    return value > INT_EDGE ? INT64_MAX : value < -INT_EDGE ? -INT64_MAX : (int64_t)value;
+}
 
-/* The range of whole numbers, in units of `scale`, that a condition on a number allows; `slack` units more on both sides. */
+/* The range of whole numbers, in units of `scale`, that a condition on a number allows; `slack` units more on both
+ * sides. */
 static void range_of(unsigned char op, double value, double scale, double slack, int64_t *low, int64_t *high) {
     *low = -INT64_MAX; /* SPAN_NO_INT is below: what is not known equals nothing */
     *high = INT64_MAX;
-    if (op != SQLITE_INDEX_CONSTRAINT_LT && op != SQLITE_INDEX_CONSTRAINT_LE) *low = clamp((floor(value) - slack) * scale);
-    if (op != SQLITE_INDEX_CONSTRAINT_GT && op != SQLITE_INDEX_CONSTRAINT_GE) *high = clamp((ceil(value) + slack) * scale);
+    if (op != SQLITE_INDEX_CONSTRAINT_LT && op != SQLITE_INDEX_CONSTRAINT_LE)
+        *low = clamp((floor(value) - slack) * scale);
+    if (op != SQLITE_INDEX_CONSTRAINT_GT && op != SQLITE_INDEX_CONSTRAINT_GE)
+        *high = clamp((ceil(value) + slack) * scale);
 }
 
 static bool is_number(sqlite3_value *value) {
@@ -83,8 +89,8 @@ static void narrow(struct sql_bounds *bounds, int64_t low, int64_t high) {
     if (high < INT64_MAX && high + 1 < bounds->scan.to_ns) bounds->scan.to_ns = high + 1;
 }
 
-/* Times as numbers of milliseconds, nanoseconds, or as texts: those compare by letters, which is by time up to the form that is
- * left out ("2026-11-23" against "2026-11-23T…"), so they have a day of slack. */
+/* Times as numbers of milliseconds, nanoseconds, or as texts: those compare by letters, which is by time up to the form
+ * that is left out ("2026-11-23" against "2026-11-23T…"), so they have a day of slack. */
 static void bound_time(struct builder *b, const struct sql_constraint *k) {
     static const double DAY_NS = 86400e9;
     int64_t low, high, ns;
@@ -132,8 +138,10 @@ static int bound_flag(struct builder *b, const struct sql_constraint *k) {
 
 /* ---- equality of texts ---- */
 
-/* A term for one value; *node stays NULL when the condition cannot be used, *never becomes true when no span has such a value. */
-static int text_term(struct builder *b, const struct sql_column *column, struct slice text, struct node **node, bool *never) {
+/* A term for one value; *node stays NULL when the condition cannot be used, *never becomes true when no span has such a
+ * value. */
+static int text_term(struct builder *b, const struct sql_column *column, struct slice text, struct node **node,
+                     bool *never) {
     const char *const *words = column->form == SQL_KIND ? span_kind_names : span_status_names;
     int count = column->form == SQL_KIND ? KIND_COUNT : STATUS_COUNT, word = 0;
     struct node *term = NULL;
@@ -196,7 +204,8 @@ static int bound_list(struct builder *b, const struct sql_constraint *k) {
     sqlite3_value *value;
     int count = 0, code = 0;
     if (!any) return VT_ENOMEM;
-    for (int rc = sqlite3_vtab_in_first(k->value, &value); rc == SQLITE_OK && value; rc = sqlite3_vtab_in_next(k->value, &value)) {
+    for (int rc = sqlite3_vtab_in_first(k->value, &value); rc == SQLITE_OK && value;
+         rc = sqlite3_vtab_in_next(k->value, &value)) {
         struct node *node = NULL;
         bool never = false;
         if (sqlite3_value_type(value) == SQLITE_NULL) continue;
@@ -205,8 +214,10 @@ static int bound_list(struct builder *b, const struct sql_constraint *k) {
         if (!never && !node) return 0;
         if (node) add_child(any, node);
     }
-    if (any->first) add_child(b->all, any);
-    else b->bounds->nothing = true;
+    if (any->first)
+        add_child(b->all, any);
+    else
+        b->bounds->nothing = true;
     return 0;
 }
 
@@ -225,8 +236,10 @@ static int bound_one(struct builder *b, const struct sql_constraint *k) {
     case SQL_TIME_US:
     case SQL_TIME_MS: bound_time(b, k); return 0;
     default:
-        if (k->column->col == COL_START_NS) bound_time(b, k);
-        else return bound_number(b, k);
+        if (k->column->col == COL_START_NS)
+            bound_time(b, k);
+        else
+            return bound_number(b, k);
         return 0;
     }
 }
@@ -241,14 +254,17 @@ static void take_traces(struct builder *b) {
             all = n->type == NODE_TERM && n->term->type == TERM_ID && n->term->field.col == COL_TRACE_ID;
             count++;
         }
-        uint8_t(*ids)[TRACE_ID_SIZE] = all && !b->bounds->scan.traces ? arena_alloc(b->arena, count * sizeof *ids) : NULL;
+        uint8_t(*ids)[TRACE_ID_SIZE] =
+            all && !b->bounds->scan.traces ? arena_alloc(b->arena, count * sizeof *ids) : NULL;
         if (!ids) continue;
-        for (struct node *n = first; n; n = node->type == NODE_OR ? n->next : NULL) memcpy(ids[b->bounds->scan.trace_count++], n->term->id, TRACE_ID_SIZE);
+        for (struct node *n = first; n; n = node->type == NODE_OR ? n->next : NULL)
+            memcpy(ids[b->bounds->scan.trace_count++], n->term->id, TRACE_ID_SIZE);
         b->bounds->scan.traces = (const uint8_t(*)[TRACE_ID_SIZE])ids;
     }
 }
 
-int sql_bounds_of(struct sql_session *session, const struct sql_constraint *constraints, int count, struct arena *arena, struct sql_bounds *bounds) {
+int sql_bounds_of(struct sql_session *session, const struct sql_constraint *constraints, int count, struct arena *arena,
+                  struct sql_bounds *bounds) {
     struct builder b = {.session = session, .arena = arena, .bounds = bounds};
     *bounds = (struct sql_bounds){.scan = {.from_ns = INT64_MIN, .to_ns = INT64_MAX}};
     if (!(b.all = new_node(&b, NODE_AND))) return VT_ENOMEM;

@@ -1,4 +1,5 @@
-/* The columns of `spans` and of `ai_storefront_traces`, and what each shows of a span. A table, so that a column is a row here. */
+/* The columns of `spans` and of `ai_storefront_traces`, and what each shows of a span. A table, so that a column is a
+ * row here. */
 #include "base/timestamp.h"
 #include "query/filter_internal.h"
 #include "query/sql_internal.h"
@@ -66,8 +67,10 @@ static const struct sql_column log_columns_list[] = {
     {"events", SQL_TEXT, COL_EVENTS},
 };
 
-const struct sql_column_list sql_span_columns = {"spans", span_columns_list, sizeof span_columns_list / sizeof *span_columns_list};
-const struct sql_column_list sql_log_columns = {"ai_storefront_traces", log_columns_list, sizeof log_columns_list / sizeof *log_columns_list};
+const struct sql_column_list sql_span_columns = {"spans", span_columns_list,
+                                                 sizeof span_columns_list / sizeof *span_columns_list};
+const struct sql_column_list sql_log_columns = {"ai_storefront_traces", log_columns_list,
+                                                sizeof log_columns_list / sizeof *log_columns_list};
 
 static const char *type_of(enum sql_form form) {
     switch (form) {
@@ -88,13 +91,16 @@ static const char *type_of(enum sql_form form) {
 
 void sql_put_declaration(const struct sql_column_list *list, struct buf *out) {
     buf_puts(out, "CREATE TABLE x(");
-    for (int i = 0; i < list->count; i++) buf_printf(out, "%s\"%s\" %s", i ? ", " : "", list->columns[i].name, type_of(list->columns[i].form));
+    for (int i = 0; i < list->count; i++)
+        buf_printf(out, "%s\"%s\" %s", i ? ", " : "", list->columns[i].name, type_of(list->columns[i].form));
     buf_puts(out, ")");
 }
 
 /* ---- showing ---- */
 
-static const struct vec *column(struct sql_row *row, enum col col) { return block_column(row->block, col, &row->session->err); }
+static const struct vec *column(struct sql_row *row, enum col col) {
+    return block_column(row->block, col, &row->session->err);
+}
 
 static void give_text(sqlite3_context *c, struct slice text) {
     if (text.len) sqlite3_result_text64(c, text.ptr, text.len, SQLITE_TRANSIENT, SQLITE_UTF8);
@@ -119,8 +125,10 @@ static bool show_id(struct sql_row *row, enum col col, sqlite3_context *c) {
 static bool show_number(struct sql_row *row, enum col col, sqlite3_context *c) {
     const struct vec *vec = column(row, col);
     if (!vec) return false;
-    if (vec->type == COL_INT) give_int(c, vec->ints[row->row]);
-    else if (!isnan(vec->doubles[row->row])) sqlite3_result_double(c, vec->doubles[row->row]);
+    if (vec->type == COL_INT)
+        give_int(c, vec->ints[row->row]);
+    else if (!isnan(vec->doubles[row->row]))
+        sqlite3_result_double(c, vec->doubles[row->row]);
     return true;
 }
 
@@ -134,18 +142,23 @@ static bool show_tokens_total(struct sql_row *row, bool reported, sqlite3_contex
     const struct vec *input = column(row, COL_TOKENS_INPUT), *output = input ? column(row, COL_TOKENS_OUTPUT) : NULL;
     const struct vec *flags = output ? column(row, COL_FLAGS) : NULL;
     if (!flags) return false;
-    if (reported || !(flags->ints[row->row] & SPAN_USAGE_RESTATED)) give_int(c, tokens_total(input->ints[row->row], output->ints[row->row]));
+    if (reported || !(flags->ints[row->row] & SPAN_USAGE_RESTATED))
+        give_int(c, tokens_total(input->ints[row->row], output->ints[row->row]));
     return true;
 }
 
 static bool show_start(struct sql_row *row, enum sql_form form, sqlite3_context *c) {
-    const struct vec *starts = column(row, COL_START_NS), *durations = starts && form == SQL_END_MS ? column(row, COL_DURATION_NS) : starts;
+    const struct vec *starts = column(row, COL_START_NS),
+                     *durations = starts && form == SQL_END_MS ? column(row, COL_DURATION_NS) : starts;
     char text[TIME_TEXT_MAX];
     if (!durations) return false;
     int64_t ns = starts->ints[row->row];
-    if (form == SQL_START_MS) sqlite3_result_int64(c, ns / NS_PER_MS);
-    else if (form == SQL_END_MS) sqlite3_result_int64(c, (ns + durations->ints[row->row]) / NS_PER_MS);
-    else give_text(c, slice_make(text, time_format(ns, form == SQL_TIME_US ? 6 : 3, text)));
+    if (form == SQL_START_MS)
+        sqlite3_result_int64(c, ns / NS_PER_MS);
+    else if (form == SQL_END_MS)
+        sqlite3_result_int64(c, (ns + durations->ints[row->row]) / NS_PER_MS);
+    else
+        give_text(c, slice_make(text, time_format(ns, form == SQL_TIME_US ? 6 : 3, text)));
     return true;
 }
 
@@ -155,8 +168,10 @@ static bool show_ms(struct sql_row *row, enum col col, bool as_text, sqlite3_con
     if (!vec) return false;
     int64_t ns = vec->ints[row->row];
     if (ns == SPAN_NO_INT) return true;
-    if (as_text) give_text(c, slice_make(text, (size_t)snprintf(text, sizeof text, "%lldms", (long long)(ns / NS_PER_MS))));
-    else sqlite3_result_double(c, (double)ns / NS_PER_MS);
+    if (as_text)
+        give_text(c, slice_make(text, (size_t)snprintf(text, sizeof text, "%lldms", (long long)(ns / NS_PER_MS))));
+    else
+        sqlite3_result_double(c, (double)ns / NS_PER_MS);
     return true;
 }
 
@@ -215,7 +230,7 @@ static const struct log_attribute {
     const char *name;
     enum sql_form form; /* SQL_TEXT, SQL_INT, SQL_DOUBLE, SQL_TOKENS_TOTAL_REPORTED */
     enum col col;
-    bool turn;          /* of a chat turn, else of an LLM call */
+    bool turn; /* of a chat turn, else of an LLM call */
 } log_attributes[] = {
     {"llm.vendor", SQL_TEXT, COL_PROVIDER, false},
     {"llm.request.model", SQL_TEXT, COL_MODEL, false},
@@ -244,8 +259,10 @@ static bool put_log_attribute(struct sql_row *row, const struct log_attribute *a
     int64_t whole = SPAN_NO_INT;
     double number = (double)NAN;
     if (attribute->form == SQL_TEXT ? !row->text(row, attribute->col, &text) : !vec) return false;
-    if (attribute->form == SQL_DOUBLE) number = vec->doubles[row->row];
-    else if (attribute->form == SQL_INT) whole = vec->ints[row->row];
+    if (attribute->form == SQL_DOUBLE)
+        number = vec->doubles[row->row];
+    else if (attribute->form == SQL_INT)
+        whole = vec->ints[row->row];
     else if (attribute->form == SQL_TOKENS_TOTAL_REPORTED) {
         const struct vec *output = column(row, COL_TOKENS_OUTPUT);
         if (!output) return false;
@@ -253,9 +270,12 @@ static bool put_log_attribute(struct sql_row *row, const struct log_attribute *a
     }
     if (!text.len && whole == SPAN_NO_INT && isnan(number)) return true;
     json_put_key(w, attribute->name);
-    if (text.len) json_put_string(w, text);
-    else if (whole != SPAN_NO_INT) json_put_int(w, whole);
-    else json_put_double(w, number);
+    if (text.len)
+        json_put_string(w, text);
+    else if (whole != SPAN_NO_INT)
+        json_put_int(w, whole);
+    else
+        json_put_double(w, number);
     return true;
 }
 
@@ -276,7 +296,8 @@ static bool show_log_attributes(struct sql_row *row, sqlite3_context *c) {
     }
     bool turn = kinds->ints[row->row] == KIND_TURN;
     for (size_t i = 0; fine && i < sizeof log_attributes / sizeof *log_attributes; i++)
-        if (log_attributes[i].turn == turn && !has_key(sent, log_attributes[i].name)) fine = put_log_attribute(row, &log_attributes[i], &w);
+        if (log_attributes[i].turn == turn && !has_key(sent, log_attributes[i].name))
+            fine = put_log_attribute(row, &log_attributes[i], &w);
     json_close(&w, '}');
     if (fine) give_text(c, buf_slice(&out));
     buf_free(&out);

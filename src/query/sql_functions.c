@@ -21,7 +21,8 @@ int sql_functions_register(sqlite3 *db, const struct sql_function *functions, si
     int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, code = SQLITE_OK;
     for (size_t i = 0; i < count && code == SQLITE_OK; i++) {
         const struct sql_function *f = &functions[i];
-        code = sqlite3_create_function_v2(db, f->name, f->args, flags, (void *)(uintptr_t)ctx, f->call, f->step, f->final, NULL);
+        code = sqlite3_create_function_v2(db, f->name, f->args, flags, (void *)(uintptr_t)ctx, f->call, f->step,
+                                          f->final, NULL);
     }
     return code;
 }
@@ -34,15 +35,19 @@ static void call_if(sqlite3_context *c, int argc, sqlite3_value **args) {
 
 static void call_safe_divide(sqlite3_context *c, int argc, sqlite3_value **args) {
     double below = sqlite3_value_double(args[1]);
-    if (!sql_is_null(args[0]) && !sql_is_null(args[1]) && below != 0) sqlite3_result_double(c, sqlite3_value_double(args[0]) / below);
+    if (!sql_is_null(args[0]) && !sql_is_null(args[1]) && below != 0)
+        sqlite3_result_double(c, sqlite3_value_double(args[0]) / below);
 }
 
 static void call_div(sqlite3_context *c, int argc, sqlite3_value **args) {
     int64_t above = sqlite3_value_int64(args[0]), below = sqlite3_value_int64(args[1]);
     if (sql_is_null(args[0]) || sql_is_null(args[1])) return;
-    if (below == 0) sql_fail(c, "DIV: division by zero");
-    else if (below == -1) sqlite3_result_double(c, -(double)above); /* the least integer has no opposite */
-    else sqlite3_result_int64(c, above / below);
+    if (below == 0)
+        sql_fail(c, "DIV: division by zero");
+    else if (below == -1)
+        sqlite3_result_double(c, -(double)above); /* the least integer has no opposite */
+    else
+        sqlite3_result_int64(c, above / below);
 }
 
 static bool is_integer_text(struct slice text) {
@@ -62,27 +67,38 @@ static void cast_number(sqlite3_context *c, sqlite3_value *value, bool whole) {
             return;
         }
     }
-    if (!whole) sqlite3_result_double(c, number);
-    else if (sqlite3_value_type(value) == SQLITE_INTEGER) sqlite3_result_value(c, value);
-    else if (fabs(number) < 9.2e18) sqlite3_result_int64(c, llround(number));
+    if (!whole)
+        sqlite3_result_double(c, number);
+    else if (sqlite3_value_type(value) == SQLITE_INTEGER)
+        sqlite3_result_value(c, value);
+    else if (fabs(number) < 9.2e18)
+        sqlite3_result_int64(c, llround(number));
 }
 
 static void cast_bool(sqlite3_context *c, sqlite3_value *value) {
     const char *text = (const char *)sqlite3_value_text(value);
-    if (sqlite3_value_type(value) == SQLITE_INTEGER) sqlite3_result_int(c, sqlite3_value_int64(value) != 0);
-    else if (text && strcasecmp(text, "true") == 0) sqlite3_result_int(c, 1);
-    else if (text && strcasecmp(text, "false") == 0) sqlite3_result_int(c, 0);
+    if (sqlite3_value_type(value) == SQLITE_INTEGER)
+        sqlite3_result_int(c, sqlite3_value_int64(value) != 0);
+    else if (text && strcasecmp(text, "true") == 0)
+        sqlite3_result_int(c, 1);
+    else if (text && strcasecmp(text, "false") == 0)
+        sqlite3_result_int(c, 0);
 }
 
 /* NULL where the value has no such meaning. */
 static void call_safe_cast(sqlite3_context *c, int argc, sqlite3_value **args) {
     const char *type = (const char *)sqlite3_value_text(args[1]);
     if (sql_is_null(args[0]) || !type) return;
-    if (strcasecmp(type, "INT64") == 0 || strcasecmp(type, "INTEGER") == 0 || strcasecmp(type, "INT") == 0) cast_number(c, args[0], true);
-    else if (strcasecmp(type, "FLOAT64") == 0 || strcasecmp(type, "NUMERIC") == 0 || strcasecmp(type, "REAL") == 0) cast_number(c, args[0], false);
-    else if (strcasecmp(type, "BOOL") == 0 || strcasecmp(type, "BOOLEAN") == 0) cast_bool(c, args[0]);
-    else if (strcasecmp(type, "STRING") == 0 || strcasecmp(type, "TEXT") == 0) sql_give_text(c, sql_text_of(args[0]));
-    else sql_fail(c, "SAFE_CAST: no type %.40s; INT64, FLOAT64, NUMERIC, BOOL, STRING, TIMESTAMP, DATE are known", type);
+    if (strcasecmp(type, "INT64") == 0 || strcasecmp(type, "INTEGER") == 0 || strcasecmp(type, "INT") == 0)
+        cast_number(c, args[0], true);
+    else if (strcasecmp(type, "FLOAT64") == 0 || strcasecmp(type, "NUMERIC") == 0 || strcasecmp(type, "REAL") == 0)
+        cast_number(c, args[0], false);
+    else if (strcasecmp(type, "BOOL") == 0 || strcasecmp(type, "BOOLEAN") == 0)
+        cast_bool(c, args[0]);
+    else if (strcasecmp(type, "STRING") == 0 || strcasecmp(type, "TEXT") == 0)
+        sql_give_text(c, sql_text_of(args[0]));
+    else
+        sql_fail(c, "SAFE_CAST: no type %.40s; INT64, FLOAT64, NUMERIC, BOOL, STRING, TIMESTAMP, DATE are known", type);
 }
 
 /* ---- small aggregates ---- */

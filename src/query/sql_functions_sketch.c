@@ -40,23 +40,35 @@ static void finish(sqlite3_context *c) {
     *kept = NULL;
 }
 
-static void step_p50(sqlite3_context *c, int argc, sqlite3_value **args) { add(c, args[0], 0.5); }
-static void step_p90(sqlite3_context *c, int argc, sqlite3_value **args) { add(c, args[0], 0.9); }
-static void step_p95(sqlite3_context *c, int argc, sqlite3_value **args) { add(c, args[0], 0.95); }
-static void step_p99(sqlite3_context *c, int argc, sqlite3_value **args) { add(c, args[0], 0.99); }
+static void step_p50(sqlite3_context *c, int argc, sqlite3_value **args) {
+    add(c, args[0], 0.5);
+}
+static void step_p90(sqlite3_context *c, int argc, sqlite3_value **args) {
+    add(c, args[0], 0.9);
+}
+static void step_p95(sqlite3_context *c, int argc, sqlite3_value **args) {
+    add(c, args[0], 0.95);
+}
+static void step_p99(sqlite3_context *c, int argc, sqlite3_value **args) {
+    add(c, args[0], 0.99);
+}
 
 /* percentile(x, 99.9) */
 static void step_percentile(sqlite3_context *c, int argc, sqlite3_value **args) {
     double percent = sqlite3_value_double(args[1]);
-    if (!(percent >= 0 && percent <= 100) || sqlite3_value_type(args[1]) == SQLITE_NULL) sql_fail(c, "percentile: expected a number from 0 to 100 as second argument");
-    else add(c, args[0], percent / 100);
+    if (!(percent >= 0 && percent <= 100) || sqlite3_value_type(args[1]) == SQLITE_NULL)
+        sql_fail(c, "percentile: expected a number from 0 to 100 as second argument");
+    else
+        add(c, args[0], percent / 100);
 }
 
 /* approx_quantile(x, 100, 95): border 95 of 100 equal parts. */
 static void step_quantile(sqlite3_context *c, int argc, sqlite3_value **args) {
     double parts = sqlite3_value_double(args[1]), part = sqlite3_value_double(args[2]);
-    if (!(parts >= 1 && part >= 0 && part <= parts)) sql_fail(c, "APPROX_QUANTILES: expected a place from 0 to the number of parts");
-    else add(c, args[0], part / parts);
+    if (!(parts >= 1 && part >= 0 && part <= parts))
+        sql_fail(c, "APPROX_QUANTILES: expected a place from 0 to the number of parts");
+    else
+        add(c, args[0], part / parts);
 }
 
 static const struct sql_function functions[] = {
@@ -68,4 +80,6 @@ static const struct sql_function functions[] = {
     {.name = "approx_quantile", .args = 3, .step = step_quantile, .final = finish},
 };
 
-int sql_functions_sketch_add(sqlite3 *db) { return sql_functions_register(db, functions, sizeof functions / sizeof *functions, NULL); }
+int sql_functions_sketch_add(sqlite3 *db) {
+    return sql_functions_register(db, functions, sizeof functions / sizeof *functions, NULL);
+}

@@ -25,7 +25,8 @@ static size_t sign_length(struct slice text, size_t at) {
     return len;
 }
 
-/* '%' any text, '_' one character; `escape` (0 = none) takes away the meaning of what follows it. Only the last '%' is ever gone back to. */
+/* '%' any text, '_' one character; `escape` (0 = none) takes away the meaning of what follows it. Only the last '%' is
+ * ever gone back to. */
 static bool like_matches(struct slice pattern, struct slice text, char escape) {
     size_t p = 0, t = 0, star_p = SIZE_MAX, star_t = 0;
     while (t < text.len) {
@@ -55,9 +56,12 @@ static bool like_matches(struct slice pattern, struct slice text, char escape) {
 static void call_like(sqlite3_context *c, int argc, sqlite3_value **args) {
     struct slice escape = argc > 2 ? sql_text_of(args[2]) : (struct slice){NULL, 0};
     if (sql_is_null(args[0]) || sql_is_null(args[1])) return;
-    if (argc > 2 && escape.len != 1) sql_fail(c, "ESCAPE: expected one ASCII character");
-    else if (sqlite3_value_bytes(args[0]) > PATTERN_MAX) sql_fail(c, "LIKE: the pattern has over %d bytes", PATTERN_MAX);
-    else sqlite3_result_int(c, like_matches(sql_text_of(args[0]), sql_text_of(args[1]), escape.len ? escape.ptr[0] : 0));
+    if (argc > 2 && escape.len != 1)
+        sql_fail(c, "ESCAPE: expected one ASCII character");
+    else if (sqlite3_value_bytes(args[0]) > PATTERN_MAX)
+        sql_fail(c, "LIKE: the pattern has over %d bytes", PATTERN_MAX);
+    else
+        sqlite3_result_int(c, like_matches(sql_text_of(args[0]), sql_text_of(args[1]), escape.len ? escape.ptr[0] : 0));
 }
 
 /* The set at *p ("[a-z]", "[^ab]") against one byte; *p is moved past it. False when it does not end. */
@@ -108,8 +112,10 @@ static bool glob_matches(struct slice pattern, struct slice text) {
 
 static void call_glob(sqlite3_context *c, int argc, sqlite3_value **args) {
     if (sql_is_null(args[0]) || sql_is_null(args[1])) return;
-    if (sqlite3_value_bytes(args[0]) > PATTERN_MAX) sql_fail(c, "GLOB: the pattern has over %d bytes", PATTERN_MAX);
-    else sqlite3_result_int(c, glob_matches(sql_text_of(args[0]), sql_text_of(args[1])));
+    if (sqlite3_value_bytes(args[0]) > PATTERN_MAX)
+        sql_fail(c, "GLOB: the pattern has over %d bytes", PATTERN_MAX);
+    else
+        sqlite3_result_int(c, glob_matches(sql_text_of(args[0]), sql_text_of(args[1])));
 }
 
 /* ---- regular expressions ---- */
@@ -138,11 +144,13 @@ static struct pattern *pattern_new(sqlite3_context *c, struct slice text) {
         goto failed;
     }
     if (!pattern) goto no_memory;
-    pattern->code = pcre2_compile((PCRE2_SPTR)(text.len ? text.ptr : ""), text.len, PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &error, &offset, NULL);
+    pattern->code = pcre2_compile((PCRE2_SPTR)(text.len ? text.ptr : ""), text.len,
+                                  PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C, &error, &offset, NULL);
     if (!pattern->code) {
         PCRE2_UCHAR8 why[120] = "";
         pcre2_get_error_message(error, why, sizeof why);
-        sql_fail(c, "regular expression '%.*s': position %zu: %s", text.len < 80 ? (int)text.len : 80, text.ptr, offset + 1, (const char *)why);
+        sql_fail(c, "regular expression '%.*s': position %zu: %s", text.len < 80 ? (int)text.len : 80, text.ptr,
+                 offset + 1, (const char *)why);
         goto failed;
     }
     pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE); /* without it, it is only slower */
@@ -159,7 +167,8 @@ failed:
     return NULL;
 }
 
-/* The compiled pattern of argument `at`; NULL with an error set. Kept by SQLite as long as the argument stays the same. */
+/* The compiled pattern of argument `at`; NULL with an error set. Kept by SQLite as long as the argument stays the same.
+ */
 static struct pattern *pattern_of(sqlite3_context *c, sqlite3_value **args, int at) {
     struct pattern *pattern = sqlite3_get_auxdata(c, at);
     if (pattern) return pattern;
@@ -170,11 +179,13 @@ static struct pattern *pattern_of(sqlite3_context *c, sqlite3_value **args, int 
 }
 
 /* 1 = found, 0 = not, -1 = error set. What was found is in the pattern's match. */
-static int pattern_find(sqlite3_context *c, sqlite3_value **args, int text_at, int pattern_at, size_t from, struct pattern **found) {
+static int pattern_find(sqlite3_context *c, sqlite3_value **args, int text_at, int pattern_at, size_t from,
+                        struct pattern **found) {
     struct pattern *pattern = *found = pattern_of(c, args, pattern_at);
     if (!pattern) return -1;
     struct slice text = sql_text_of(args[text_at]);
-    int code = pcre2_match(pattern->code, (PCRE2_SPTR)(text.len ? text.ptr : ""), text.len, from, 0, pattern->match, pattern->limits);
+    int code = pcre2_match(pattern->code, (PCRE2_SPTR)(text.len ? text.ptr : ""), text.len, from, 0, pattern->match,
+                           pattern->limits);
     if (code > 0) return 1;
     if (code == PCRE2_ERROR_NOMATCH) return 0;
     sql_fail(c, "the regular expression needs too many steps on some text; make it simpler");
@@ -218,8 +229,10 @@ static void put_replacement(struct buf *out, struct slice with, struct slice tex
             continue;
         }
         i++;
-        if (group > 9) buf_putc(out, with.ptr[i]);
-        else if (group < groups && at[2 * group] != PCRE2_UNSET) buf_put(out, text.ptr + at[2 * group], at[2 * group + 1] - at[2 * group]);
+        if (group > 9)
+            buf_putc(out, with.ptr[i]);
+        else if (group < groups && at[2 * group] != PCRE2_UNSET)
+            buf_put(out, text.ptr + at[2 * group], at[2 * group + 1] - at[2 * group]);
     }
 }
 
@@ -236,23 +249,28 @@ static void call_regexp_replace(sqlite3_context *c, int argc, sqlite3_value **ar
         put_replacement(&out, with, text, pattern);
         from = at[1];
         if (at[1] > at[0]) continue;
-        size_t step = from < text.len ? sign_length(text, from) : 0; /* an empty find: go on behind the next character */
+        size_t step =
+            from < text.len ? sign_length(text, from) : 0; /* an empty find: go on behind the next character */
         buf_put(&out, text.ptr + from, step);
         from += step ? step : 1;
     }
     if (from < text.len) buf_put(&out, text.ptr + from, text.len - from);
-    if (out.failed) sqlite3_result_error_toobig(c);
-    else if (found >= 0) sql_give_text(c, buf_slice(&out));
+    if (out.failed)
+        sqlite3_result_error_toobig(c);
+    else if (found >= 0)
+        sql_give_text(c, buf_slice(&out));
     buf_free(&out);
 }
 
 /* ---- plain text ---- */
 
 static void call_starts_with(sqlite3_context *c, int argc, sqlite3_value **args) {
-    if (!sql_is_null(args[0]) && !sql_is_null(args[1])) sqlite3_result_int(c, slice_starts(sql_text_of(args[0]), sql_text_of(args[1])));
+    if (!sql_is_null(args[0]) && !sql_is_null(args[1]))
+        sqlite3_result_int(c, slice_starts(sql_text_of(args[0]), sql_text_of(args[1])));
 }
 static void call_ends_with(sqlite3_context *c, int argc, sqlite3_value **args) {
-    if (!sql_is_null(args[0]) && !sql_is_null(args[1])) sqlite3_result_int(c, slice_ends(sql_text_of(args[0]), sql_text_of(args[1])));
+    if (!sql_is_null(args[0]) && !sql_is_null(args[1]))
+        sqlite3_result_int(c, slice_ends(sql_text_of(args[0]), sql_text_of(args[1])));
 }
 static void call_contains(sqlite3_context *c, int argc, sqlite3_value **args) {
     const char *text = (const char *)sqlite3_value_text(args[0]), *part = (const char *)sqlite3_value_text(args[1]);
@@ -266,8 +284,10 @@ static void call_concat(sqlite3_context *c, int argc, sqlite3_value **args) {
         null = sql_is_null(args[i]);
         buf_put_slice(&out, sql_text_of(args[i]));
     }
-    if (out.failed) sqlite3_result_error_toobig(c);
-    else if (!null) sql_give_text(c, buf_slice(&out));
+    if (out.failed)
+        sqlite3_result_error_toobig(c);
+    else if (!null)
+        sql_give_text(c, buf_slice(&out));
     buf_free(&out);
 }
 
@@ -285,12 +305,17 @@ static bool path_parse(struct slice text, struct path *path) {
     for (size_t i = 1; i < text.len;) {
         struct slice *step = &path->steps[path->count];
         if (++path->count > PATH_MAX_STEPS) return false;
-        char quote = text.ptr[i] == '[' && i + 1 < text.len ? text.ptr[i + 1] : text.ptr[i] == '.' && i + 1 < text.len && text.ptr[i + 1] == '"' ? '"' : 0;
+        char quote = text.ptr[i] == '[' && i + 1 < text.len                             ? text.ptr[i + 1]
+                     : text.ptr[i] == '.' && i + 1 < text.len && text.ptr[i + 1] == '"' ? '"'
+                                                                                        : 0;
         bool bracket = text.ptr[i] == '[';
         if (quote != '\'' && quote != '"') quote = 0;
         if (!bracket && text.ptr[i] != '.') return false;
         size_t from = i + 1 + (quote != 0), end = from;
-        while (end < text.len && (quote ? text.ptr[end] != quote : bracket ? text.ptr[end] != ']' : text.ptr[end] != '.' && text.ptr[end] != '[')) end++;
+        while (end < text.len && (quote     ? text.ptr[end] != quote
+                                  : bracket ? text.ptr[end] != ']'
+                                            : text.ptr[end] != '.' && text.ptr[end] != '['))
+            end++;
         *step = slice_make(text.ptr + from, end - from);
         i = end + (quote != 0);
         if (quote && end >= text.len) return false;
@@ -317,7 +342,8 @@ static bool array_find(struct slice json, struct slice step, struct arena *arena
     return false;
 }
 
-/* Attributes are flat, with dots in their names: at each object the longest run of steps that is a key there is taken, so that
+/* Attributes are flat, with dots in their names: at each object the longest run of steps that is a key there is taken,
+ * so that
  * $.llm.vendor finds both {"llm.vendor":…} and {"llm":{"vendor":…}}. */
 static bool path_find(struct slice json, const struct path *path, struct arena *arena, struct attr_value *value) {
     char key[512];
@@ -356,14 +382,19 @@ static void give_value(sqlite3_context *c, const struct attr_value *value, bool 
     switch (value->type) {
     case ATTR_TEXT: sql_give_text(c, value->text); break;
     case ATTR_NUMBER:
-        if (as_text) sql_give_text(c, value->text);
-        else if (memchr(value->text.ptr, '.', value->text.len) || memchr(value->text.ptr, 'e', value->text.len) || value->number > 9e15 || value->number < -9e15)
+        if (as_text)
+            sql_give_text(c, value->text);
+        else if (memchr(value->text.ptr, '.', value->text.len) || memchr(value->text.ptr, 'e', value->text.len) ||
+                 value->number > 9e15 || value->number < -9e15)
             sqlite3_result_double(c, value->number);
-        else sqlite3_result_int64(c, (int64_t)value->number);
+        else
+            sqlite3_result_int64(c, (int64_t)value->number);
         break;
     case ATTR_BOOL:
-        if (as_text) sql_give_text(c, value->boolean ? SLICE("true") : SLICE("false"));
-        else sqlite3_result_int(c, value->boolean);
+        if (as_text)
+            sql_give_text(c, value->boolean ? SLICE("true") : SLICE("false"));
+        else
+            sqlite3_result_int(c, value->boolean);
         break;
     default: break;
     }
@@ -377,7 +408,8 @@ static void call_json_scalar(sqlite3_context *c, int argc, sqlite3_value **args)
     if (sql_is_null(args[0]) || sql_is_null(args[1])) return;
     struct slice text = sql_text_of(args[1]);
     if (!path_parse(text, &path)) {
-        sql_fail(c, "'%.*s' is no JSON path; expected one as $.llm.vendor or $['llm.vendor']", text.len < 100 ? (int)text.len : 100, text.ptr);
+        sql_fail(c, "'%.*s' is no JSON path; expected one as $.llm.vendor or $['llm.vendor']",
+                 text.len < 100 ? (int)text.len : 100, text.ptr);
         return;
     }
     if (path_find(sql_text_of(args[0]), &path, &arena, &value)) give_value(c, &value, true);
@@ -390,8 +422,10 @@ static void call_attr(sqlite3_context *c, int argc, sqlite3_value **args) {
     struct attr_value value;
     if (sql_is_null(args[0]) || sql_is_null(args[1])) return;
     if (attr_find(sql_text_of(args[0]), sql_text_of(args[1]), &arena, &value)) {
-        if (value.type == ATTR_JSON) sql_give_text(c, value.text);
-        else give_value(c, &value, false);
+        if (value.type == ATTR_JSON)
+            sql_give_text(c, value.text);
+        else
+            give_value(c, &value, false);
     }
     arena_free(&arena);
 }
@@ -413,4 +447,6 @@ static const struct sql_function functions[] = {
     {.name = "attr", .args = 2, .call = call_attr},
 };
 
-int sql_functions_text_add(sqlite3 *db) { return sql_functions_register(db, functions, sizeof functions / sizeof *functions, NULL); }
+int sql_functions_text_add(sqlite3 *db) {
+    return sql_functions_register(db, functions, sizeof functions / sizeof *functions, NULL);
+}

@@ -33,24 +33,24 @@ int sql_table_failed(sqlite3_vtab *table, const struct sql_session *session);
 /* ---- columns of spans ---- */
 
 enum sql_form {
-    SQL_ID,          /* hex */
+    SQL_ID, /* hex */
     SQL_TEXT,
     SQL_INT,
-    SQL_USAGE_INT,   /* NULL on spans whose descendants report usage too, so that sums are right */
+    SQL_USAGE_INT, /* NULL on spans whose descendants report usage too, so that sums are right */
     SQL_DOUBLE,
     SQL_USAGE_DOUBLE,
     SQL_TOKENS_TOTAL,
     SQL_TOKENS_TOTAL_REPORTED,
-    SQL_START_MS,    /* whole milliseconds */
+    SQL_START_MS, /* whole milliseconds */
     SQL_END_MS,
-    SQL_MS,          /* with fractions */
-    SQL_TIME_US,     /* ISO 8601, microseconds */
-    SQL_TIME_MS,     /* ISO 8601, milliseconds */
+    SQL_MS,      /* with fractions */
+    SQL_TIME_US, /* ISO 8601, microseconds */
+    SQL_TIME_MS, /* ISO 8601, milliseconds */
     SQL_KIND,
     SQL_STATUS,
-    SQL_FLAG,        /* one bit of COL_FLAGS */
-    SQL_WEIGHT,      /* how many spans it stands for */
-    SQL_LEVEL,       /* what follow are parts of the storefront's log line */
+    SQL_FLAG,   /* one bit of COL_FLAGS */
+    SQL_WEIGHT, /* how many spans it stands for */
+    SQL_LEVEL,  /* what follow are parts of the storefront's log line */
     SQL_MESSAGE,
     SQL_DURATION_TEXT,
     SQL_LOG_STATUS,
@@ -88,7 +88,7 @@ bool sql_column_show(struct sql_row *row, const struct sql_column *column, sqlit
 /* A condition of the WHERE that a table is told about. */
 struct sql_constraint {
     const struct sql_column *column;
-    unsigned char op;       /* SQLITE_INDEX_CONSTRAINT_…; IN is EQ with `in` */
+    unsigned char op; /* SQLITE_INDEX_CONSTRAINT_…; IN is EQ with `in` */
     bool in;
     sqlite3_value *value;
 };
@@ -96,10 +96,11 @@ struct sql_constraint {
 bool sql_constraint_helps(const struct sql_column *column, unsigned char op);
 /* What the constraints leave of a scan: never fewer rows than they allow, since SQLite checks each row again. */
 struct sql_bounds {
-    struct scan scan;      /* from_ns, to_ns, traces, filter */
+    struct scan scan; /* from_ns, to_ns, traces, filter */
     struct filter filter;
-    bool nothing;          /* no row can match */
+    bool nothing; /* no row can match */
 };
-int sql_bounds_of(struct sql_session *session, const struct sql_constraint *constraints, int count, struct arena *arena, struct sql_bounds *bounds);
+int sql_bounds_of(struct sql_session *session, const struct sql_constraint *constraints, int count, struct arena *arena,
+                  struct sql_bounds *bounds);
 
 #endif

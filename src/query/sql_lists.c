@@ -57,7 +57,8 @@ static int list_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     for (int i = 0; i < info->nConstraint; i++) {
         const struct sqlite3_index_constraint *k = &info->aConstraint[i];
         char key = k->usable && k->iColumn >= 0 ? table->columns[k->iColumn].key : 0;
-        bool equals = k->op == SQLITE_INDEX_CONSTRAINT_EQ, range = equals || (k->op >= SQLITE_INDEX_CONSTRAINT_GT && k->op <= SQLITE_INDEX_CONSTRAINT_GE);
+        bool equals = k->op == SQLITE_INDEX_CONSTRAINT_EQ,
+             range = equals || (k->op >= SQLITE_INDEX_CONSTRAINT_GT && k->op <= SQLITE_INDEX_CONSTRAINT_GE);
         if (!key || !(key == 't' ? range : equals)) continue;
         info->aConstraintUsage[i].argvIndex = used + 1;
         plan[2 * used] = key;
@@ -95,8 +96,10 @@ static void take_time(struct sql_list *list, unsigned char op, sqlite3_value *va
     if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) return;
     double number = sqlite3_value_double(value);
     int64_t ms = number > 9e12 ? (int64_t)9e12 : number < 0 ? 0 : (int64_t)number;
-    if (op != SQLITE_INDEX_CONSTRAINT_LT && op != SQLITE_INDEX_CONSTRAINT_LE && ms - 1 > list->from_ms) list->from_ms = ms - 1;
-    if (op != SQLITE_INDEX_CONSTRAINT_GT && op != SQLITE_INDEX_CONSTRAINT_GE && ms + 1 < list->to_ms) list->to_ms = ms + 1;
+    if (op != SQLITE_INDEX_CONSTRAINT_LT && op != SQLITE_INDEX_CONSTRAINT_LE && ms - 1 > list->from_ms)
+        list->from_ms = ms - 1;
+    if (op != SQLITE_INDEX_CONSTRAINT_GT && op != SQLITE_INDEX_CONSTRAINT_GE && ms + 1 < list->to_ms)
+        list->to_ms = ms + 1;
 }
 
 static void take_key(struct sql_list *list, int key, sqlite3_value *value) {
@@ -119,11 +122,18 @@ static int list_filter(sqlite3_vtab_cursor *base, int used, const char *plan, in
     struct list_cursor *cursor = (struct list_cursor *)base;
     struct sql_list *list = &cursor->list;
     arena_reset(&list->arena);
-    *list = (struct sql_list){.session = list->session, .arena = list->arena, .to_ms = INT64_MAX, .from_ms = INT64_MIN, .more = true, .used = (uint32_t)used};
+    *list = (struct sql_list){.session = list->session,
+                              .arena = list->arena,
+                              .to_ms = INT64_MAX,
+                              .from_ms = INT64_MIN,
+                              .more = true,
+                              .used = (uint32_t)used};
     cursor->rowid = 0;
     for (int i = 0; i < argc; i++) {
-        if (plan[2 * i] == 't') take_time(list, (unsigned char)plan[2 * i + 1], args[i]);
-        else take_key(list, plan[2 * i], args[i]);
+        if (plan[2 * i] == 't')
+            take_time(list, (unsigned char)plan[2 * i + 1], args[i]);
+        else
+            take_key(list, plan[2 * i], args[i]);
     }
     if (list->nothing) list->more = false;
     return load(cursor);
@@ -196,8 +206,10 @@ void sql_give_whole(sqlite3_context *c, int64_t value) {
 
 void sql_give_number(sqlite3_context *c, double value) {
     if (isnan(value)) return;
-    if (value == floor(value) && fabs(value) < 9e15) sqlite3_result_int64(c, (int64_t)value);
-    else sqlite3_result_double(c, value);
+    if (value == floor(value) && fabs(value) < 9e15)
+        sqlite3_result_int64(c, (int64_t)value);
+    else
+        sqlite3_result_double(c, value);
 }
 
 void sql_give_time(sqlite3_context *c, int64_t ns) {
@@ -209,13 +221,15 @@ void sql_give_time(sqlite3_context *c, int64_t ns) {
 
 enum { SCORES_PIECE = 4096 };
 
-static const struct sql_list_column score_columns[] = {{"score_id", "INTEGER", 0}, {"trace_id", "TEXT", 1}, {"span_id", "TEXT", 0},
-                                                       {"name", "TEXT", 2},        {"value", "REAL", 0},    {"comment", "TEXT", 0},
-                                                       {"user_id", "TEXT", 0},     {"time_ms", "INTEGER", 't'}, {"time", "TEXT", 0}};
+static const struct sql_list_column score_columns[] = {
+    {"score_id", "INTEGER", 0}, {"trace_id", "TEXT", 1},     {"span_id", "TEXT", 0},
+    {"name", "TEXT", 2},        {"value", "REAL", 0},        {"comment", "TEXT", 0},
+    {"user_id", "TEXT", 0},     {"time_ms", "INTEGER", 't'}, {"time", "TEXT", 0}};
 
 static bool scores_load(struct sql_list *list) {
     struct ask *ask = list->session->ask;
-    struct score_query query = {.name = list->keys[1], .project = ask->request->project, .after_id = list->position, .limit = SCORES_PIECE};
+    struct score_query query = {
+        .name = list->keys[1], .project = ask->request->project, .after_id = list->position, .limit = SCORES_PIECE};
     uint8_t trace_id[TRACE_ID_SIZE];
     struct score *scores;
     list->more = false;
@@ -235,7 +249,8 @@ static bool scores_load(struct sql_list *list) {
     arena_reset(&list->arena);
     for (int i = 0; i < 2; i++) list->keys[i] = arena_copy(&list->arena, slice_make(copies[i], keys[i].len));
     query.name = list->keys[1];
-    if (scores_list(ask->engine->scores, &query, &list->arena, &scores, &list->row_count, &list->session->err)) return false;
+    if (scores_list(ask->engine->scores, &query, &list->arena, &scores, &list->row_count, &list->session->err))
+        return false;
     list->rows = scores;
     if (list->row_count) list->position = scores[list->row_count - 1].id;
     list->more = list->row_count == SCORES_PIECE;
@@ -257,4 +272,5 @@ static void scores_show(const struct sql_list *list, uint32_t row, int column, s
     }
 }
 
-const struct sql_list_table sql_scores_table = {"scores", score_columns, sizeof score_columns / sizeof *score_columns, 1e4, scores_load, scores_show};
+const struct sql_list_table sql_scores_table = {"scores", score_columns, sizeof score_columns / sizeof *score_columns,
+                                                1e4,      scores_load,   scores_show};

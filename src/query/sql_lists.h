@@ -1,5 +1,5 @@
-/* Tables of the SQL front that are put together when a statement reads them: their rows are loaded as the scan of the table
- * begins, piece by piece where there may be many. */
+/* Tables of the SQL front that are put together when a statement reads them: their rows are loaded as the scan of the
+ * table begins, piece by piece where there may be many. */
 #ifndef QUERY_SQL_LISTS_H
 #define QUERY_SQL_LISTS_H
 
@@ -11,14 +11,14 @@ struct sql_list {
     struct arena arena;
     const void *rows;
     uint32_t row_count;
-    bool more;         /* another piece may follow */
-    uint64_t used;     /* columns that the statement reads: bit 1 << column */
-    int64_t position;  /* the loader's own, 0 at first */
-    void *state;       /* the loader's own, NULL at first */
+    bool more;        /* another piece may follow */
+    uint64_t used;    /* columns that the statement reads: bit 1 << column */
+    int64_t position; /* the loader's own, 0 at first */
+    void *state;      /* the loader's own, NULL at first */
     /* Conditions of the WHERE, as far as the table asked for them. */
-    struct slice keys[2];       /* of the columns marked key 1 and 2; empty = no condition */
-    int64_t from_ms, to_ms;     /* of the column marked as the time, both included */
-    bool nothing;               /* no row can match */
+    struct slice keys[2];   /* of the columns marked key 1 and 2; empty = no condition */
+    int64_t from_ms, to_ms; /* of the column marked as the time, both included */
+    bool nothing;           /* no row can match */
 };
 
 struct sql_list_column {

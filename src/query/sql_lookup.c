@@ -7,13 +7,13 @@ enum { OPEN_MAX = 128 };
 
 /* A row group that was opened. */
 struct opened {
-    struct block *block;  /* NULL: not open */
-    uint32_t *slots;      /* place in block->rows + 1 of a trace's last row, 0 = free; in the block's arena */
-    uint32_t *previous;   /* place + 1 of the row before of the same slot, by place */
+    struct block *block; /* NULL: not open */
+    uint32_t *slots;     /* place in block->rows + 1 of a trace's last row, 0 = free; in the block's arena */
+    uint32_t *previous;  /* place + 1 of the row before of the same slot, by place */
     uint32_t mask;
-    uint32_t users;       /* found rows that are held */
-    uint64_t used;        /* when it was last looked into */
-    bool empty;           /* nothing in it can be seen */
+    uint32_t users; /* found rows that are held */
+    uint64_t used;  /* when it was last looked into */
+    bool empty;     /* nothing in it can be seen */
 };
 
 struct lookup {
@@ -22,7 +22,7 @@ struct lookup {
     struct opened *groups;
     uint32_t count, open;
     uint64_t looks;
-    uint32_t *places;     /* scratch of lookup_find */
+    uint32_t *places; /* scratch of lookup_find */
     uint32_t place_capacity;
 };
 
@@ -57,13 +57,16 @@ void lookup_free(struct lookup *l) {
     free(l);
 }
 
-uint32_t lookup_groups(const struct lookup *l) { return l->count; }
+uint32_t lookup_groups(const struct lookup *l) {
+    return l->count;
+}
 
 static void make_room(struct lookup *l) {
     while (l->open && (l->open >= OPEN_MAX || steps_held_bytes(l->steps) > l->ask->engine->options.memory_bytes / 2)) {
         struct opened *least = NULL;
         for (uint32_t i = 0; i < l->count; i++)
-            if (l->groups[i].block && !l->groups[i].users && (!least || l->groups[i].used < least->used)) least = &l->groups[i];
+            if (l->groups[i].block && !l->groups[i].users && (!least || l->groups[i].used < least->used))
+                least = &l->groups[i];
         if (!least) return;
         close_group(l, least);
     }
@@ -116,7 +119,8 @@ static bool add_place(struct lookup *l, uint32_t count, uint32_t place) {
     return true;
 }
 
-int lookup_find(struct lookup *l, uint32_t number, const uint8_t trace_id[TRACE_ID_SIZE], struct found *found, struct error *err) {
+int lookup_find(struct lookup *l, uint32_t number, const uint8_t trace_id[TRACE_ID_SIZE], struct found *found,
+                struct error *err) {
     struct opened *group = &l->groups[number];
     uint32_t count = 0;
     *found = (struct found){0};
@@ -131,7 +135,9 @@ int lookup_find(struct lookup *l, uint32_t number, const uint8_t trace_id[TRACE_
     if (!ids) return err->code;
     for (uint32_t at = group->slots[slot_of(trace_id, group->mask)]; at; at = group->previous[at - 1]) {
         uint32_t row = block->rows[at - 1];
-        if (memcmp(ids->bytes + (size_t)row * TRACE_ID_SIZE, trace_id, TRACE_ID_SIZE) == 0 && !add_place(l, count++, row)) goto no_memory;
+        if (memcmp(ids->bytes + (size_t)row * TRACE_ID_SIZE, trace_id, TRACE_ID_SIZE) == 0 &&
+            !add_place(l, count++, row))
+            goto no_memory;
     }
     if (!count) return 0;
     if (!(found->rows = malloc(count * sizeof *found->rows))) goto no_memory;

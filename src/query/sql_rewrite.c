@@ -1,5 +1,6 @@
-/* The tokenizer and the exchanges. Each exchange is a small function over the list of tokens, which may look around freely
- * (blanks and comments are passed over) and sets what a token is to become; the text is put together once, at the end. */
+/* The tokenizer and the exchanges. Each exchange is a small function over the list of tokens, which may look around
+ * freely (blanks and comments are passed over) and sets what a token is to become; the text is put together once, at
+ * the end. */
 #include "query/sql_rewrite.h"
 
 #include <strings.h>
@@ -24,10 +25,15 @@ struct sql_text {
 /* ---- tokens ---- */
 
 static bool is_name_byte(unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' || c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+           c >= 0x80;
 }
-static bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
-static bool is_blank(unsigned char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f'; }
+static bool is_digit(unsigned char c) {
+    return c >= '0' && c <= '9';
+}
+static bool is_blank(unsigned char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f';
+}
 
 /* Length of a literal or name in quotes, where a doubled quote stands for itself. */
 static size_t quoted_length(struct slice rest, char close) {
@@ -43,8 +49,10 @@ static size_t quoted_length(struct slice rest, char close) {
 static size_t raw_length(struct slice rest) {
     char close = rest.ptr[1];
     for (size_t i = 2; i < rest.len; i++) {
-        if (rest.ptr[i] == '\\') i++;
-        else if (rest.ptr[i] == close) return i + 1;
+        if (rest.ptr[i] == '\\')
+            i++;
+        else if (rest.ptr[i] == close)
+            return i + 1;
     }
     return rest.len;
 }
@@ -70,13 +78,20 @@ static struct token next_token(struct slice rest) {
     unsigned char c = (unsigned char)rest.ptr[0];
     struct token token = {.type = TOKEN_OTHER};
     size_t len = 1;
-    if (is_blank(c)) token.type = TOKEN_BLANK, len = run_length(rest, is_blank);
-    else if (starts_comment(rest)) token.type = TOKEN_BLANK, len = comment_length(rest);
-    else if ((c | 32) == 'r' && rest.len > 1 && (rest.ptr[1] == '\'' || rest.ptr[1] == '"')) token.type = TOKEN_STRING, len = raw_length(rest);
-    else if (c == '\'') token.type = TOKEN_STRING, len = quoted_length(rest, '\'');
-    else if (c == '"' || c == '`' || c == '[') token.type = TOKEN_QUOTED, len = quoted_length(rest, c == '[' ? ']' : (char)c);
-    else if (is_digit(c)) token.type = TOKEN_NUMBER, len = run_length(rest, is_name_byte);
-    else if (is_name_byte(c)) token.type = TOKEN_NAME, len = run_length(rest, is_name_byte);
+    if (is_blank(c))
+        token.type = TOKEN_BLANK, len = run_length(rest, is_blank);
+    else if (starts_comment(rest))
+        token.type = TOKEN_BLANK, len = comment_length(rest);
+    else if ((c | 32) == 'r' && rest.len > 1 && (rest.ptr[1] == '\'' || rest.ptr[1] == '"'))
+        token.type = TOKEN_STRING, len = raw_length(rest);
+    else if (c == '\'')
+        token.type = TOKEN_STRING, len = quoted_length(rest, '\'');
+    else if (c == '"' || c == '`' || c == '[')
+        token.type = TOKEN_QUOTED, len = quoted_length(rest, c == '[' ? ']' : (char)c);
+    else if (is_digit(c))
+        token.type = TOKEN_NUMBER, len = run_length(rest, is_name_byte);
+    else if (is_name_byte(c))
+        token.type = TOKEN_NAME, len = run_length(rest, is_name_byte);
     token.text = token.becomes = slice_make(rest.ptr, len);
     return token;
 }
@@ -95,7 +110,8 @@ static int cut(struct sql_text *text, struct arena *arena, struct error *err) {
         text->tokens[text->count] = next_token(rest);
         rest = slice_from(rest, text->tokens[text->count++].text.len);
     }
-    if (!text->count && !(text->tokens = arena_alloc(arena, sizeof *text->tokens))) return error_set(err, VT_ENOMEM, "no memory for the statement");
+    if (!text->count && !(text->tokens = arena_alloc(arena, sizeof *text->tokens)))
+        return error_set(err, VT_ENOMEM, "no memory for the statement");
     text->tokens[text->count] = (struct token){.type = TOKEN_END};
     return 0;
 }
@@ -140,9 +156,12 @@ static struct token *before(const struct sql_text *text, struct token *token) {
 }
 
 static bool is_word(const struct token *token, const char *word) {
-    return token->type == TOKEN_NAME && token->text.len == strlen(word) && strncasecmp(token->text.ptr, word, token->text.len) == 0;
+    return token->type == TOKEN_NAME && token->text.len == strlen(word) &&
+           strncasecmp(token->text.ptr, word, token->text.len) == 0;
 }
-static bool is_sign(const struct token *token, char sign) { return token->type == TOKEN_OTHER && token->text.ptr[0] == sign; }
+static bool is_sign(const struct token *token, char sign) {
+    return token->type == TOKEN_OTHER && token->text.ptr[0] == sign;
+}
 
 static bool is_one_of(const struct token *token, const char *const *words) {
     for (; *words; words++)
@@ -151,16 +170,20 @@ static bool is_one_of(const struct token *token, const char *const *words) {
 }
 
 /* The ')' that belongs to the '(' at `open`; TOKEN_END when there is none. */
-static struct token *closing(const struct sql_text *text, const struct token *open) { return &text->tokens[open->pair]; }
+static struct token *closing(const struct sql_text *text, const struct token *open) {
+    return &text->tokens[open->pair];
+}
 
-static bool is_call(struct token *token) { return token->type == TOKEN_NAME && is_sign(after(token), '('); }
+static bool is_call(struct token *token) {
+    return token->type == TOKEN_NAME && is_sign(after(token), '(');
+}
 
 static void blank_out(struct token *first, const struct token *last) {
     for (struct token *t = first; t <= last && t->type != TOKEN_END; t++) t->becomes = SLICE("");
 }
 
-static const char *const units[] = {"MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "ISOWEEK", "MONTH", "QUARTER",
-                                    "YEAR", "DAYOFWEEK", "DAYOFYEAR", NULL};
+static const char *const units[] = {"MICROSECOND", "MILLISECOND", "SECOND",  "MINUTE", "HOUR",      "DAY",       "WEEK",
+                                    "ISOWEEK",     "MONTH",       "QUARTER", "YEAR",   "DAYOFWEEK", "DAYOFYEAR", NULL};
 
 struct rewriter {
     struct sql_text *text;
@@ -205,7 +228,8 @@ static void hash_comment(struct token *token) {
 static const char *const tables[] = {"ai_storefront_traces", "spans", "traces", "threads", "scores", NULL};
 
 static struct slice unquoted(const struct token *token) {
-    if (token->type == TOKEN_QUOTED && token->text.len >= 2) return slice_make(token->text.ptr + 1, token->text.len - 2);
+    if (token->type == TOKEN_QUOTED && token->text.len >= 2)
+        return slice_make(token->text.ptr + 1, token->text.len - 2);
     return token->text;
 }
 
@@ -237,7 +261,8 @@ static void table_path(const struct rewriter *rw, struct token *from) {
 
 /* Fields of the log line's `trace`. */
 static void trace_field(const struct rewriter *rw, struct token *token) {
-    static const char *const fields[] = {"traceId", "spanId", "parentSpanId", "operation", "duration", "status", "error", NULL};
+    static const char *const fields[] = {"traceId",  "spanId", "parentSpanId", "operation",
+                                         "duration", "status", "error",        NULL};
     if (!rw->text->storefront || !(is_word(token, "trace") || slice_is(token->text, "`trace`"))) return;
     struct token *dot = after(token);
     if (!is_sign(dot, '.')) return;
@@ -256,7 +281,8 @@ static void trace_field(const struct rewriter *rw, struct token *token) {
 static void cast(const struct rewriter *rw, struct token *token) {
     static const struct {
         const char *type, *sqlite;
-    } types[] = {{"STRING", "TEXT"}, {"INT64", "INTEGER"}, {"FLOAT64", "REAL"}, {"BYTES", "BLOB"}, {"BOOL", "INTEGER"}, {"BOOLEAN", "INTEGER"}};
+    } types[] = {{"STRING", "TEXT"}, {"INT64", "INTEGER"}, {"FLOAT64", "REAL"},
+                 {"BYTES", "BLOB"},  {"BOOL", "INTEGER"},  {"BOOLEAN", "INTEGER"}};
     bool safe = is_word(token, "SAFE_CAST");
     if (!is_call(token) || !(safe || is_word(token, "CAST"))) return;
     struct token *open = after(token), *close = closing(rw->text, open);
@@ -281,13 +307,17 @@ static void cast(const struct rewriter *rw, struct token *token) {
 static int interval(const struct rewriter *rw, struct token *token) {
     if (!is_word(token, "INTERVAL")) return 0;
     struct token *amount = after(token), *last = amount, *previous = before(rw->text, token);
-    if (is_sign(amount, '(')) last = closing(rw->text, amount);
-    else if (is_sign(amount, '-')) last = after(amount);
-    else if (amount->type != TOKEN_NUMBER && amount->type != TOKEN_STRING && amount->type != TOKEN_NAME) return 0;
+    if (is_sign(amount, '('))
+        last = closing(rw->text, amount);
+    else if (is_sign(amount, '-'))
+        last = after(amount);
+    else if (amount->type != TOKEN_NUMBER && amount->type != TOKEN_STRING && amount->type != TOKEN_NAME)
+        return 0;
     struct token *unit = after(last);
     if (last->type == TOKEN_END || !is_one_of(unit, units)) return 0;
     if (previous && (is_sign(previous, '-') || is_sign(previous, '+')))
-        return mistake(rw, token, "a time plus or minus an INTERVAL is not taken", "write TIMESTAMP_SUB(t, INTERVAL 1 DAY) or TIMESTAMP_ADD(t, INTERVAL 1 DAY)");
+        return mistake(rw, token, "a time plus or minus an INTERVAL is not taken",
+                       "write TIMESTAMP_SUB(t, INTERVAL 1 DAY) or TIMESTAMP_ADD(t, INTERVAL 1 DAY)");
     token->becomes = SLICE("interval_ms(");
     unit->becomes = arena_printf(rw->arena, ", '%.*s')", (int)unit->text.len, unit->text.ptr);
     return 0;
@@ -295,7 +325,8 @@ static int interval(const struct rewriter *rw, struct token *token) {
 
 /* TIMESTAMP_TRUNC(t, HOUR): the unit is no column. EXTRACT(HOUR FROM t). */
 static void unit_argument(const struct rewriter *rw, struct token *token) {
-    static const char *const functions[] = {"TIMESTAMP_TRUNC", "DATE_TRUNC", "DATETIME_TRUNC", "TIMESTAMP_DIFF", "DATE_DIFF", "DATETIME_DIFF", "EXTRACT", NULL};
+    static const char *const functions[] = {"TIMESTAMP_TRUNC", "DATE_TRUNC",    "DATETIME_TRUNC", "TIMESTAMP_DIFF",
+                                            "DATE_DIFF",       "DATETIME_DIFF", "EXTRACT",        NULL};
     if (!is_call(token) || !is_one_of(token, functions)) return;
     struct token *open = after(token), *close = closing(rw->text, open);
     for (struct token *t = open; t < close; t = after(t)) {
@@ -311,12 +342,14 @@ static void unit_argument(const struct rewriter *rw, struct token *token) {
 /* TIMESTAMP '2026-11-23', and the clock, whose own form in SQLite does not compare with ours. */
 static void moment(const struct rewriter *rw, struct token *token) {
     struct token *next = after(token);
-    bool date = is_word(token, "DATE"), dated = next->type == TOKEN_STRING && next->text.len > 4 && is_digit((unsigned char)next->text.ptr[1]);
+    bool date = is_word(token, "DATE"),
+         dated = next->type == TOKEN_STRING && next->text.len > 4 && is_digit((unsigned char)next->text.ptr[1]);
     if (dated && (date || is_word(token, "TIMESTAMP") || is_word(token, "DATETIME"))) {
         token->becomes = date ? SLICE("date(") : SLICE("timestamp(");
         next->becomes = arena_printf(rw->arena, "%.*s)", (int)next->text.len, next->text.ptr);
     }
-    if (is_word(token, "CURRENT_TIMESTAMP")) token->becomes = is_call(token) ? SLICE("now_timestamp") : SLICE("now_timestamp()");
+    if (is_word(token, "CURRENT_TIMESTAMP"))
+        token->becomes = is_call(token) ? SLICE("now_timestamp") : SLICE("now_timestamp()");
     if (is_word(token, "CURRENT_DATE") && is_call(token)) token->becomes = SLICE("now_date");
 }
 
@@ -325,8 +358,14 @@ static void moment(const struct rewriter *rw, struct token *token) {
 static void rename_function(struct token *token) {
     static const struct {
         const char *name, *sqlite;
-    } names[] = {{"STRING_AGG", "group_concat"}, {"LOGICAL_OR", "max"}, {"LOGICAL_AND", "min"}, {"GREATEST", "max"}, {"LEAST", "min"},
-                 {"ARRAY_AGG", "json_group_array"}, {"APPROX_COUNT_DISTINCT", "count"}, {"MOD", "mod"}};
+    } names[] = {{"STRING_AGG", "group_concat"},
+                 {"LOGICAL_OR", "max"},
+                 {"LOGICAL_AND", "min"},
+                 {"GREATEST", "max"},
+                 {"LEAST", "min"},
+                 {"ARRAY_AGG", "json_group_array"},
+                 {"APPROX_COUNT_DISTINCT", "count"},
+                 {"MOD", "mod"}};
     if (!is_call(token)) return;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (is_word(token, names[i].name)) token->becomes = slice_of(names[i].sqlite);
@@ -337,13 +376,17 @@ static void rename_function(struct token *token) {
 static int quantiles(const struct rewriter *rw, struct token *token) {
     if (!is_call(token) || !is_word(token, "APPROX_QUANTILES")) return 0;
     struct token *close = closing(rw->text, after(token)), *index = after(close);
-    struct slice inside = index->type == TOKEN_QUOTED && index->text.ptr[0] == '[' ? unquoted(index) : (struct slice){NULL, 0};
+    struct slice inside =
+        index->type == TOKEN_QUOTED && index->text.ptr[0] == '[' ? unquoted(index) : (struct slice){NULL, 0};
     size_t digits = inside.len && inside.ptr[inside.len - 1] == ')' ? inside.len - 1 : 0, first = digits;
     while (first && is_digit((unsigned char)inside.ptr[first - 1])) first--;
     struct slice word = slice_make(inside.ptr, first);
-    bool offset = word.len && (strncasecmp(word.ptr, "OFFSET(", word.len) == 0 || strncasecmp(word.ptr, "SAFE_OFFSET(", word.len) == 0);
+    bool offset = word.len && (strncasecmp(word.ptr, "OFFSET(", word.len) == 0 ||
+                               strncasecmp(word.ptr, "SAFE_OFFSET(", word.len) == 0);
     if (!offset || first == digits || digits - first > 6)
-        return mistake(rw, token, "APPROX_QUANTILES needs one place of its list, as APPROX_QUANTILES(x, 100)[OFFSET(95)]", "p95(x) says the same");
+        return mistake(rw, token,
+                       "APPROX_QUANTILES needs one place of its list, as APPROX_QUANTILES(x, 100)[OFFSET(95)]",
+                       "p95(x) says the same");
     token->becomes = SLICE("approx_quantile");
     close->becomes = arena_printf(rw->arena, ", %.*s)", (int)(digits - first), inside.ptr + first);
     index->becomes = SLICE(" ");
@@ -368,12 +411,18 @@ static struct token *with_body(const struct sql_text *text, struct token *name) 
     t = after(t);
     if (is_word(t, "NOT")) t = after(t);
     if (is_word(t, "MATERIALIZED")) t = after(t);
-    return is_sign(t, '(') && (is_word(after(t), "SELECT") || is_word(after(t), "WITH") || is_word(after(t), "VALUES") || is_sign(after(t), '(')) ? t : NULL;
+    return is_sign(t, '(') && (is_word(after(t), "SELECT") || is_word(after(t), "WITH") ||
+                               is_word(after(t), "VALUES") || is_sign(after(t), '('))
+               ? t
+               : NULL;
 }
 
-static bool same_name(struct slice a, struct slice b) { return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0; }
+static bool same_name(struct slice a, struct slice b) {
+    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
+}
 
-static double unfolded_within(const struct token *from, const struct token *to, const struct with_table *known, uint32_t count) {
+static double unfolded_within(const struct token *from, const struct token *to, const struct with_table *known,
+                              uint32_t count) {
     double sum = 1;
     for (const struct token *t = from; t < to; t++) {
         if (t->type != TOKEN_NAME && t->type != TOKEN_QUOTED) continue;
@@ -384,8 +433,8 @@ static double unfolded_within(const struct token *from, const struct token *to, 
     return sum;
 }
 
-/* SQLite copies the table of a WITH to each place that uses it before anything can stop it: twenty tables that each use the one
- * before twice are a million. */
+/* SQLite copies the table of a WITH to each place that uses it before anything can stop it: twenty tables that each use
+ * the one before twice are a million. */
 static int check_with(const struct rewriter *rw) {
     struct sql_text *text = rw->text;
     struct with_table known[WITH_TABLES_MAX];
@@ -394,7 +443,8 @@ static int check_with(const struct rewriter *rw) {
     for (struct token *t = text->tokens; t->type != TOKEN_END; t++) {
         struct token *open = t->type == TOKEN_NAME || t->type == TOKEN_QUOTED ? with_body(text, t) : NULL;
         if (!open) continue;
-        if (count == WITH_TABLES_MAX) return error_set(rw->err, VT_ELIMIT, "sql: WITH has over %d tables", WITH_TABLES_MAX);
+        if (count == WITH_TABLES_MAX)
+            return error_set(rw->err, VT_ELIMIT, "sql: WITH has over %d tables", WITH_TABLES_MAX);
         known[count].name = unquoted(t);
         known[count].unfolded = unfolded_within(open, closing(text, open), known, count);
         if (known[count++].unfolded > most) most = known[count - 1].unfolded;
@@ -410,8 +460,10 @@ int sql_rewrite(struct slice sql, struct arena *arena, struct buf *out, struct s
     struct sql_text *text = arena_calloc(arena, 1, sizeof *text);
     if (!text) return error_set(err, VT_ENOMEM, "no memory for the statement");
     if (sql.len > SQL_BYTES_MAX)
-        return error_set(err, VT_ELIMIT, "sql: the statement has %zu bytes, at most %d are taken", sql.len, SQL_BYTES_MAX);
-    if (sql.len && memchr(sql.ptr, 0, sql.len)) return error_set(err, VT_EINVAL, "sql: the statement holds a zero byte");
+        return error_set(err, VT_ELIMIT, "sql: the statement has %zu bytes, at most %d are taken", sql.len,
+                         SQL_BYTES_MAX);
+    if (sql.len && memchr(sql.ptr, 0, sql.len))
+        return error_set(err, VT_EINVAL, "sql: the statement holds a zero byte");
     text->sql = sql;
     int code = cut(text, arena, err);
     struct rewriter rw = {text, arena, err};
@@ -447,7 +499,9 @@ int sql_rewrite(struct slice sql, struct arena *arena, struct buf *out, struct s
     return code;
 }
 
-bool sql_reads_log_lines(const struct sql_text *text) { return text->storefront; }
+bool sql_reads_log_lines(const struct sql_text *text) {
+    return text->storefront;
+}
 
 int sql_column_of(const struct sql_text *text, size_t offset) {
     const struct token *t = text->tokens;

@@ -1,5 +1,6 @@
-/* SQL as people write it for BigQuery, turned into what SQLite takes. Plain SQLite passes through as it stands. The text is cut
- * into tokens (so nothing inside a literal, a name or a comment is ever touched) and single tokens are exchanged:
+/* SQL as people write it for BigQuery, turned into what SQLite takes. Plain SQLite passes through as it stands. The
+ * text is cut into tokens (so nothing inside a literal, a name or a comment is ever touched) and single tokens are
+ * exchanged:
  *
  *     r'(\d+)ms'                         '(\d+)ms'
  *     `shop-1.logs.ai_storefront_traces` ai_storefront_traces
@@ -20,8 +21,8 @@ enum { SQL_BYTES_MAX = 128 << 10 };
 struct sql_text; /* the tokens of one statement; lives in the arena */
 
 /* Appends the statement for SQLite to `out`. `sql` is borrowed as long as `text` is used.
- * VT_ELIMIT: longer than SQL_BYTES_MAX, or a WITH whose tables use each other so often that SQLite would unfold it without end.
- * VT_EINVAL: something of BigQuery that cannot be said here, with err->column. */
+ * VT_ELIMIT: longer than SQL_BYTES_MAX, or a WITH whose tables use each other so often that SQLite would unfold it
+ * without end. VT_EINVAL: something of BigQuery that cannot be said here, with err->column. */
 int sql_rewrite(struct slice sql, struct arena *arena, struct buf *out, struct sql_text **text, struct error *err);
 /* Whether ai_storefront_traces is read: then texts in double quotes are literals, as in BigQuery. */
 bool sql_reads_log_lines(const struct sql_text *text);

@@ -1,6 +1,6 @@
-/* `spans` and `ai_storefront_traces` as virtual tables: a cursor steps through the blocks of a scan, with the conditions of the
- * WHERE pushed into it, and reads of each row only the columns that the statement uses. ORDER BY the start is given for free:
- * then several blocks are open at once, and the row that is next of all is shown. */
+/* `spans` and `ai_storefront_traces` as virtual tables: a cursor steps through the blocks of a scan, with the
+ * conditions of the WHERE pushed into it, and reads of each row only the columns that the statement uses. ORDER BY the
+ * start is given for free: then several blocks are open at once, and the row that is next of all is shown. */
 #include "query/sql_internal.h"
 #include "query/sql_lookup.h"
 
@@ -27,22 +27,22 @@ struct part {
     struct block *block;
     uint32_t *rows;
     uint32_t count;
-    struct found found;     /* of a trace that was looked up; its block is the lookup's */
-    const int64_t *starts;  /* ordered scans only */
-    uint32_t at;            /* into rows */
+    struct found found;    /* of a trace that was looked up; its block is the lookup's */
+    const int64_t *starts; /* ordered scans only */
+    uint32_t at;           /* into rows */
     struct chunk *chunks[COL_TEXT_COUNT];
 };
 
 struct spans_cursor {
     sqlite3_vtab_cursor base;
-    struct sql_row row;     /* first: sql_row.text gets back to the cursor */
-    struct arena arena;     /* of the filter's conditions */
+    struct sql_row row; /* first: sql_row.text gets back to the cursor */
+    struct arena arena; /* of the filter's conditions */
     struct sql_bounds bounds;
     struct steps *steps;
     bool ordered, oldest_first;
-    struct part **parts;    /* not ordered: at most one */
+    struct part **parts; /* not ordered: at most one */
     uint32_t part_count, part_capacity;
-    struct part *current;   /* NULL at the end */
+    struct part *current; /* NULL at the end */
     sqlite3_int64 rowid;
 };
 
@@ -54,15 +54,23 @@ static void part_free(struct lookup *lookup, struct part *part) {
         arena_free(&part->chunks[t]->arena);
         free(part->chunks[t]);
     }
-    if (part->found.block) lookup_let_go(lookup, &part->found);
-    else block_close(part->block);
+    if (part->found.block)
+        lookup_let_go(lookup, &part->found);
+    else
+        block_close(part->block);
     free(part);
 }
 
-static struct spans_table *table_of(const struct spans_cursor *cursor) { return (struct spans_table *)cursor->base.pVtab; }
-static struct sql_session *session_of(const struct spans_cursor *cursor) { return table_of(cursor)->session; }
+static struct spans_table *table_of(const struct spans_cursor *cursor) {
+    return (struct spans_table *)cursor->base.pVtab;
+}
+static struct sql_session *session_of(const struct spans_cursor *cursor) {
+    return table_of(cursor)->session;
+}
 
-static int no_memory(struct sql_session *session) { return error_set(&session->err, VT_ENOMEM, "sql: no memory for a block of spans"); }
+static int no_memory(struct sql_session *session) {
+    return error_set(&session->err, VT_ENOMEM, "sql: no memory for a block of spans");
+}
 
 static _Thread_local const int64_t *sort_starts;
 static _Thread_local bool sort_oldest_first;
@@ -91,8 +99,10 @@ static int add_part(struct spans_cursor *cursor, struct block *block, const stru
     }
     if (!part || cursor->part_count == cursor->part_capacity) {
         struct found held = found ? *found : (struct found){0};
-        if (found) lookup_let_go(table_of(cursor)->lookup, &held);
-        else block_close(block);
+        if (found)
+            lookup_let_go(table_of(cursor)->lookup, &held);
+        else
+            block_close(block);
         free(part);
         return no_memory(session_of(cursor));
     }
@@ -150,7 +160,8 @@ static int next_ordered(struct spans_cursor *cursor) {
     for (;;) {
         struct part *best = first_part(cursor);
         int64_t none = cursor->oldest_first ? INT64_MAX : INT64_MIN;
-        int64_t bound = cursor->steps ? steps_bound(cursor->steps) : none, start = best ? best->starts[best->rows[best->at]] : 0;
+        int64_t bound = cursor->steps ? steps_bound(cursor->steps) : none,
+                start = best ? best->starts[best->rows[best->at]] : 0;
         if (best && (cursor->oldest_first ? start <= bound : start >= bound)) {
             cursor->current = best;
             return 0;
@@ -262,8 +273,8 @@ static double selectivity(const struct sql_column *column, unsigned char op) {
     return op == SQLITE_INDEX_CONSTRAINT_EQ ? 0.1 : 0.3;
 }
 
-/* The plan goes to spans_filter as a text: three bytes for each condition (column + 1, operator, 1 when it is a list), and the
- * order of rows as idxNum. */
+/* The plan goes to spans_filter as a text: three bytes for each condition (column + 1, operator, 1 when it is a list),
+ * and the order of rows as idxNum. */
 static int spans_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     enum { ROWS = 10000000 };
     const struct spans_table *table = (const struct spans_table *)base;
@@ -290,7 +301,8 @@ static int spans_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     info->idxNum = 0;
     if (info->nOrderBy == 1 && info->aOrderBy[0].iColumn >= 0) {
         enum sql_form form = table->list->columns[info->aOrderBy[0].iColumn].form;
-        bool start = table->list->columns[info->aOrderBy[0].iColumn].col == COL_START_NS && form != SQL_END_MS && form != SQL_FLAG;
+        bool start = table->list->columns[info->aOrderBy[0].iColumn].col == COL_START_NS && form != SQL_END_MS &&
+                     form != SQL_FLAG;
         info->idxNum = !start ? 0 : info->aOrderBy[0].desc ? 1 : 2;
         info->orderByConsumed = start;
     }
@@ -367,11 +379,14 @@ static int spans_filter(sqlite3_vtab_cursor *base, int order, const char *plan, 
     struct sql_constraint *constraints = arena_alloc(&cursor->arena, ((size_t)argc + 1) * sizeof *constraints);
     if (!constraints) return SQLITE_NOMEM;
     for (int i = 0; i < argc; i++)
-        constraints[i] = (struct sql_constraint){&list->columns[plan[3 * i] - 1], (unsigned char)plan[3 * i + 1], plan[3 * i + 2] == 2, args[i]};
-    if (sql_bounds_of(session, constraints, argc, &cursor->arena, &cursor->bounds)) return sql_table_failed(base->pVtab, session);
+        constraints[i] = (struct sql_constraint){&list->columns[plan[3 * i] - 1], (unsigned char)plan[3 * i + 1],
+                                                 plan[3 * i + 2] == 2, args[i]};
+    if (sql_bounds_of(session, constraints, argc, &cursor->arena, &cursor->bounds))
+        return sql_table_failed(base->pVtab, session);
     if (cursor->bounds.nothing) return SQLITE_OK;
     if (cursor->bounds.scan.trace_count == 1) return look_up(cursor);
-    if (!(cursor->steps = steps_open(session->ask, &cursor->bounds.scan, cursor->oldest_first, &session->err))) return sql_table_failed(base->pVtab, session);
+    if (!(cursor->steps = steps_open(session->ask, &cursor->bounds.scan, cursor->oldest_first, &session->err)))
+        return sql_table_failed(base->pVtab, session);
     return advance(cursor);
 }
 
@@ -387,7 +402,9 @@ static int spans_next(sqlite3_vtab_cursor *base) {
     return advance(cursor);
 }
 
-static int spans_eof(sqlite3_vtab_cursor *base) { return !((struct spans_cursor *)base)->current; }
+static int spans_eof(sqlite3_vtab_cursor *base) {
+    return !((struct spans_cursor *)base)->current;
+}
 
 static int spans_column(sqlite3_vtab_cursor *base, sqlite3_context *c, int i) {
     struct spans_cursor *cursor = (struct spans_cursor *)base;

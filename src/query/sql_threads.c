@@ -4,14 +4,40 @@
 #include "query/threads.h"
 
 enum thread_column {
-    C_THREAD_ID, C_USER_ID, C_FIRST_MS, C_LAST_MS, C_FIRST, C_LAST, C_TURN_COUNT, C_LLM_CALLS, C_ERRORS, C_FALLBACKS, C_TOKENS_INPUT, C_TOKENS_OUTPUT,
-    C_TOKENS_CACHED, C_TOKENS_TOTAL, C_COST, C_MODELS, C_COLUMNS
+    C_THREAD_ID,
+    C_USER_ID,
+    C_FIRST_MS,
+    C_LAST_MS,
+    C_FIRST,
+    C_LAST,
+    C_TURN_COUNT,
+    C_LLM_CALLS,
+    C_ERRORS,
+    C_FALLBACKS,
+    C_TOKENS_INPUT,
+    C_TOKENS_OUTPUT,
+    C_TOKENS_CACHED,
+    C_TOKENS_TOTAL,
+    C_COST,
+    C_MODELS,
+    C_COLUMNS
 };
-static const struct sql_list_column thread_columns[C_COLUMNS] = {
-    {"thread_id", "TEXT", 1},       {"user_id", "TEXT", 0},         {"first_ms", "INTEGER", 0},     {"last_ms", "INTEGER", 0},      {"first", "TEXT", 0},
-    {"last", "TEXT", 0},            {"turn_count", "INTEGER", 0},   {"llm_calls", "INTEGER", 0},    {"errors", "INTEGER", 0},       {"fallbacks", "INTEGER", 0},
-    {"tokens_input", "INTEGER", 0}, {"tokens_output", "INTEGER", 0}, {"tokens_cached", "INTEGER", 0}, {"tokens_total", "INTEGER", 0}, {"cost_usd", "REAL", 0},
-    {"models", "TEXT", 0}};
+static const struct sql_list_column thread_columns[C_COLUMNS] = {{"thread_id", "TEXT", 1},
+                                                                 {"user_id", "TEXT", 0},
+                                                                 {"first_ms", "INTEGER", 0},
+                                                                 {"last_ms", "INTEGER", 0},
+                                                                 {"first", "TEXT", 0},
+                                                                 {"last", "TEXT", 0},
+                                                                 {"turn_count", "INTEGER", 0},
+                                                                 {"llm_calls", "INTEGER", 0},
+                                                                 {"errors", "INTEGER", 0},
+                                                                 {"fallbacks", "INTEGER", 0},
+                                                                 {"tokens_input", "INTEGER", 0},
+                                                                 {"tokens_output", "INTEGER", 0},
+                                                                 {"tokens_cached", "INTEGER", 0},
+                                                                 {"tokens_total", "INTEGER", 0},
+                                                                 {"cost_usd", "REAL", 0},
+                                                                 {"models", "TEXT", 0}};
 
 enum { PIECE = 2000 };
 
@@ -63,8 +89,10 @@ static void give_models(const struct thread_row *row, sqlite3_context *c) {
 static void threads_show(const struct sql_list *list, uint32_t at, int column, sqlite3_context *c) {
     const struct thread_row *row = (const struct thread_row *)list->rows + at;
     const double *n = row->numbers.of;
-    static const enum number numbers[C_COLUMNS] = {[C_LLM_CALLS] = NUMBER_CALLS, [C_ERRORS] = NUMBER_ERRORS, [C_FALLBACKS] = NUMBER_FALLBACKS, [C_TOKENS_INPUT] = NUMBER_INPUT,
-                                                   [C_TOKENS_OUTPUT] = NUMBER_OUTPUT, [C_TOKENS_CACHED] = NUMBER_CACHED, [C_TOKENS_TOTAL] = NUMBER_TOTAL};
+    static const enum number numbers[C_COLUMNS] = {
+        [C_LLM_CALLS] = NUMBER_CALLS,    [C_ERRORS] = NUMBER_ERRORS,        [C_FALLBACKS] = NUMBER_FALLBACKS,
+        [C_TOKENS_INPUT] = NUMBER_INPUT, [C_TOKENS_OUTPUT] = NUMBER_OUTPUT, [C_TOKENS_CACHED] = NUMBER_CACHED,
+        [C_TOKENS_TOTAL] = NUMBER_TOTAL};
     switch (column) {
     case C_THREAD_ID: sql_give_slice(c, row->thread_id); break;
     case C_USER_ID: sql_give_slice(c, row->user_id); break;

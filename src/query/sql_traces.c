@@ -1,5 +1,5 @@
-/* The table `traces`: spans folded by trace, in one scan of the time that the statement asks for and one around it for what of these
- * traces lies outside. */
+/* The table `traces`: spans folded by trace, in one scan of the time that the statement asks for and one around it for
+ * what of these traces lies outside. */
 #include "base/timestamp.h"
 #include "query/blocks.h"
 #include "query/sql_lists.h"
@@ -8,24 +8,76 @@
 #include <xxhash.h>
 
 enum trace_column {
-    T_TRACE_ID, T_START_MS, T_START, T_DURATION_MS, T_OPERATION, T_SERVICE, T_STATUS, T_ERROR, T_PROVIDER, T_MODEL, T_SPAN_COUNT, T_LLM_CALLS, T_ERRORS,
-    T_TOKENS_INPUT, T_TOKENS_OUTPUT, T_TOKENS_CACHED, T_TOKENS_TOTAL, T_COST, T_PROJECT, T_USER_ID, T_THREAD_ID, T_TURN_ID, T_FALLBACK, T_COLUMNS
+    T_TRACE_ID,
+    T_START_MS,
+    T_START,
+    T_DURATION_MS,
+    T_OPERATION,
+    T_SERVICE,
+    T_STATUS,
+    T_ERROR,
+    T_PROVIDER,
+    T_MODEL,
+    T_SPAN_COUNT,
+    T_LLM_CALLS,
+    T_ERRORS,
+    T_TOKENS_INPUT,
+    T_TOKENS_OUTPUT,
+    T_TOKENS_CACHED,
+    T_TOKENS_TOTAL,
+    T_COST,
+    T_PROJECT,
+    T_USER_ID,
+    T_THREAD_ID,
+    T_TURN_ID,
+    T_FALLBACK,
+    T_COLUMNS
 };
-static const struct sql_list_column trace_columns[T_COLUMNS] = {
-    {"trace_id", "TEXT", 1},           {"start_ms", "INTEGER", 't'},    {"start", "TEXT", 0},           {"duration_ms", "REAL", 0},   {"operation", "TEXT", 0},
-    {"service", "TEXT", 0},            {"status", "TEXT", 0},           {"error", "TEXT", 0},           {"provider", "TEXT", 0},      {"model", "TEXT", 0},
-    {"span_count", "INTEGER", 0},      {"llm_calls", "INTEGER", 0},     {"errors", "INTEGER", 0},       {"tokens_input", "INTEGER", 0}, {"tokens_output", "INTEGER", 0},
-    {"tokens_cached", "INTEGER", 0},   {"tokens_total", "INTEGER", 0},  {"cost_usd", "REAL", 0},        {"project", "TEXT", 0},       {"user_id", "TEXT", 0},
-    {"thread_id", "TEXT", 0},          {"turn_id", "TEXT", 0},          {"fallback", "INTEGER", 0}};
+static const struct sql_list_column trace_columns[T_COLUMNS] = {{"trace_id", "TEXT", 1},
+                                                                {"start_ms", "INTEGER", 't'},
+                                                                {"start", "TEXT", 0},
+                                                                {"duration_ms", "REAL", 0},
+                                                                {"operation", "TEXT", 0},
+                                                                {"service", "TEXT", 0},
+                                                                {"status", "TEXT", 0},
+                                                                {"error", "TEXT", 0},
+                                                                {"provider", "TEXT", 0},
+                                                                {"model", "TEXT", 0},
+                                                                {"span_count", "INTEGER", 0},
+                                                                {"llm_calls", "INTEGER", 0},
+                                                                {"errors", "INTEGER", 0},
+                                                                {"tokens_input", "INTEGER", 0},
+                                                                {"tokens_output", "INTEGER", 0},
+                                                                {"tokens_cached", "INTEGER", 0},
+                                                                {"tokens_total", "INTEGER", 0},
+                                                                {"cost_usd", "REAL", 0},
+                                                                {"project", "TEXT", 0},
+                                                                {"user_id", "TEXT", 0},
+                                                                {"thread_id", "TEXT", 0},
+                                                                {"turn_id", "TEXT", 0},
+                                                                {"fallback", "INTEGER", 0}};
 
 /* Texts that a trace has: of its root (head), or of any span that says something. */
-enum text { TEXT_OPERATION, TEXT_SERVICE, TEXT_PROJECT, TEXT_PROVIDER, TEXT_MODEL, TEXT_USER, TEXT_THREAD, TEXT_TURN, TEXT_ERROR, TEXT_COUNT };
+enum text {
+    TEXT_OPERATION,
+    TEXT_SERVICE,
+    TEXT_PROJECT,
+    TEXT_PROVIDER,
+    TEXT_MODEL,
+    TEXT_USER,
+    TEXT_THREAD,
+    TEXT_TURN,
+    TEXT_ERROR,
+    TEXT_COUNT
+};
 static const struct {
     enum col col;
     enum trace_column shown;
     bool of_head;
-} texts[TEXT_COUNT] = {{COL_OPERATION, T_OPERATION, true}, {COL_SERVICE, T_SERVICE, true}, {COL_PROJECT, T_PROJECT, true}, {COL_PROVIDER, T_PROVIDER, false}, {COL_MODEL, T_MODEL, false},
-                       {COL_USER_ID, T_USER_ID, false}, {COL_THREAD_ID, T_THREAD_ID, false}, {COL_TURN_ID, T_TURN_ID, false}, {COL_ERROR, T_ERROR, false}};
+} texts[TEXT_COUNT] = {
+    {COL_OPERATION, T_OPERATION, true},  {COL_SERVICE, T_SERVICE, true},  {COL_PROJECT, T_PROJECT, true},
+    {COL_PROVIDER, T_PROVIDER, false},   {COL_MODEL, T_MODEL, false},     {COL_USER_ID, T_USER_ID, false},
+    {COL_THREAD_ID, T_THREAD_ID, false}, {COL_TURN_ID, T_TURN_ID, false}, {COL_ERROR, T_ERROR, false}};
 
 struct trace_row {
     uint8_t id[TRACE_ID_SIZE];
@@ -50,12 +102,15 @@ struct fold {
 
 static int too_many(const struct fold *f, struct error *err) {
     error_set(err, VT_ELIMIT, "traces: %u traces need more memory than a request may hold", f->count);
-    return error_hint(err, "a condition on start_ms takes fewer, as in WHERE start_ms > now_ms() - 3600000; spans can be grouped by trace_id without that limit");
+    return error_hint(err, "a condition on start_ms takes fewer, as in WHERE start_ms > now_ms() - 3600000; spans can "
+                           "be grouped by trace_id without that limit");
 }
 
 /* ---- finding a trace ---- */
 
-static uint32_t slot_of(const uint8_t *id, uint32_t mask) { return (uint32_t)XXH3_64bits(id, TRACE_ID_SIZE) & mask; }
+static uint32_t slot_of(const uint8_t *id, uint32_t mask) {
+    return (uint32_t)XXH3_64bits(id, TRACE_ID_SIZE) & mask;
+}
 
 static bool grow(struct fold *f) {
     struct arena *arena = &f->list->arena;
@@ -85,7 +140,11 @@ static struct trace_row *find(struct fold *f, const uint8_t *id, bool *failed) {
     if (f->count == f->capacity && !grow(f)) goto no_memory;
     struct trace_row *row = arena_alloc(&f->list->arena, sizeof *row);
     if (!row) goto no_memory;
-    *row = (struct trace_row){.head_ns = INT64_MAX, .end_ns = INT64_MIN, .error_ns = INT64_MAX, .tokens = {SPAN_NO_INT, SPAN_NO_INT, SPAN_NO_INT}, .cost = (double)NAN};
+    *row = (struct trace_row){.head_ns = INT64_MAX,
+                              .end_ns = INT64_MIN,
+                              .error_ns = INT64_MAX,
+                              .tokens = {SPAN_NO_INT, SPAN_NO_INT, SPAN_NO_INT},
+                              .cost = (double)NAN};
     memcpy(row->id, id, TRACE_ID_SIZE);
     mask = 2 * f->capacity - 1;
     for (at = slot_of(id, mask); f->slots[at];) at = (at + 1) & mask;
@@ -100,7 +159,8 @@ no_memory:
 /* ---- folding a block ---- */
 
 struct columns {
-    const struct vec *ids, *starts, *durations, *parents, *kinds, *statuses, *flags, *tokens[3], *costs, *texts[TEXT_COUNT];
+    const struct vec *ids, *starts, *durations, *parents, *kinds, *statuses, *flags, *tokens[3], *costs,
+        *texts[TEXT_COUNT];
     struct slice *errors; /* by position among the block's rows */
 };
 
@@ -108,8 +168,16 @@ static bool read_columns(struct fold *f, struct block *block, struct columns *c,
     const struct {
         const struct vec **vec;
         enum col col;
-    } all[] = {{&c->ids, COL_TRACE_ID},       {&c->starts, COL_START_NS}, {&c->durations, COL_DURATION_NS},  {&c->parents, COL_PARENT_SPAN_ID}, {&c->kinds, COL_KIND},
-               {&c->statuses, COL_STATUS},    {&c->flags, COL_FLAGS},     {&c->tokens[0], COL_TOKENS_INPUT}, {&c->tokens[1], COL_TOKENS_OUTPUT}, {&c->tokens[2], COL_TOKENS_CACHED},
+    } all[] = {{&c->ids, COL_TRACE_ID},
+               {&c->starts, COL_START_NS},
+               {&c->durations, COL_DURATION_NS},
+               {&c->parents, COL_PARENT_SPAN_ID},
+               {&c->kinds, COL_KIND},
+               {&c->statuses, COL_STATUS},
+               {&c->flags, COL_FLAGS},
+               {&c->tokens[0], COL_TOKENS_INPUT},
+               {&c->tokens[1], COL_TOKENS_OUTPUT},
+               {&c->tokens[2], COL_TOKENS_CACHED},
                {&c->costs, COL_COST_USD}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!(*all[i].vec = block_column(block, all[i].col, err))) return false;
@@ -138,9 +206,11 @@ static struct slice text_at(const struct columns *c, enum text t, uint32_t row) 
 }
 
 /* The head is the root, the earliest of several; without one, the earliest span. */
-static bool take_row(struct fold *f, struct trace_row *trace, const struct columns *c, uint32_t row, uint32_t position) {
+static bool take_row(struct fold *f, struct trace_row *trace, const struct columns *c, uint32_t row,
+                     uint32_t position) {
     int64_t start = c->starts->ints[row], end = start + c->durations->ints[row];
-    bool root = id_is_zero(c->parents->bytes + (size_t)row * SPAN_ID_SIZE, SPAN_ID_SIZE), failed = c->statuses->ints[row] == STATUS_ERROR;
+    bool root = id_is_zero(c->parents->bytes + (size_t)row * SPAN_ID_SIZE, SPAN_ID_SIZE),
+         failed = c->statuses->ints[row] == STATUS_ERROR;
     bool head = root == trace->has_root ? start < trace->head_ns : root;
     bool fine = true;
     trace->spans++;
@@ -151,7 +221,8 @@ static bool take_row(struct fold *f, struct trace_row *trace, const struct colum
     if (!(c->flags->ints[row] & SPAN_USAGE_RESTATED)) {
         for (int t = 0; t < 3; t++) {
             int64_t value = c->tokens[t]->ints[row];
-            if (value != SPAN_NO_INT) trace->tokens[t] = trace->tokens[t] == SPAN_NO_INT ? value : trace->tokens[t] + value;
+            if (value != SPAN_NO_INT)
+                trace->tokens[t] = trace->tokens[t] == SPAN_NO_INT ? value : trace->tokens[t] + value;
         }
         double cost = c->costs->doubles[row];
         if (!isnan(cost)) trace->cost = isnan(trace->cost) ? cost : trace->cost + cost;
@@ -162,7 +233,8 @@ static bool take_row(struct fold *f, struct trace_row *trace, const struct colum
         trace->status = (uint8_t)c->statuses->ints[row];
     }
     for (int t = 0; t < TEXT_ERROR && fine; t++)
-        if (f->wanted[t] && (head || !texts[t].of_head)) fine = take_text(f, trace, (enum text)t, text_at(c, (enum text)t, row), head && root);
+        if (f->wanted[t] && (head || !texts[t].of_head))
+            fine = take_text(f, trace, (enum text)t, text_at(c, (enum text)t, row), head && root);
     /* The root's error, else that of the first failed span. */
     if (!fine || !f->wanted[TEXT_ERROR] || !failed || !c->errors[position].len) return fine;
     bool own = head && root;
@@ -189,7 +261,13 @@ static int fold_block(void *ctx, struct block *block, struct error *err) {
 
 static int fold_range(struct fold *f, const uint8_t (*ids)[TRACE_ID_SIZE], int64_t from_ns, int64_t to_ns) {
     struct sql_session *session = f->list->session;
-    struct scan scan = {.from_ns = from_ns, .to_ns = to_ns, .traces = ids, .trace_count = ids ? 1 : 0, .workers = 1, .each = fold_block, .ctx = f};
+    struct scan scan = {.from_ns = from_ns,
+                        .to_ns = to_ns,
+                        .traces = ids,
+                        .trace_count = ids ? 1 : 0,
+                        .workers = 1,
+                        .each = fold_block,
+                        .ctx = f};
     return from_ns < to_ns ? scan_run(session->ask, &scan, &session->err) : 0;
 }
 
@@ -204,7 +282,8 @@ static bool traces_load_list(struct sql_list *list) {
     struct fold f = {.list = list, .add = true};
     uint8_t id[1][TRACE_ID_SIZE];
     const uint8_t(*ids)[TRACE_ID_SIZE] = NULL;
-    int64_t from = list->from_ms > -(int64_t)9e12 ? list->from_ms * NS_PER_MS : INT64_MIN, to = list->to_ms < (int64_t)9e12 ? (list->to_ms + 1) * NS_PER_MS : INT64_MAX;
+    int64_t from = list->from_ms > -(int64_t)9e12 ? list->from_ms * NS_PER_MS : INT64_MIN,
+            to = list->to_ms < (int64_t)9e12 ? (list->to_ms + 1) * NS_PER_MS : INT64_MAX;
     list->more = false;
     for (int t = 0; t < TEXT_COUNT; t++) f.wanted[t] = list->used >> texts[t].shown & 1;
     if (list->keys[0].len) {
@@ -229,8 +308,14 @@ static void traces_show(const struct sql_list *list, uint32_t row, int column, s
     case T_TRACE_ID: sql_give_id(c, trace->id, TRACE_ID_SIZE); break;
     case T_START_MS: sqlite3_result_int64(c, trace->head_ns / NS_PER_MS); break;
     case T_START: sql_give_time(c, trace->head_ns); break;
-    case T_DURATION_MS: sqlite3_result_double(c, (double)(trace->end_ns > trace->head_ns ? trace->end_ns - trace->head_ns : 0) / NS_PER_MS); break;
-    case T_STATUS: sqlite3_result_text(c, span_status_names[trace->status < STATUS_COUNT ? trace->status : STATUS_UNSET], -1, SQLITE_STATIC); break;
+    case T_DURATION_MS:
+        sqlite3_result_double(c, (double)(trace->end_ns > trace->head_ns ? trace->end_ns - trace->head_ns : 0) /
+                                     NS_PER_MS);
+        break;
+    case T_STATUS:
+        sqlite3_result_text(c, span_status_names[trace->status < STATUS_COUNT ? trace->status : STATUS_UNSET], -1,
+                            SQLITE_STATIC);
+        break;
     case T_SPAN_COUNT: sqlite3_result_int64(c, trace->spans); break;
     case T_LLM_CALLS: sqlite3_result_int64(c, trace->calls); break;
     case T_ERRORS: sqlite3_result_int64(c, trace->errors); break;
@@ -238,7 +323,9 @@ static void traces_show(const struct sql_list *list, uint32_t row, int column, s
     case T_TOKENS_OUTPUT: sql_give_whole(c, output); break;
     case T_TOKENS_CACHED: sql_give_whole(c, trace->tokens[2]); break;
     case T_TOKENS_TOTAL: sql_give_whole(c, tokens_total(input, output)); break;
-    case T_COST: if (!isnan(trace->cost)) sqlite3_result_double(c, trace->cost); break;
+    case T_COST:
+        if (!isnan(trace->cost)) sqlite3_result_double(c, trace->cost);
+        break;
     case T_FALLBACK: sqlite3_result_int(c, trace->fallback); break;
     default:
         for (int t = 0; t < TEXT_COUNT; t++)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 struct steps {
-    struct scan_run run;   /* floor and ends are not used */
+    struct scan_run run; /* floor and ends are not used */
     struct scan scan;
     bool oldest_first;
     uint32_t *order;       /* numbers of row groups; NULL = as the snapshot has them */
@@ -72,8 +72,10 @@ void block_close(struct block *block) {
     steps->open--;
     *stepped->link = stepped->next;
     if (stepped->next) stepped->next->link = stepped->link;
-    if (steps->spare) stepped_free(stepped);
-    else steps->spare = stepped;
+    if (steps->spare)
+        stepped_free(stepped);
+    else
+        steps->spare = stepped;
 }
 
 static const struct rowgroup *group_at(const struct steps *steps, uint32_t i, uint32_t *number) {
@@ -90,7 +92,8 @@ int64_t steps_bound(const struct steps *steps) {
 
 size_t steps_held_bytes(const struct steps *steps) {
     size_t held = 0;
-    for (const struct stepped *stepped = steps->first; stepped; stepped = stepped->next) held += stepped->block.arena.total_bytes;
+    for (const struct stepped *stepped = steps->first; stepped; stepped = stepped->next)
+        held += stepped->block.arena.total_bytes;
     return held;
 }
 
@@ -98,7 +101,8 @@ static struct stepped *open_block(struct steps *steps, struct error *err) {
     struct stepped *stepped = steps->spare ? steps->spare : calloc(1, sizeof *stepped);
     if (!stepped) error_set(err, VT_ENOMEM, "no memory for a block of spans");
     if (stepped && steps->open == BLOCKS_OPEN_MAX) {
-        error_set(err, VT_ELIMIT, "over %d row groups overlap in time: they cannot be read in order of time at once", BLOCKS_OPEN_MAX);
+        error_set(err, VT_ELIMIT, "over %d row groups overlap in time: they cannot be read in order of time at once",
+                  BLOCKS_OPEN_MAX);
         if (stepped != steps->spare) free(stepped);
         return NULL;
     }
@@ -126,8 +130,10 @@ static int select_group(struct steps *steps, uint32_t number, struct block **blo
     if (!stepped) return err->code;
     block_set_place(&stepped->block, &place);
     int code = block_select(&stepped->block, err);
-    if (!code && stepped->block.count) *block = &stepped->block;
-    else block_close(&stepped->block);
+    if (!code && stepped->block.count)
+        *block = &stepped->block;
+    else
+        block_close(&stepped->block);
     return code == VT_ECORRUPT ? 0 : code;
 }
 

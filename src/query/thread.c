@@ -1,5 +1,5 @@
-/* GET /api/v1/threads/{id}: a whole conversation, turn by turn. Its traces are found by the dictionaries of the thread column, then
- * loaded whole. */
+/* GET /api/v1/threads/{id}: a whole conversation, turn by turn. Its traces are found by the dictionaries of the thread
+ * column, then loaded whole. */
 #include "query/blocks.h"
 #include "query/numbers.h"
 #include "query/said.h"
@@ -23,7 +23,8 @@ struct finder {
 static int add_trace(struct finder *f, const uint8_t *id, struct error *err) {
     for (uint32_t i = f->count; i-- > 0;)
         if (memcmp(f->ids[i], id, TRACE_ID_SIZE) == 0) return 0;
-    if (f->count == THREAD_TRACES_MAX) return error_set(err, VT_ELIMIT, "the thread has more than %d traces", THREAD_TRACES_MAX);
+    if (f->count == THREAD_TRACES_MAX)
+        return error_set(err, VT_ELIMIT, "the thread has more than %d traces", THREAD_TRACES_MAX);
     if (f->count == f->capacity) {
         uint32_t capacity = f->capacity ? 2 * f->capacity : 64;
         uint8_t(*more)[TRACE_ID_SIZE] = ask_alloc(f->ask, capacity, sizeof *more, err);
@@ -87,7 +88,8 @@ static bool is_of_thread(const struct ask *ask, const struct span *span) {
     return !thread.len || slice_eq(thread, ask->id);
 }
 
-static struct turn *add_turn(struct ask *ask, struct turns *turns, const struct trace *trace, const struct span *head, struct error *err) {
+static struct turn *add_turn(struct ask *ask, struct turns *turns, const struct trace *trace, const struct span *head,
+                             struct error *err) {
     if (turns->count == turns->capacity) {
         uint32_t capacity = turns->capacity ? 2 * turns->capacity : 64;
         struct turn *more = ask_alloc(ask, capacity, sizeof *more, err);
@@ -97,7 +99,8 @@ static struct turn *add_turn(struct ask *ask, struct turns *turns, const struct 
         turns->capacity = capacity;
     }
     struct turn *turn = &turns->all[turns->count];
-    *turn = (struct turn){.trace = trace, .head = head, .spans = ask_alloc(ask, trace->span_count, sizeof *turn->spans, err)};
+    *turn = (struct turn){
+        .trace = trace, .head = head, .spans = ask_alloc(ask, trace->span_count, sizeof *turn->spans, err)};
     if (!turn->spans) return NULL;
     totals_init(&turn->totals);
     turns->count++;
@@ -115,7 +118,8 @@ static void take_span(struct turn *turn, const struct span *span) {
 static struct turn *nearest(struct turns *turns, uint32_t first, int64_t start_ns) {
     struct turn *best = &turns->all[first];
     for (uint32_t i = first; i < turns->count; i++)
-        if (turns->all[i].head->start_ns <= start_ns && turns->all[i].head->start_ns >= best->head->start_ns) best = &turns->all[i];
+        if (turns->all[i].head->start_ns <= start_ns && turns->all[i].head->start_ns >= best->head->start_ns)
+            best = &turns->all[i];
     return best;
 }
 
@@ -135,7 +139,8 @@ static int turns_of_trace(struct ask *ask, struct turns *turns, const struct tra
     for (uint32_t i = first; i < turns->count; i++) turns->all[i].only = turns->count == first + 1;
     for (uint32_t i = 0; i < trace->span_count && first < turns->count; i++) {
         const struct span *span = trace->spans[i];
-        if (is_of_thread(ask, span)) take_span(turn_of[i] >= 0 ? &turns->all[turn_of[i]] : nearest(turns, first, span->start_ns), span);
+        if (is_of_thread(ask, span))
+            take_span(turn_of[i] >= 0 ? &turns->all[turn_of[i]] : nearest(turns, first, span->start_ns), span);
     }
     return 0;
 }
@@ -154,14 +159,16 @@ static int turn_by_start(const void *a, const void *b) {
 
 static struct slice input_of(const struct turn *turn, struct arena *arena) {
     struct slice text = said_last(span_get_text(turn->head, COL_PROMPT), "user", arena);
-    for (uint32_t i = 0; i < turn->span_count && !text.len; i++) text = said_last(span_get_text(turn->spans[i], COL_PROMPT), "user", arena);
+    for (uint32_t i = 0; i < turn->span_count && !text.len; i++)
+        text = said_last(span_get_text(turn->spans[i], COL_PROMPT), "user", arena);
     return text;
 }
 
 static struct slice output_of(const struct turn *turn, struct arena *arena) {
     struct slice text = said_last(span_get_text(turn->head, COL_COMPLETION), "assistant", arena);
     for (uint32_t i = turn->span_count; i-- > 0 && !text.len;)
-        if (turn->spans[i]->kind == KIND_LLM) text = said_last(span_get_text(turn->spans[i], COL_COMPLETION), "assistant", arena);
+        if (turn->spans[i]->kind == KIND_LLM)
+            text = said_last(span_get_text(turn->spans[i], COL_COMPLETION), "assistant", arena);
     return text;
 }
 
@@ -172,7 +179,9 @@ static void put_id(struct json_writer *w, const char *key, const uint8_t *id, si
 }
 
 static void put_status(struct json_writer *w, const struct span *span) {
-    put_text(w, "status", slice_of(span_status_names[span->status >= 0 && span->status < STATUS_COUNT ? span->status : STATUS_UNSET]));
+    put_text(
+        w, "status",
+        slice_of(span_status_names[span->status >= 0 && span->status < STATUS_COUNT ? span->status : STATUS_UNSET]));
     put_text(w, "error", span_get_text(span, COL_ERROR));
 }
 
@@ -199,11 +208,13 @@ static void put_call(const struct span *span, struct json_writer *w) {
 }
 
 static void put_calls(const struct turn *turn, struct json_writer *w) {
-    static const bool is_call[KIND_COUNT] = {[KIND_LLM] = true, [KIND_TOOL] = true, [KIND_RETRIEVAL] = true, [KIND_EMBEDDING] = true};
+    static const bool is_call[KIND_COUNT] = {
+        [KIND_LLM] = true, [KIND_TOOL] = true, [KIND_RETRIEVAL] = true, [KIND_EMBEDDING] = true};
     json_put_key(w, "calls");
     json_open(w, '[');
     for (uint32_t i = 0; i < turn->span_count; i++)
-        if (turn->spans[i]->kind >= 0 && turn->spans[i]->kind < KIND_COUNT && is_call[turn->spans[i]->kind]) put_call(turn->spans[i], w);
+        if (turn->spans[i]->kind >= 0 && turn->spans[i]->kind < KIND_COUNT && is_call[turn->spans[i]->kind])
+            put_call(turn->spans[i], w);
     json_close(w, ']');
 }
 
@@ -215,7 +226,8 @@ static int put_scores(struct ask *ask, const struct turn *turn, struct json_writ
     if (!(own.scores = ask_alloc(ask, all.count, sizeof *own.scores, err))) return err->code;
     for (uint32_t s = 0; s < all.count; s++) {
         bool mine = turn->only && id_is_zero(all.scores[s].span_id, SPAN_ID_SIZE);
-        for (uint32_t i = 0; i < turn->span_count && !mine; i++) mine = memcmp(turn->spans[i]->span_id, all.scores[s].span_id, SPAN_ID_SIZE) == 0;
+        for (uint32_t i = 0; i < turn->span_count && !mine; i++)
+            mine = memcmp(turn->spans[i]->span_id, all.scores[s].span_id, SPAN_ID_SIZE) == 0;
         if (!mine) continue;
         own.scores[own.count] = all.scores[s];
         memset(own.scores[own.count++].span_id, 0, SPAN_ID_SIZE);
@@ -290,14 +302,20 @@ int threads_get(struct ask *ask, struct json_writer *w, struct error *err) {
     struct turns turns = {NULL, 0, 0};
     struct trace *traces;
     int code = find_traces(ask, &finder, err);
-    if (!code && !finder.count) return error_set(err, VT_ENOTFOUND, "there is no thread '%.*s'", ask->id.len < 100 ? (int)ask->id.len : 100, ask->id.ptr);
+    if (!code && !finder.count)
+        return error_set(err, VT_ENOTFOUND, "there is no thread '%.*s'", ask->id.len < 100 ? (int)ask->id.len : 100,
+                         ask->id.ptr);
     uint64_t columns = TRACE_SUMMARY | one << COL_PROMPT | one << COL_COMPLETION | one << COL_FINISH_REASON;
-    if (!code) code = traces_load(ask, (const uint8_t(*)[TRACE_ID_SIZE])finder.ids, finder.count, columns, &traces, err);
+    if (!code)
+        code = traces_load(ask, (const uint8_t(*)[TRACE_ID_SIZE])finder.ids, finder.count, columns, &traces, err);
     for (uint32_t i = 0; i < finder.count && !code; i++)
         if (traces[i].span_count) code = turns_of_trace(ask, &turns, &traces[i], err);
     if (code) return code;
-    if (!turns.count) return error_set(err, VT_ENOTFOUND, "the spans of thread '%.*s' are no longer there", ask->id.len < 100 ? (int)ask->id.len : 100, ask->id.ptr);
-    for (uint32_t i = 0; i < turns.count; i++) qsort(turns.all[i].spans, turns.all[i].span_count, sizeof *turns.all[i].spans, span_by_start);
+    if (!turns.count)
+        return error_set(err, VT_ENOTFOUND, "the spans of thread '%.*s' are no longer there",
+                         ask->id.len < 100 ? (int)ask->id.len : 100, ask->id.ptr);
+    for (uint32_t i = 0; i < turns.count; i++)
+        qsort(turns.all[i].spans, turns.all[i].span_count, sizeof *turns.all[i].spans, span_by_start);
     qsort(turns.all, turns.count, sizeof *turns.all, turn_by_start);
     json_open(w, '{');
     put_summary(ask, &turns, w);

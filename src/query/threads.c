@@ -1,4 +1,5 @@
-/* GET /api/v1/threads: conversations. Two passes: the numbers of all of them, and who and what took part for those that are shown. */
+/* GET /api/v1/threads: conversations. Two passes: the numbers of all of them, and who and what took part for those that
+ * are shown. */
 #include "query/threads.h"
 
 #include "query/numbers.h"
@@ -9,7 +10,9 @@
 static const enum number sort_numbers[] = {NUMBER_LAST, NUMBER_TURN_SPANS, NUMBER_COST, NUMBER_TOTAL, NUMBER_ERRORS};
 enum { SORT_TURNS = 1 };
 
-static double sort_value(int sort, const struct numbers *n) { return sort == SORT_TURNS ? n->turns : n->of[sort_numbers[sort]]; }
+static double sort_value(int sort, const struct numbers *n) {
+    return sort == SORT_TURNS ? n->turns : n->of[sort_numbers[sort]];
+}
 
 /* ---- who and what took part ---- */
 
@@ -31,7 +34,8 @@ static int sort_part(struct ask *ask, struct part *part, struct error *err) {
 }
 
 /* parts[0]: models, parts[1]: users. */
-static int load_parts(struct ask *ask, const struct thread_range *range, const struct slice *threads, uint32_t count, struct part parts[2], struct error *err) {
+static int load_parts(struct ask *ask, const struct thread_range *range, const struct slice *threads, uint32_t count,
+                      struct part parts[2], struct error *err) {
     static const struct agg_column spans = {.op = AGG_COUNT};
     static const char *const fields[] = {"thread_id", "model", "thread_id", "user_id"};
     struct field *by = ask_alloc(ask, 4, sizeof *by, err);
@@ -43,7 +47,13 @@ static int load_parts(struct ask *ask, const struct thread_range *range, const s
     if (code) return code;
     for (int i = 0; i < 4; i++) field_named(slice_of(fields[i]), false, &by[i], NULL);
     for (int i = 0; i < 2; i++)
-        specs[i] = (struct agg_spec){.filter = filter, .from_ns = range->from_ns, .to_ns = range->to_ns, .columns = &spans, .column_count = 1, .group_by = &by[2 * i], .group_by_count = 2};
+        specs[i] = (struct agg_spec){.filter = filter,
+                                     .from_ns = range->from_ns,
+                                     .to_ns = range->to_ns,
+                                     .columns = &spans,
+                                     .column_count = 1,
+                                     .group_by = &by[2 * i],
+                                     .group_by_count = 2};
     code = aggregate_many(ask, specs, 2, results, err);
     for (int i = 0; i < 2 && !code; i++) {
         parts[i] = (struct part){.result = results[i]};
@@ -58,12 +68,15 @@ static uint32_t values_of(const struct part *part, struct slice thread, struct s
     uint32_t low = 0, high = part->count, count = 0;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (rank_order(&part->by_thread[middle], &wanted) < 0) low = middle + 1;
-        else high = middle;
+        if (rank_order(&part->by_thread[middle], &wanted) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     for (; low < part->count && count < THREAD_MODELS_MAX && slice_eq(part->by_thread[low].key, thread); low++) {
         uint32_t group = part->by_thread[low].group;
-        found[count++] = (struct ranked){agg_total(part->result, group, 0), part->result->groups[group].keys[1].text, group};
+        found[count++] =
+            (struct ranked){agg_total(part->result, group, 0), part->result->groups[group].keys[1].text, group};
     }
     rank(found, count);
     if (count > max) count = max;
@@ -78,7 +91,8 @@ static void take_parts(const struct part parts[2], struct thread_row *row) {
 
 /* ---- the list ---- */
 
-int threads_find(struct ask *ask, const struct thread_range *range, int sort, struct thread_list *out, struct error *err) {
+int threads_find(struct ask *ask, const struct thread_range *range, int sort, struct thread_list *out,
+                 struct error *err) {
     struct number_filters *filters = ask_alloc(ask, 1, sizeof *filters, err);
     struct agg_column *columns = ask_alloc(ask, NUMBER_COUNT, sizeof *columns, err);
     struct field *thread = ask_alloc(ask, 1, sizeof *thread, err);
@@ -88,7 +102,13 @@ int threads_find(struct ask *ask, const struct thread_range *range, int sort, st
     if (code) return code;
     numbers_columns(filters, columns);
     field_named(SLICE("thread_id"), false, thread, NULL);
-    *spec = (struct agg_spec){.filter = range->filter, .from_ns = range->from_ns, .to_ns = range->to_ns, .columns = columns, .column_count = NUMBER_COUNT, .group_by = thread, .group_by_count = 1};
+    *spec = (struct agg_spec){.filter = range->filter,
+                              .from_ns = range->from_ns,
+                              .to_ns = range->to_ns,
+                              .columns = columns,
+                              .column_count = NUMBER_COUNT,
+                              .group_by = thread,
+                              .group_by_count = 1};
     if ((code = aggregate(ask, spec, &out->result, err))) return code;
     if (!(out->ranked = ask_alloc(ask, out->result->group_count, sizeof *out->ranked, err))) return err->code;
     out->count = 0;
@@ -103,8 +123,8 @@ int threads_find(struct ask *ask, const struct thread_range *range, int sort, st
     return 0;
 }
 
-int threads_rows(struct ask *ask, const struct thread_range *range, const struct thread_list *list, uint32_t from, uint32_t count, bool with_parts,
-                 struct thread_row **rows, struct error *err) {
+int threads_rows(struct ask *ask, const struct thread_range *range, const struct thread_list *list, uint32_t from,
+                 uint32_t count, bool with_parts, struct thread_row **rows, struct error *err) {
     struct slice *threads = ask_alloc(ask, count, sizeof *threads, err);
     struct part parts[2];
     *rows = threads ? ask_alloc(ask, count, sizeof **rows, err) : NULL;
@@ -144,7 +164,8 @@ static void put_row(const struct thread_row *row, struct json_writer *w) {
 static int read_cursor(struct ask *ask, struct ranked *after, struct error *err) {
     enum { DIGITS = 16 };
     uint8_t bits[8];
-    if (ask->cursor.len > DIGITS && ask->cursor.ptr[DIGITS] == '-' && hex_decode(slice_make(ask->cursor.ptr, DIGITS), bits, sizeof bits)) {
+    if (ask->cursor.len > DIGITS && ask->cursor.ptr[DIGITS] == '-' &&
+        hex_decode(slice_make(ask->cursor.ptr, DIGITS), bits, sizeof bits)) {
         memcpy(&after->value, bits, sizeof bits);
         after->key = slice_from(ask->cursor, DIGITS + 1);
         return 0;

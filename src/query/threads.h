@@ -18,7 +18,8 @@ struct thread_list {
     uint32_t count;
 };
 /* `sort`: 0 last, 1 turns, 2 cost, 3 tokens, 4 errors. */
-int threads_find(struct ask *ask, const struct thread_range *range, int sort, struct thread_list *list, struct error *err);
+int threads_find(struct ask *ask, const struct thread_range *range, int sort, struct thread_list *list,
+                 struct error *err);
 
 struct thread_row {
     struct slice thread_id, user_id; /* the user who has most of its spans */
@@ -27,7 +28,7 @@ struct thread_row {
     uint32_t model_count;
 };
 /* Some of the list; with `parts` also who and what took part, which takes a scan of its own. */
-int threads_rows(struct ask *ask, const struct thread_range *range, const struct thread_list *list, uint32_t from, uint32_t count, bool parts,
-                 struct thread_row **rows, struct error *err);
+int threads_rows(struct ask *ask, const struct thread_range *range, const struct thread_list *list, uint32_t from,
+                 uint32_t count, bool parts, struct thread_row **rows, struct error *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* Sums over some spans. */
 #include "query/traces.h"
 
-static const enum col token_cols[5] = {COL_TOKENS_INPUT, COL_TOKENS_OUTPUT, COL_TOKENS_CACHED, COL_TOKENS_CACHE_WRITE, COL_TOKENS_REASONING};
+static const enum col token_cols[5] = {COL_TOKENS_INPUT, COL_TOKENS_OUTPUT, COL_TOKENS_CACHED, COL_TOKENS_CACHE_WRITE,
+                                       COL_TOKENS_REASONING};
 
 void totals_init(struct totals *totals) {
     memset(totals, 0, sizeof *totals);
@@ -16,7 +17,8 @@ static void add_usage(struct totals *totals, const struct span *span) {
         if (value == SPAN_NO_INT) continue;
         totals->tokens[i] = totals->tokens[i] == SPAN_NO_INT ? value : totals->tokens[i] + value;
     }
-    if (!isnan(span->cost_usd)) totals->cost_usd = isnan(totals->cost_usd) ? span->cost_usd : totals->cost_usd + span->cost_usd;
+    if (!isnan(span->cost_usd))
+        totals->cost_usd = isnan(totals->cost_usd) ? span->cost_usd : totals->cost_usd + span->cost_usd;
 }
 
 static void add_model(struct totals *totals, struct slice model) {

@@ -1,5 +1,5 @@
-/* The newest traces of which a span matches. A trace stands at the start of its first matching span, so that a page does not
- * shift when more of its spans come in; the scan ends when no row group that is left can hold a newer one. */
+/* The newest traces of which a span matches. A trace stands at the start of its first matching span, so that a page
+ * does not shift when more of its spans come in; the scan ends when no row group that is left can hold a newer one. */
 #include "query/blocks.h"
 #include "query/traces.h"
 
@@ -13,7 +13,7 @@ struct candidate {
 };
 
 struct listing {
-    pthread_mutex_t lock; /* guards best, count */
+    pthread_mutex_t lock;   /* guards best, count */
     struct candidate *best; /* newest first */
     uint32_t count, limit;  /* one more than is shown, to know whether there is more */
     struct candidate after; /* the cursor: only traces behind it */
@@ -46,15 +46,16 @@ static void offer(struct listing *l, struct candidate c) {
     l->best[at] = c;
 }
 
-/* One candidate a trace of the block, in any order; returns how many. Rows of a trace follow each other in segments; rows of
- * memory are sorted by trace here. */
+/* One candidate a trace of the block, in any order; returns how many. Rows of a trace follow each other in segments;
+ * rows of memory are sorted by trace here. */
 static int by_trace(const void *a, const void *b) {
     const struct candidate *x = a, *y = b;
     int ids = memcmp(x->trace_id, y->trace_id, TRACE_ID_SIZE);
     return ids ? ids : x->start_ns < y->start_ns ? -1 : x->start_ns > y->start_ns;
 }
 
-static uint32_t traces_of(const struct block *block, const struct vec *ids, const struct vec *starts, struct candidate *out) {
+static uint32_t traces_of(const struct block *block, const struct vec *ids, const struct vec *starts,
+                          struct candidate *out) {
     uint32_t count = 0;
     bool together = block->group->sorted_by_trace && !block->mend;
     for (uint32_t i = 0; i < block->count; i++) {
@@ -77,7 +78,8 @@ static uint32_t traces_of(const struct block *block, const struct vec *ids, cons
 
 static int list_block(void *ctx, struct block *block, struct error *err) {
     struct listing *l = ctx;
-    const struct vec *ids = block_column(block, COL_TRACE_ID, err), *starts = ids ? block_column(block, COL_START_NS, err) : NULL;
+    const struct vec *ids = block_column(block, COL_TRACE_ID, err),
+                     *starts = ids ? block_column(block, COL_START_NS, err) : NULL;
     struct candidate *found = arena_alloc(&block->arena, block->count * sizeof *found);
     if (!starts) return err->code;
     if (!found) return error_set(err, VT_ELIMIT, "the request needs more memory than one may hold");
@@ -98,7 +100,8 @@ static int read_cursor(struct ask *ask, struct listing *l, struct error *err) {
     char hex[TRACE_ID_HEX + 1], rest, text[80];
     if (!ask->cursor.len) return 0;
     snprintf(text, sizeof text, "%.*s", ask->cursor.len < 79 ? (int)ask->cursor.len : 79, ask->cursor.ptr);
-    if (sscanf(text, "%16llx-%32[0-9a-f]%c", &ns, hex, &rest) != 2 || ns > INT64_MAX || !hex_decode(slice_of(hex), l->after.trace_id, TRACE_ID_SIZE)) {
+    if (sscanf(text, "%16llx-%32[0-9a-f]%c", &ns, hex, &rest) != 2 || ns > INT64_MAX ||
+        !hex_decode(slice_of(hex), l->after.trace_id, TRACE_ID_SIZE)) {
         error_set(err, VT_EINVAL, "cursor: expected what the answer before gave as 'next', found '%.60s'", text);
         return error_hint(err, "leave it out for the first page");
     }
@@ -119,7 +122,8 @@ static void put_next(const struct listing *l, uint32_t shown, struct json_writer
 
 int traces_list(struct ask *ask, struct json_writer *w, struct error *err) {
     struct listing l = {.limit = ask->limit + 1};
-    struct scan scan = {.filter = ask->filter, .from_ns = ask->from_ns, .to_ns = ask->to_ns, .each = list_block, .ctx = &l};
+    struct scan scan = {
+        .filter = ask->filter, .from_ns = ask->from_ns, .to_ns = ask->to_ns, .each = list_block, .ctx = &l};
     struct trace *traces;
     uint32_t shown;
     int code = read_cursor(ask, &l, err);
@@ -135,7 +139,8 @@ int traces_list(struct ask *ask, struct json_writer *w, struct error *err) {
     uint8_t(*ids)[TRACE_ID_SIZE] = ask_alloc(ask, shown, TRACE_ID_SIZE, err);
     if (!ids) return err->code;
     for (uint32_t i = 0; i < shown; i++) memcpy(ids[i], l.best[i].trace_id, TRACE_ID_SIZE);
-    if ((code = traces_load(ask, (const uint8_t (*)[TRACE_ID_SIZE])ids, shown, TRACE_SUMMARY, &traces, err))) return code;
+    if ((code = traces_load(ask, (const uint8_t(*)[TRACE_ID_SIZE])ids, shown, TRACE_SUMMARY, &traces, err)))
+        return code;
     json_open(w, '{');
     json_put_key(w, "traces");
     json_open(w, '[');

@@ -1,5 +1,6 @@
-/* A trace by any id that it goes under: its own, or the one that a sender gave a span of it. Log lines whose every span has a trace
- * id of its own are put together under one; what they were called is kept as the attribute source.trace_id. */
+/* A trace by any id that it goes under: its own, or the one that a sender gave a span of it. Log lines whose every span
+ * has a trace id of its own are put together under one; what they were called is kept as the attribute source.trace_id.
+ */
 #include "query/blocks.h"
 #include "query/filter_internal.h"
 #include "query/traces.h"
@@ -27,7 +28,13 @@ static int take_first(void *ctx, struct block *block, struct error *err) {
 
 /* Looks at attributes of all time: only for ids that are known no other way. */
 static int search_source(struct ask *ask, struct slice text, struct search *search, struct error *err) {
-    struct term term = {.type = TERM_TEXT, .field = {.name = "attr", .source = FIELD_ATTR, .type = FIELD_TYPE_TEXT, .scale = 1, .key = SLICE("source.trace_id")}, .text = text};
+    struct term term = {.type = TERM_TEXT,
+                        .field = {.name = "attr",
+                                  .source = FIELD_ATTR,
+                                  .type = FIELD_TYPE_TEXT,
+                                  .scale = 1,
+                                  .key = SLICE("source.trace_id")},
+                        .text = text};
     struct node node = {.type = NODE_TERM, .term = &term};
     struct filter filter = {.root = &node, .columns = field_columns(&term.field), .reads_json = true};
     struct scan scan = {.filter = &filter, .from_ns = INT64_MIN, .to_ns = INT64_MAX, .each = take_first, .ctx = search};

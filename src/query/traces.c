@@ -14,8 +14,8 @@ struct loader {
     struct ask *ask;
     const uint8_t (*ids)[TRACE_ID_SIZE];
     uint32_t count;
-    uint64_t columns;      /* texts that are wanted */
-    pthread_mutex_t lock;  /* guards what follows and the ask's arena */
+    uint64_t columns;     /* texts that are wanted */
+    pthread_mutex_t lock; /* guards what follows and the ask's arena */
     struct span **spans;
     uint32_t span_count, capacity;
 };
@@ -26,7 +26,8 @@ void trace_id_of(struct slice text, uint8_t id[TRACE_ID_SIZE]) {
 
 /* ---- collecting ---- */
 
-static int read_columns(const struct loader *l, struct block *block, struct slice *texts[COL_TEXT_COUNT], struct error *err) {
+static int read_columns(const struct loader *l, struct block *block, struct slice *texts[COL_TEXT_COUNT],
+                        struct error *err) {
     for (int c = 0; c < COL_TEXT_FIRST; c++)
         if (!block_column(block, (enum col)c, err)) return err->code;
     for (int t = 0; t < COL_TEXT_COUNT; t++) {
@@ -46,7 +47,9 @@ static void copy_numbers(const struct block *block, uint32_t row, struct span *s
         const struct column *column = &span_columns[c];
         const struct vec *vec = &block->vecs[c];
         size_t width = column->type == COL_BYTES ? column->width : 8;
-        const uint8_t *from = column->type == COL_BYTES ? vec->bytes : column->type == COL_INT ? (const void *)vec->ints : (const void *)vec->doubles;
+        const uint8_t *from = column->type == COL_BYTES ? vec->bytes
+                              : column->type == COL_INT ? (const void *)vec->ints
+                                                        : (const void *)vec->doubles;
         memcpy((char *)span + column->offset, from + row * width, width);
     }
 }
@@ -64,8 +67,10 @@ static struct span *new_span(struct loader *l, struct error *err) {
         if (more) l->spans = more, l->capacity = capacity;
     }
     struct span *span = l->span_count < l->capacity ? arena_alloc(arena, sizeof *span) : NULL;
-    if (!span) error_set(err, VT_ELIMIT, "the traces need more memory than a request may hold");
-    else l->spans[l->span_count++] = span;
+    if (!span)
+        error_set(err, VT_ELIMIT, "the traces need more memory than a request may hold");
+    else
+        l->spans[l->span_count++] = span;
     return span;
 }
 
@@ -75,7 +80,8 @@ static int read_few(const struct loader *l, struct block *block, struct span **o
     struct span *spans = arena_alloc(&block->arena, block->count * sizeof *spans);
     if (!(*out = spans)) return error_set(err, VT_ELIMIT, "the traces need more memory than a request may hold");
     for (uint32_t i = 0; i < block->count; i++) span_init(&spans[i]);
-    int code = rowgroup_read_span_columns(block->group, block->rows, block->count, l->columns | numbers, &block->arena, spans, err);
+    int code = rowgroup_read_span_columns(block->group, block->rows, block->count, l->columns | numbers, &block->arena,
+                                          spans, err);
     for (uint32_t i = 0; i < block->count && !code; i++) block_mend_span(block, block->rows[i], &spans[i]);
     return code;
 }
@@ -87,7 +93,8 @@ static int keep_span(struct loader *l, const struct span *from, struct error *er
     for (int t = 0; t < COL_TEXT_COUNT; t++) {
         bool wanted = from->text[t].len && l->columns & (uint64_t)1 << (COL_TEXT_FIRST + t);
         span->text[t] = wanted ? arena_copy(&l->ask->arena, from->text[t]) : (struct slice){NULL, 0};
-        if (wanted && !span->text[t].ptr) return error_set(err, VT_ELIMIT, "the traces need more memory than a request may hold");
+        if (wanted && !span->text[t].ptr)
+            return error_set(err, VT_ELIMIT, "the traces need more memory than a request may hold");
     }
     return 0;
 }
@@ -177,7 +184,8 @@ static bool assemble(struct ask *ask, struct trace *trace) {
     qsort(trace->spans, n, sizeof *trace->spans, by_start);
     const struct span *const *spans = (const struct span *const *)trace->spans;
     bool done = settled && parent && spans_settle(spans, n, &scratch, settled);
-    for (uint32_t i = 0; i < n && done; i++) settled_apply(spans, settled, i, trace->spans[i]), parent[i] = settled[i].parent;
+    for (uint32_t i = 0; i < n && done; i++)
+        settled_apply(spans, settled, i, trace->spans[i]), parent[i] = settled[i].parent;
     for (uint32_t i = 0; i < n && done; i++)
         if (!trace->root && id_is_zero(trace->spans[i]->parent_span_id, SPAN_ID_SIZE)) trace->root = trace->spans[i];
     if (n && !trace->root) trace->root = trace->spans[0];
@@ -186,9 +194,11 @@ static bool assemble(struct ask *ask, struct trace *trace) {
     return done;
 }
 
-int traces_load(struct ask *ask, const uint8_t (*ids)[TRACE_ID_SIZE], uint32_t count, uint64_t columns, struct trace **out, struct error *err) {
+int traces_load(struct ask *ask, const uint8_t (*ids)[TRACE_ID_SIZE], uint32_t count, uint64_t columns,
+                struct trace **out, struct error *err) {
     struct loader l = {.ask = ask, .ids = ids, .count = count, .columns = columns};
-    struct scan scan = {.from_ns = INT64_MIN, .to_ns = INT64_MAX, .traces = ids, .trace_count = count, .each = load_block, .ctx = &l};
+    struct scan scan = {
+        .from_ns = INT64_MIN, .to_ns = INT64_MAX, .traces = ids, .trace_count = count, .each = load_block, .ctx = &l};
     struct trace *traces = *out = ask_alloc(ask, count, sizeof *traces, err);
     if (!traces) return err->code;
     pthread_mutex_init(&l.lock, NULL);
@@ -199,13 +209,16 @@ int traces_load(struct ask *ask, const uint8_t (*ids)[TRACE_ID_SIZE], uint32_t c
     for (uint32_t t = 0; t < count; t++) memcpy(traces[t].trace_id, ids[t], TRACE_ID_SIZE);
     for (uint32_t i = 0, end; i < l.span_count; i = end) {
         uint32_t kept = 0, t = 0;
-        for (end = i; end < l.span_count && memcmp(l.spans[end]->trace_id, l.spans[i]->trace_id, TRACE_ID_SIZE) == 0; end++)
-            if (end == i || memcmp(l.spans[end]->span_id, l.spans[i + kept - 1]->span_id, SPAN_ID_SIZE) != 0) l.spans[i + kept++] = l.spans[end];
+        for (end = i; end < l.span_count && memcmp(l.spans[end]->trace_id, l.spans[i]->trace_id, TRACE_ID_SIZE) == 0;
+             end++)
+            if (end == i || memcmp(l.spans[end]->span_id, l.spans[i + kept - 1]->span_id, SPAN_ID_SIZE) != 0)
+                l.spans[i + kept++] = l.spans[end];
         while (t < count && memcmp(ids[t], l.spans[i]->trace_id, TRACE_ID_SIZE) != 0) t++;
         if (t == count) continue;
         traces[t].spans = l.spans + i;
         traces[t].span_count = kept;
-        if (!assemble(ask, &traces[t])) return error_set(err, VT_ELIMIT, "the traces need more memory than a request may hold");
+        if (!assemble(ask, &traces[t]))
+            return error_set(err, VT_ELIMIT, "the traces need more memory than a request may hold");
     }
     return 0;
 }
@@ -217,7 +230,9 @@ static struct slice first_error(const struct trace *trace) {
     const struct span *first = NULL;
     for (uint32_t i = 0; !own.len && i < trace->span_count; i++) {
         const struct span *span = trace->spans[i];
-        if (span->status == STATUS_ERROR && span_get_text(span, COL_ERROR).len && (!first || span->start_ns < first->start_ns)) first = span;
+        if (span->status == STATUS_ERROR && span_get_text(span, COL_ERROR).len &&
+            (!first || span->start_ns < first->start_ns))
+            first = span;
     }
     return first ? span_get_text(first, COL_ERROR) : own;
 }
@@ -248,7 +263,9 @@ void trace_put_summary(const struct trace *trace, struct json_writer *w) {
     put_text(w, "service", span_get_text(root, COL_SERVICE));
     put_time(w, "start", root->start_ns);
     put_ms(w, "duration_ms", end - root->start_ns);
-    put_text(w, "status", slice_of(span_status_names[root->status >= 0 && root->status < STATUS_COUNT ? root->status : STATUS_UNSET]));
+    put_text(
+        w, "status",
+        slice_of(span_status_names[root->status >= 0 && root->status < STATUS_COUNT ? root->status : STATUS_UNSET]));
     put_text(w, "error", first_error(trace));
     totals_put_models(&totals, w);
     put_text(w, "provider", totals.provider);

@@ -32,7 +32,13 @@ int users_list(struct ask *ask, struct json_writer *w, struct error *err) {
     if (code) return code;
     numbers_columns(&filters, columns);
     field_named(SLICE("user_id"), false, &user, NULL);
-    struct agg_spec spec = {.filter = ask->filter, .from_ns = ask->from_ns, .to_ns = ask->to_ns, .columns = columns, .column_count = NUMBER_COUNT, .group_by = &user, .group_by_count = 1};
+    struct agg_spec spec = {.filter = ask->filter,
+                            .from_ns = ask->from_ns,
+                            .to_ns = ask->to_ns,
+                            .columns = columns,
+                            .column_count = NUMBER_COUNT,
+                            .group_by = &user,
+                            .group_by_count = 1};
     if ((code = aggregate(ask, &spec, &result, err))) return code;
     struct ranked *list = ask_alloc(ask, result->group_count, sizeof *list, err);
     struct numbers n;

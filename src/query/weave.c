@@ -1,4 +1,5 @@
-/* Keeping the weave: what is new in a snapshot is looked at, suspect traces are put together, and the corrections are handed out. */
+/* Keeping the weave: what is new in a snapshot is looked at, suspect traces are put together, and the corrections are
+ * handed out. */
 #include "query/weave_internal.h"
 
 #include <stdlib.h>
@@ -20,7 +21,8 @@ struct weave_view {
 
 static uint32_t *slot_of(const struct id_map *map, const uint8_t *id) {
     uint32_t at = (uint32_t)XXH3_64bits(id, TRACE_ID_SIZE) & (map->slot_count - 1);
-    while (map->slots[at] && memcmp(map->ids[map->slots[at] - 1], id, TRACE_ID_SIZE) != 0) at = (at + 1) & (map->slot_count - 1);
+    while (map->slots[at] && memcmp(map->ids[map->slots[at] - 1], id, TRACE_ID_SIZE) != 0)
+        at = (at + 1) & (map->slot_count - 1);
     return &map->slots[at];
 }
 
@@ -119,7 +121,8 @@ void suspect(struct look *look, const uint8_t *trace_id, uint64_t group) {
     if (n != NONE) look->weave->nodes[node_root(look->weave, n)].dirty = true;
 }
 
-void suspect_union(struct look *look, const uint8_t *child_trace, uint64_t child_group, const uint8_t *parent_trace, uint64_t parent_group) {
+void suspect_union(struct look *look, const uint8_t *child_trace, uint64_t child_group, const uint8_t *parent_trace,
+                   uint64_t parent_group) {
     struct weave *w = look->weave;
     uint32_t child = node_of(look, child_trace, child_group), parent = node_of(look, parent_trace, parent_group);
     if (child == NONE || parent == NONE) return;
@@ -137,11 +140,13 @@ void suspect_union(struct look *look, const uint8_t *child_trace, uint64_t child
 
 /* ---- who is waited for ---- */
 
-static bool put_wanted(struct id_map *ids, uint32_t **first, uint32_t *first_capacity, struct wanted **list, uint32_t *count, uint32_t *capacity,
-                       const uint8_t *key, const uint8_t *trace_id, uint64_t group) {
+static bool put_wanted(struct id_map *ids, uint32_t **first, uint32_t *first_capacity, struct wanted **list,
+                       uint32_t *count, uint32_t *capacity, const uint8_t *key, const uint8_t *trace_id,
+                       uint64_t group) {
     bool fresh;
     uint32_t n = id_map_put(ids, key, &fresh);
-    if (n == NONE || !grow(first, n, first_capacity, sizeof **first) || !grow(list, *count, capacity, sizeof **list)) return false;
+    if (n == NONE || !grow(first, n, first_capacity, sizeof **first) || !grow(list, *count, capacity, sizeof **list))
+        return false;
     if (fresh) (*first)[n] = NONE;
     for (uint32_t i = (*first)[n]; i != NONE; i = (*list)[i].next)
         if ((*list)[i].group == group && memcmp((*list)[i].trace_id, trace_id, TRACE_ID_SIZE) == 0) return true;
@@ -159,15 +164,16 @@ void want(struct look *look, const uint8_t *key, const uint8_t *trace_id, uint64
         id_map_free(&w->wanted_ids);
         w->wanted_count = 0;
     }
-    if (!put_wanted(&w->wanted_ids, &w->wanted_first, &w->wanted_first_capacity, &w->wanted, &w->wanted_count, &w->wanted_capacity, key, trace_id, group))
+    if (!put_wanted(&w->wanted_ids, &w->wanted_first, &w->wanted_first_capacity, &w->wanted, &w->wanted_count,
+                    &w->wanted_capacity, key, trace_id, group))
         look->failed = true;
 }
 
 void seek(struct look *look, const uint8_t *parent_span_id, const uint8_t *trace_id, uint64_t group) {
     uint8_t key[TRACE_ID_SIZE];
     span_key(parent_span_id, key);
-    if (!put_wanted(&look->sought_ids, &look->sought_first, &look->sought_first_capacity, &look->sought, &look->sought_count, &look->sought_capacity, key,
-                    trace_id, group))
+    if (!put_wanted(&look->sought_ids, &look->sought_first, &look->sought_first_capacity, &look->sought,
+                    &look->sought_count, &look->sought_capacity, key, trace_id, group))
         look->failed = true;
 }
 
@@ -216,8 +222,10 @@ static void free_digest(struct digest *digest) {
 static void forget_old(struct weave *w) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < w->digest_count; i++) {
-        if (w->digests[i]->seen + LOOKS_KEPT < w->looks) free_digest(w->digests[i]);
-        else w->digests[kept++] = w->digests[i];
+        if (w->digests[i]->seen + LOOKS_KEPT < w->looks)
+            free_digest(w->digests[i]);
+        else
+            w->digests[kept++] = w->digests[i];
     }
     w->digest_count = kept;
 }
@@ -245,7 +253,8 @@ static int by_key(const void *a, const void *b) {
 
 uint32_t look_group(const struct look *look, uint64_t key) {
     struct look_key wanted = {key, 0};
-    const struct look_key *found = look->count ? bsearch(&wanted, look->keys, look->count, sizeof wanted, by_key) : NULL;
+    const struct look_key *found =
+        look->count ? bsearch(&wanted, look->keys, look->count, sizeof wanted, by_key) : NULL;
     return found ? found->group : NONE;
 }
 
@@ -386,7 +395,8 @@ int weave_look(struct weave *w, const struct snapshot *snapshot, struct weave_vi
     look.digests = calloc(look.count + 1, sizeof *look.digests);
     look.others = malloc((look.count + 1) * sizeof *look.others);
     look.keys = malloc((look.count + 1) * sizeof *look.keys);
-    if (!keys || !look.keys || !look.digests || !look.others) code = error_set(err, VT_ENOMEM, "no memory to put traces together");
+    if (!keys || !look.keys || !look.digests || !look.others)
+        code = error_set(err, VT_ENOMEM, "no memory to put traces together");
     for (uint32_t i = 0; i < look.count && !code; i++) {
         keys[2 * i] = key_of(snapshot_rowgroup(snapshot, i));
         keys[2 * i + 1] = snapshot_rowgroup(snapshot, i)->rows;
@@ -415,9 +425,13 @@ void weave_view_free(struct weave_view *view) {
     free(view);
 }
 
-const struct mend *weave_mend(const struct weave_view *view, uint32_t i) { return view && view->mends[i].count ? &view->mends[i] : NULL; }
+const struct mend *weave_mend(const struct weave_view *view, uint32_t i) {
+    return view && view->mends[i].count ? &view->mends[i] : NULL;
+}
 
-const struct group_index *weave_index(const struct weave_view *view, uint32_t i) { return view ? view->indexes[i] : NULL; }
+const struct group_index *weave_index(const struct weave_view *view, uint32_t i) {
+    return view ? view->indexes[i] : NULL;
+}
 
 struct weave *weave_new(void) {
     struct weave *w = calloc(1, sizeof *w);

@@ -1,7 +1,7 @@
-/* Traces that lie in more than one place: late spans, batches that cut a trace in two, log lines whose parent came in another
- * batch, spans that were sent twice. The weave finds them and says, row by row, what the whole trace makes of them, so that a
- * scan sees every trace as if it had come at once. It is kept by the engine and brought up to date with each snapshot: only
- * row groups that are new are looked at. */
+/* Traces that lie in more than one place: late spans, batches that cut a trace in two, log lines whose parent came in
+ * another batch, spans that were sent twice. The weave finds them and says, row by row, what the whole trace makes of
+ * them, so that a scan sees every trace as if it had come at once. It is kept by the engine and brought up to date with
+ * each snapshot: only row groups that are new are looked at. */
 #ifndef QUERY_WEAVE_H
 #define QUERY_WEAVE_H
 
@@ -11,9 +11,10 @@
 struct weave;
 struct weave_view; /* the corrections for one snapshot */
 
-struct weave *weave_new(void); /* NULL without memory */
+struct weave *weave_new(void);        /* NULL without memory */
 void weave_free(struct weave *weave); /* no view may be left; NULL is fine */
-/* Looks at all that is in the store now on a thread of its own, so that the first request need not. Once; ended by weave_free. */
+/* Looks at all that is in the store now on a thread of its own, so that the first request need not. Once; ended by
+ * weave_free. */
 void weave_warm(struct weave *weave, struct store *store);
 
 /* The corrections for `snapshot`; *view is NULL when there are none. Any thread. VT_ENOMEM. */

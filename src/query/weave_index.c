@@ -20,7 +20,9 @@ struct group_index {
     uint32_t *places; /* of the traces */
 };
 
-static uint32_t hash_of(const void *bytes, size_t len) { return (uint32_t)XXH3_64bits(bytes, len); }
+static uint32_t hash_of(const void *bytes, size_t len) {
+    return (uint32_t)XXH3_64bits(bytes, len);
+}
 
 /* By hash, three passes of 11 bits; stable, so that rows stay in order. */
 static void sort_entries(struct entry *entries, struct entry *spare, uint32_t count) {
@@ -40,7 +42,9 @@ static uint32_t list_traces(const struct vec *traces, struct entry *out) {
     uint32_t count = 0;
     for (uint32_t row = 0, end; row < traces->count; row = end) {
         const uint8_t *id = traces->bytes + (size_t)row * TRACE_ID_SIZE;
-        for (end = row + 1; end < traces->count && end - row < RUN_MAX && memcmp(traces->bytes + (size_t)end * TRACE_ID_SIZE, id, TRACE_ID_SIZE) == 0;) end++;
+        for (end = row + 1; end < traces->count && end - row < RUN_MAX &&
+                            memcmp(traces->bytes + (size_t)end * TRACE_ID_SIZE, id, TRACE_ID_SIZE) == 0;)
+            end++;
         out[count++] = (struct entry){hash_of(id, TRACE_ID_SIZE), row << RUN_BITS | (end - row)};
     }
     return count;
@@ -49,7 +53,8 @@ static uint32_t list_traces(const struct vec *traces, struct entry *out) {
 static uint32_t list_texts(const struct vec *texts, struct entry *out) {
     uint32_t count = 0;
     for (uint32_t code = 0; code < texts->dict_count; code++)
-        if (texts->dict[code].len) out[count++] = (struct entry){hash_of(texts->dict[code].ptr, texts->dict[code].len), 0};
+        if (texts->dict[code].len)
+            out[count++] = (struct entry){hash_of(texts->dict[code].ptr, texts->dict[code].len), 0};
     return count;
 }
 
@@ -104,18 +109,22 @@ static uint32_t lower_bound(const uint32_t *hashes, uint32_t count, uint32_t has
     uint32_t low = 0;
     while (count) {
         uint32_t half = count / 2;
-        if (hashes[low + half] < hash) low += half + 1, count -= half + 1;
-        else count = half;
+        if (hashes[low + half] < hash)
+            low += half + 1, count -= half + 1;
+        else
+            count = half;
     }
     return low;
 }
 
 uint32_t group_index_rows(const struct group_index *index, const uint8_t *trace_id, uint32_t *first) {
-    uint32_t hash = hash_of(trace_id, TRACE_ID_SIZE), at = lower_bound(index->hashes, index->trace_count, hash), rows = 0;
+    uint32_t hash = hash_of(trace_id, TRACE_ID_SIZE), at = lower_bound(index->hashes, index->trace_count, hash),
+             rows = 0;
     for (; at < index->trace_count && index->hashes[at] == hash; at++) {
         uint32_t row = index->places[at] >> RUN_BITS;
         if (!rows) *first = row;
-        rows = row - *first + (index->places[at] & RUN_MAX); /* those between belong to others; who reads checks the ids */
+        rows =
+            row - *first + (index->places[at] & RUN_MAX); /* those between belong to others; who reads checks the ids */
     }
     return rows;
 }

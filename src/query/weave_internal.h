@@ -29,22 +29,22 @@ struct fix {
     struct mend_row mend;
 };
 
-/* A trace id that stands in more than one place, or whose spans do not fit together where they stand. Ids of one tree (log lines
- * have one each until their parent is found) form a class, a ring; its root holds what was found of it. */
+/* A trace id that stands in more than one place, or whose spans do not fit together where they stand. Ids of one tree
+ * (log lines have one each until their parent is found) form a class, a ring; its root holds what was found of it. */
 struct node {
-    uint32_t up, next;       /* towards the root; round the ring */
-    uint64_t *groups;        /* where its spans are, or may be */
+    uint32_t up, next; /* towards the root; round the ring */
+    uint64_t *groups;  /* where its spans are, or may be */
     uint32_t group_count, group_capacity;
     /* of the root */
     bool dirty;
-    uint64_t present;        /* hash of the groups it was resolved with */
-    struct fix *fixes;       /* texts behind them in the same block */
+    uint64_t present;  /* hash of the groups it was resolved with */
+    struct fix *fixes; /* texts behind them in the same block */
     uint32_t fix_count;
 };
 
 /* A memtable's rows by trace. */
 struct memory_rows {
-    uint32_t rows;           /* looked at so far */
+    uint32_t rows; /* looked at so far */
     struct id_map traces, joiners;
     uint32_t *last, *before; /* by trace: its last row; by row: the row of its trace before it */
     uint32_t *joiner_rows;   /* by joiner */
@@ -54,8 +54,8 @@ struct memory_rows {
 /* What is kept of a row group. */
 struct digest {
     uint64_t key;
-    int64_t from_ns, to_ns;  /* of its spans, ends included */
-    uint64_t seen;           /* number of the look that met it last */
+    int64_t from_ns, to_ns; /* of its spans, ends included */
+    uint64_t seen;          /* number of the look that met it last */
     bool done, joiners;
     struct memory_rows *memory;
     struct group_index *index; /* of a segment; may be NULL */
@@ -69,7 +69,7 @@ struct wanted {
 };
 
 struct weave {
-    atomic_bool stop;     /* the engine closes: a look under way is given up */
+    atomic_bool stop; /* the engine closes: a look under way is given up */
     pthread_t warmer;
     bool warms;
     struct store *store;  /* the warmer's */
@@ -84,8 +84,8 @@ struct weave {
     struct wanted *wanted;
     uint32_t *wanted_first;
     uint32_t wanted_count, wanted_capacity, wanted_first_capacity;
-    struct weave_view *view;   /* the last one; holds a reference */
-    uint64_t *view_keys;       /* what it was made for: key and rows of each group */
+    struct weave_view *view; /* the last one; holds a reference */
+    uint64_t *view_keys;     /* what it was made for: key and rows of each group */
     uint32_t view_key_count;
 };
 
@@ -99,15 +99,15 @@ struct look {
     struct weave *weave;
     const struct snapshot *snapshot;
     uint32_t count;
-    struct digest **digests;   /* by row group of the snapshot */
-    struct look_key *keys;     /* the same by key */
+    struct digest **digests;                   /* by row group of the snapshot */
+    struct look_key *keys;                     /* the same by key */
     uint32_t *others, near_count, other_count; /* see list_others */
-    struct id_map sought_ids;  /* parents of log lines that are not in their own group */
+    struct id_map sought_ids;                  /* parents of log lines that are not in their own group */
     struct wanted *sought;
     uint32_t *sought_first;
     uint32_t sought_count, sought_capacity, sought_first_capacity;
-    bool failed;               /* memory ran out */
-    bool changed;              /* groups came or went since the last look */
+    bool failed;  /* memory ran out */
+    bool changed; /* groups came or went since the last look */
 };
 
 /* The snapshot's row group with that key; NONE. */
@@ -115,7 +115,8 @@ uint32_t look_group(const struct look *look, uint64_t key);
 uint32_t node_root(struct weave *weave, uint32_t node);
 /* Notes that spans of the trace are in that group and that it must be looked at as a whole. */
 void suspect(struct look *look, const uint8_t *trace_id, uint64_t group);
-void suspect_union(struct look *look, const uint8_t *child_trace, uint64_t child_group, const uint8_t *parent_trace, uint64_t parent_group);
+void suspect_union(struct look *look, const uint8_t *child_trace, uint64_t child_group, const uint8_t *parent_trace,
+                   uint64_t parent_group);
 void want(struct look *look, const uint8_t *key, const uint8_t *trace_id, uint64_t group);
 /* A span with this key has come: whoever wanted it is suspect with it. */
 void meet_wanted(struct look *look, const uint8_t *key, const uint8_t *trace_id, uint64_t group);

@@ -1,5 +1,5 @@
-/* Putting suspect traces together: their spans are fetched from all groups that may have some, settled as one set, and what they
- * should say is noted where it differs from what they do say. */
+/* Putting suspect traces together: their spans are fetched from all groups that may have some, settled as one set, and
+ * what they should say is noted where it differs from what they do say. */
 #include "query/weave_internal.h"
 
 #include "span/settle.h"
@@ -16,13 +16,13 @@ struct light {
 
 struct resolving {
     struct look *look;
-    struct arena arena;        /* the lights */
-    uint32_t *dirty;           /* roots */
+    struct arena arena; /* the lights */
+    uint32_t *dirty;    /* roots */
     uint32_t dirty_count;
-    struct light **lists;      /* by dirty class */
+    struct light **lists; /* by dirty class */
     uint32_t *counts;
-    struct id_map traces;      /* of all dirty classes */
-    uint32_t *class_of;        /* by trace */
+    struct id_map traces; /* of all dirty classes */
+    uint32_t *class_of;   /* by trace */
 };
 
 /* ---- which ---- */
@@ -34,7 +34,8 @@ static uint64_t presence(const struct look *look, uint32_t root) {
     uint32_t at = root;
     do {
         for (uint32_t g = 0; g < w->nodes[at].group_count; g++)
-            if (look_group(look, w->nodes[at].groups[g]) != NONE) hash += w->nodes[at].groups[g] * UINT64_C(0x9e3779b97f4a7c15);
+            if (look_group(look, w->nodes[at].groups[g]) != NONE)
+                hash += w->nodes[at].groups[g] * UINT64_C(0x9e3779b97f4a7c15);
         at = w->nodes[at].next;
     } while (at != root);
     return hash;
@@ -55,7 +56,8 @@ static bool list_dirty(struct resolving *r) {
     if (!r->dirty || !r->class_of) return false;
     for (uint32_t n = 0; n < count; n++) {
         if (node_root(w, n) != n) continue;
-        if (!w->nodes[n].dirty && r->look->changed && presence(r->look, n) != w->nodes[n].present) w->nodes[n].dirty = true;
+        if (!w->nodes[n].dirty && r->look->changed && presence(r->look, n) != w->nodes[n].present)
+            w->nodes[n].dirty = true;
         if (!w->nodes[n].dirty) continue;
         uint32_t at = n;
         do {
@@ -91,15 +93,17 @@ static void fetch_memory(struct resolving *r, uint32_t i) {
     const struct digest *digest = r->look->digests[i];
     for (uint32_t t = 0; t < r->traces.count; t++) {
         uint32_t trace = id_map_find(&digest->memory->traces, r->traces.ids[t]);
-        for (uint32_t row = trace == NONE ? NONE : digest->memory->last[trace]; row != NONE; row = digest->memory->before[row]) {
+        for (uint32_t row = trace == NONE ? NONE : digest->memory->last[trace]; row != NONE;
+             row = digest->memory->before[row]) {
             struct light *light = row < group->rows ? add_light(r, r->class_of[t], digest->key, row) : NULL;
             if (light) light->span = *rowgroup_memory_row(group, row);
         }
     }
 }
 
-static const enum col light_cols[] = {COL_SPAN_ID, COL_PARENT_SPAN_ID, COL_START_NS, COL_DURATION_NS, COL_TOKENS_INPUT, COL_TOKENS_OUTPUT, COL_COST_USD,
-                                      COL_KIND, COL_STATUS, COL_FLAGS, COL_USER_ID, COL_THREAD_ID, COL_TURN_ID};
+static const enum col light_cols[] = {
+    COL_SPAN_ID, COL_PARENT_SPAN_ID, COL_START_NS, COL_DURATION_NS, COL_TOKENS_INPUT, COL_TOKENS_OUTPUT, COL_COST_USD,
+    COL_KIND,    COL_STATUS,         COL_FLAGS,    COL_USER_ID,     COL_THREAD_ID,    COL_TURN_ID};
 
 static void copy_value(struct resolving *r, struct span *span, enum col col, const struct vec *vec, uint32_t row) {
     char *to = (char *)span + span_columns[col].offset;
@@ -107,8 +111,13 @@ static void copy_value(struct resolving *r, struct span *span, enum col col, con
     case COL_BYTES: memcpy(to, vec->bytes + (size_t)row * span_columns[col].width, span_columns[col].width); break;
     case COL_INT: memcpy(to, &vec->ints[row], 8); break;
     case COL_DOUBLE: memcpy(to, &vec->doubles[row], 8); break;
-    case COL_DICT: *span_text(span, col) = vec->codes[row] ? arena_copy(&r->arena, vec->dict[vec->codes[row]]) : (struct slice){NULL, 0}; break;
-    case COL_STRING: *span_text(span, col) = vec->text[row].len ? arena_copy(&r->arena, vec->text[row]) : (struct slice){NULL, 0}; break;
+    case COL_DICT:
+        *span_text(span, col) =
+            vec->codes[row] ? arena_copy(&r->arena, vec->dict[vec->codes[row]]) : (struct slice){NULL, 0};
+        break;
+    case COL_STRING:
+        *span_text(span, col) = vec->text[row].len ? arena_copy(&r->arena, vec->text[row]) : (struct slice){NULL, 0};
+        break;
     }
 }
 
@@ -154,14 +163,16 @@ static int by_id(const void *a, const void *b) {
     bool joins = x->span.flags & y->span.flags & SPAN_JOIN_BY_PARENT;
     if (!order && !joins) order = memcmp(x->span.trace_id, y->span.trace_id, TRACE_ID_SIZE);
     if (!order && x->span.start_ns != y->span.start_ns) order = x->span.start_ns < y->span.start_ns ? -1 : 1;
-    if (!order && x->span.duration_ns != y->span.duration_ns) order = x->span.duration_ns > y->span.duration_ns ? -1 : 1;
+    if (!order && x->span.duration_ns != y->span.duration_ns)
+        order = x->span.duration_ns > y->span.duration_ns ? -1 : 1;
     if (!order && x->group != y->group) order = x->group < y->group ? -1 : 1;
     return order ? order : x->row < y->row ? -1 : x->row > y->row;
 }
 
 static bool is_same_span(const struct light *a, const struct light *b) {
     if (memcmp(a->span.span_id, b->span.span_id, SPAN_ID_SIZE) != 0) return false;
-    return a->span.flags & b->span.flags & SPAN_JOIN_BY_PARENT || memcmp(a->span.trace_id, b->span.trace_id, TRACE_ID_SIZE) == 0;
+    return a->span.flags & b->span.flags & SPAN_JOIN_BY_PARENT ||
+           memcmp(a->span.trace_id, b->span.trace_id, TRACE_ID_SIZE) == 0;
 }
 
 struct draft {
@@ -174,7 +185,8 @@ struct draft {
 static bool keep_fixes(struct node *root, const struct draft *drafts, uint32_t count, const struct span *const *spans) {
     size_t bytes = count * sizeof(struct fix);
     for (uint32_t i = 0; i < count; i++)
-        for (int t = 0; t < MEND_TEXTS && drafts[i].settled; t++) bytes += span_get_text(spans[drafts[i].settled->text_of[t]], settled_cols[t]).len;
+        for (int t = 0; t < MEND_TEXTS && drafts[i].settled; t++)
+            bytes += span_get_text(spans[drafts[i].settled->text_of[t]], settled_cols[t]).len;
     free(root->fixes);
     root->fix_count = 0;
     if (!(root->fixes = count ? malloc(bytes) : NULL)) return !count;
@@ -234,8 +246,10 @@ int resolve_dirty(struct look *look, struct error *err) {
     int code = 0;
     for (uint32_t i = 0; done && r.dirty_count && i < look->count && !code; i++) {
         if (!is_named(&r, look->digests[i]->key)) continue;
-        if (look->digests[i]->memory) fetch_memory(&r, i);
-        else code = fetch_segment(&r, i, err);
+        if (look->digests[i]->memory)
+            fetch_memory(&r, i);
+        else
+            code = fetch_segment(&r, i, err);
         if (code == VT_ECORRUPT) code = 0; /* it is set aside */
     }
     for (uint32_t c = 0; done && c < r.dirty_count && !code && !look->failed; c++) done = settle_class(&r, c);

@@ -21,10 +21,12 @@ bool duration_parse(struct slice text, int64_t bare_ns, int64_t *ns) {
     static const struct {
         const char *unit;
         double ns;
-    } units[] = {{"ns", 1}, {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"min", 60e9}, {"h", 3600e9}, {"d", 86400e9}, {"w", 604800e9}};
+    } units[] = {{"ns", 1},   {"us", 1e3},   {"\xc2\xb5s", 1e3}, {"ms", 1e6},    {"s", 1e9},
+                 {"m", 60e9}, {"min", 60e9}, {"h", 3600e9},      {"d", 86400e9}, {"w", 604800e9}};
     size_t digits = 0;
     double value, scale = (double)bare_ns;
-    while (digits < text.len && ((text.ptr[digits] >= '0' && text.ptr[digits] <= '9') || text.ptr[digits] == '.')) digits++;
+    while (digits < text.len && ((text.ptr[digits] >= '0' && text.ptr[digits] <= '9') || text.ptr[digits] == '.'))
+        digits++;
     struct slice unit = slice_from(text, digits);
     if (!number_parse(slice_make(text.ptr, digits), &value)) return false;
     if (unit.len) {

@@ -101,8 +101,10 @@ void record_view(const struct record *record, const char *data, struct view_room
     view->flags = record->flags;
     view->remote_parent = record->remote_parent;
 
-    vt_attr *attrs = room->attrs + room->attr_count, *event_attrs = attrs + record->attr_count;
-    vt_event *events = room->events + room->event_count;
+    /* A room that nobody needed yet has no memory; nothing is added to NULL, not even 0. */
+    vt_attr *attrs = room->attrs ? room->attrs + room->attr_count : NULL;
+    vt_attr *event_attrs = attrs ? attrs + record->attr_count : NULL;
+    vt_event *events = room->events ? room->events + room->event_count : NULL;
     uint32_t attr_count = 0, event_count = 0;
     const char *at = data + record->operation_size + 1, *end = data + record->data_size;
     while (at < end) {

@@ -93,7 +93,8 @@ enum { FIXED_BYTES = offsetof(struct span, text) };
 static size_t encoded_bytes(const struct batch *batch) {
     size_t bytes = 32 + batch->count * ((size_t)FIXED_BYTES + COL_TEXT_COUNT);
     for (uint32_t i = 0; i < batch->count; i++)
-        for (int t = 0; t < COL_TEXT_COUNT; t++) bytes += batch->spans[i].text[t].len + (batch->spans[i].text[t].len >= 128 ? 4 : 0);
+        for (int t = 0; t < COL_TEXT_COUNT; t++)
+            bytes += batch->spans[i].text[t].len + (batch->spans[i].text[t].len >= 128 ? 4 : 0);
     return bytes;
 }
 
@@ -132,8 +133,8 @@ int payload_open(struct payload_reader *r, struct slice payload, struct error *e
         return error_set(err, VT_ECORRUPT, "batch has encoding version %d, expected %d",
                          payload.len ? (uint8_t)*payload.ptr : -1, ENCODING_VERSION);
     *r = (struct payload_reader){.rest = slice_from(payload, 1)};
-    if (!get_varint(&r->rest, &r->fixed) || !get_varint(&r->rest, &r->texts) || !get_varint(&r->rest, &r->count) || r->fixed > 4096 ||
-        r->texts > 256)
+    if (!get_varint(&r->rest, &r->fixed) || !get_varint(&r->rest, &r->texts) || !get_varint(&r->rest, &r->count) ||
+        r->fixed > 4096 || r->texts > 256)
         return error_set(err, VT_ECORRUPT, "batch header is cut off or out of range");
     r->left = r->count;
     return 0;

@@ -37,31 +37,34 @@ struct batch {
     uint32_t rejection_count; /* ≤ REJECTIONS_KEPT */
     struct rejection rejections[REJECTIONS_KEPT];
     struct buf kept[2]; /* buffers that spans borrow texts from; see batch_keep */
-    int64_t now_ns;          /* when normalise first looked; 0 = not yet */
-    struct buf scratch;      /* normalise's own, kept from span to span */
+    int64_t now_ns;     /* when normalise first looked; 0 = not yet */
+    struct buf scratch; /* normalise's own, kept from span to span */
     struct batch_resource resource;
-    const struct prices *prices; /* what tokens cost; NULL = costs are not computed. Borrowed: must outlive the decoding */
-    const struct mask *mask;     /* what is taken out of texts before anything is stored; NULL = nothing. Borrowed, too */
+    const struct prices
+        *prices;             /* what tokens cost; NULL = costs are not computed. Borrowed: must outlive the decoding */
+    const struct mask *mask; /* what is taken out of texts before anything is stored; NULL = nothing. Borrowed, too */
     struct prices_cache prices_cache;
-    int64_t oldest_ns;           /* spans that start before this are refused (retention); 0 = none */
-    int references; /* use batch_ref and batch_unref (atomic) */
+    int64_t oldest_ns; /* spans that start before this are refused (retention); 0 = none */
+    int references;    /* use batch_ref and batch_unref (atomic) */
 };
 
 struct batch *batch_new(void); /* one reference; NULL when memory ran out */
 struct batch *batch_ref(struct batch *batch);
 void batch_unref(struct batch *batch); /* frees with the last; NULL is fine */
-/* Takes over a buffer that the spans' texts point into (a request's body, as it came and unpacked: at most two), so that it lives
- * as long as the batch. `buf` is empty after. */
+/* Takes over a buffer that the spans' texts point into (a request's body, as it came and unpacked: at most two), so
+ * that it lives as long as the batch. `buf` is empty after. */
 void batch_keep(struct batch *batch, struct buf *buf);
 /* Room for one more span, initialised with span_init; NULL past BATCH_SPANS_MAX or without memory. */
 struct span *batch_add(struct batch *batch);
 void batch_drop_last(struct batch *batch); /* takes the last one back */
 /* Counts a span that was refused and keeps the first REJECTIONS_KEPT reasons. */
-void batch_reject(struct batch *batch, uint32_t position, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void batch_reject(struct batch *batch, uint32_t position, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* The payload of a WAL record: version byte, count, then each span's fields in the order of span_columns. */
 void batch_encode(const struct batch *batch, struct buf *out);
-/* Appends the spans of a payload; their texts are borrowed from `payload`, which must outlive the batch, unless `copy`. */
+/* Appends the spans of a payload; their texts are borrowed from `payload`, which must outlive the batch, unless `copy`.
+ */
 int batch_decode(struct batch *batch, struct slice payload, bool copy, struct error *err);
 
 /* The same without a batch, span by span; texts are borrowed from the payload. */

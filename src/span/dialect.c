@@ -199,8 +199,10 @@ static struct dialect_name names[] = {
 };
 
 static struct dialect_list lists[] = {
-    {"llm.input_messages.", FIELD_PROMPT, 0},  {"gen_ai.prompt.", FIELD_PROMPT, 0},
-    {"llm.output_messages.", FIELD_COMPLETION, 0}, {"gen_ai.completion.", FIELD_COMPLETION, 0},
+    {"llm.input_messages.", FIELD_PROMPT, 0},
+    {"gen_ai.prompt.", FIELD_PROMPT, 0},
+    {"llm.output_messages.", FIELD_COMPLETION, 0},
+    {"gen_ai.completion.", FIELD_COMPLETION, 0},
 };
 
 enum { NAME_COUNT = sizeof names / sizeof *names, LIST_COUNT = sizeof lists / sizeof *lists, SLOTS = 1024 };
@@ -225,7 +227,8 @@ static void build(void) {
         names[i].rank = ranks[names[i].field]++;
         /* A flattened list ranks as the same name without its numbers. */
         for (int l = 0; l < LIST_COUNT; l++)
-            if (strlen(lists[l].prefix) == len + 1 && memcmp(lists[l].prefix, names[i].name, len) == 0) lists[l].rank = names[i].rank;
+            if (strlen(lists[l].prefix) == len + 1 && memcmp(lists[l].prefix, names[i].name, len) == 0)
+                lists[l].rank = names[i].rank;
     }
 }
 
@@ -234,7 +237,9 @@ const struct dialect_name *dialect_find(struct slice key) {
     uint64_t hash = XXH3_64bits(key.ptr ? key.ptr : "", key.len);
     for (uint32_t at = (uint32_t)hash % SLOTS; slots[at].name; at = (at + 1) % SLOTS) {
         const struct dialect_name *name = &names[slots[at].name - 1];
-        if (slots[at].tag == (uint32_t)(hash >> 32) && slots[at].len == key.len && memcmp(name->name, key.ptr, key.len) == 0) return name;
+        if (slots[at].tag == (uint32_t)(hash >> 32) && slots[at].len == key.len &&
+            memcmp(name->name, key.ptr, key.len) == 0)
+            return name;
     }
     return NULL;
 }
@@ -247,7 +252,8 @@ const struct dialect_list *dialect_list_find(struct slice key, uint32_t *index, 
         struct slice left = slice_from(key, prefix.len);
         size_t digits = 0;
         uint32_t number = 0;
-        while (digits < left.len && digits < 7 && isdigit((unsigned char)left.ptr[digits])) number = number * 10 + (uint32_t)(left.ptr[digits++] - '0');
+        while (digits < left.len && digits < 7 && isdigit((unsigned char)left.ptr[digits]))
+            number = number * 10 + (uint32_t)(left.ptr[digits++] - '0');
         if (!digits || digits == left.len || left.ptr[digits] != '.') return NULL;
         left = slice_from(left, digits + 1);
         if (slice_starts(left, SLICE("message."))) left = slice_from(left, sizeof "message." - 1);
@@ -264,42 +270,110 @@ static const struct {
     const char *word;
     enum span_kind kind;
 } kinds[] = {
-    {"chat", KIND_LLM}, {"text_completion", KIND_LLM}, {"generate_content", KIND_LLM}, {"completion", KIND_LLM}, {"llm", KIND_LLM},
-    {"generation", KIND_LLM}, {"ai.generateText.doGenerate", KIND_LLM}, {"ai.streamText.doStream", KIND_LLM},
-    {"ai.generateObject.doGenerate", KIND_LLM}, {"ai.streamObject.doStream", KIND_LLM},
-    {"ai.generateText", KIND_CHAIN}, {"ai.streamText", KIND_CHAIN}, {"ai.generateObject", KIND_CHAIN}, {"ai.streamObject", KIND_CHAIN},
-    {"embeddings", KIND_EMBEDDING}, {"embedding", KIND_EMBEDDING}, {"ai.embed.doEmbed", KIND_EMBEDDING}, {"ai.embedMany.doEmbed", KIND_EMBEDDING},
-    {"ai.embed", KIND_CHAIN}, {"ai.embedMany", KIND_CHAIN},
-    {"execute_tool", KIND_TOOL}, {"tool", KIND_TOOL}, {"ai.toolCall", KIND_TOOL},
-    {"invoke_agent", KIND_AGENT}, {"create_agent", KIND_AGENT}, {"agent", KIND_AGENT},
-    {"retriever", KIND_RETRIEVAL}, {"retrieval", KIND_RETRIEVAL}, {"reranker", KIND_RETRIEVAL}, {"rerank", KIND_RETRIEVAL},
-    {"ai.rerank", KIND_CHAIN}, {"ai.rerank.doRerank", KIND_RETRIEVAL},
-    {"chain", KIND_CHAIN}, {"workflow", KIND_CHAIN}, {"invoke_workflow", KIND_CHAIN}, {"task", KIND_CHAIN}, {"step", KIND_CHAIN},
-    {"guardrail", KIND_CHAIN}, {"evaluator", KIND_CHAIN}, {"turn", KIND_TURN}, {"chat_turn", KIND_TURN}, {"other", KIND_OTHER},
+    {"chat", KIND_LLM},
+    {"text_completion", KIND_LLM},
+    {"generate_content", KIND_LLM},
+    {"completion", KIND_LLM},
+    {"llm", KIND_LLM},
+    {"generation", KIND_LLM},
+    {"ai.generateText.doGenerate", KIND_LLM},
+    {"ai.streamText.doStream", KIND_LLM},
+    {"ai.generateObject.doGenerate", KIND_LLM},
+    {"ai.streamObject.doStream", KIND_LLM},
+    {"ai.generateText", KIND_CHAIN},
+    {"ai.streamText", KIND_CHAIN},
+    {"ai.generateObject", KIND_CHAIN},
+    {"ai.streamObject", KIND_CHAIN},
+    {"embeddings", KIND_EMBEDDING},
+    {"embedding", KIND_EMBEDDING},
+    {"ai.embed.doEmbed", KIND_EMBEDDING},
+    {"ai.embedMany.doEmbed", KIND_EMBEDDING},
+    {"ai.embed", KIND_CHAIN},
+    {"ai.embedMany", KIND_CHAIN},
+    {"execute_tool", KIND_TOOL},
+    {"tool", KIND_TOOL},
+    {"ai.toolCall", KIND_TOOL},
+    {"invoke_agent", KIND_AGENT},
+    {"create_agent", KIND_AGENT},
+    {"agent", KIND_AGENT},
+    {"retriever", KIND_RETRIEVAL},
+    {"retrieval", KIND_RETRIEVAL},
+    {"reranker", KIND_RETRIEVAL},
+    {"rerank", KIND_RETRIEVAL},
+    {"ai.rerank", KIND_CHAIN},
+    {"ai.rerank.doRerank", KIND_RETRIEVAL},
+    {"chain", KIND_CHAIN},
+    {"workflow", KIND_CHAIN},
+    {"invoke_workflow", KIND_CHAIN},
+    {"task", KIND_CHAIN},
+    {"step", KIND_CHAIN},
+    {"guardrail", KIND_CHAIN},
+    {"evaluator", KIND_CHAIN},
+    {"turn", KIND_TURN},
+    {"chat_turn", KIND_TURN},
+    {"other", KIND_OTHER},
 };
 
 int dialect_kind(struct slice word) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strlen(kinds[i].word) == word.len && strncasecmp(kinds[i].word, word.ptr, word.len) == 0) return (int)kinds[i].kind;
+        if (strlen(kinds[i].word) == word.len && strncasecmp(kinds[i].word, word.ptr, word.len) == 0)
+            return (int)kinds[i].kind;
     return -1;
 }
 
 static const struct {
     const char *given, *provider;
 } providers[] = {
-    {"openai", "openai"}, {"anthropic", "anthropic"}, {"az.ai.openai", "azure"}, {"azure.ai.openai", "azure"}, {"az.ai.inference", "azure"},
-    {"azure.ai.inference", "azure"}, {"azure-openai", "azure"}, {"azure_openai", "azure"}, {"azure", "azure"}, {"aws.bedrock", "bedrock"},
-    {"aws_bedrock", "bedrock"}, {"amazon-bedrock", "bedrock"}, {"aws", "bedrock"}, {"bedrock", "bedrock"}, {"gcp.gemini", "google"},
-    {"gcp.gen_ai", "google"}, {"gemini", "google"}, {"google.generative-ai", "google"}, {"google_genai", "google"}, {"google", "google"},
-    {"gcp.vertex_ai", "vertex"}, {"google.vertex", "vertex"}, {"vertex_ai", "vertex"}, {"vertexai", "vertex"}, {"vertex", "vertex"},
-    {"vertex.anthropic", "anthropic"}, {"mistral_ai", "mistral"}, {"mistralai", "mistral"}, {"mistral", "mistral"}, {"x_ai", "xai"},
-    {"xai", "xai"}, {"ibm.watsonx.ai", "watsonx"}, {"watsonx", "watsonx"}, {"together.ai", "together"}, {"togetherai", "together"},
-    {"together_ai", "together"}, {"cohere", "cohere"}, {"deepseek", "deepseek"}, {"groq", "groq"}, {"perplexity", "perplexity"},
-    {"ollama", "ollama"}, {"openrouter", "openrouter"}, {"fireworks", "fireworks"}, {"fireworks_ai", "fireworks"}, {"cerebras", "cerebras"},
+    {"openai", "openai"},
+    {"anthropic", "anthropic"},
+    {"az.ai.openai", "azure"},
+    {"azure.ai.openai", "azure"},
+    {"az.ai.inference", "azure"},
+    {"azure.ai.inference", "azure"},
+    {"azure-openai", "azure"},
+    {"azure_openai", "azure"},
+    {"azure", "azure"},
+    {"aws.bedrock", "bedrock"},
+    {"aws_bedrock", "bedrock"},
+    {"amazon-bedrock", "bedrock"},
+    {"aws", "bedrock"},
+    {"bedrock", "bedrock"},
+    {"gcp.gemini", "google"},
+    {"gcp.gen_ai", "google"},
+    {"gemini", "google"},
+    {"google.generative-ai", "google"},
+    {"google_genai", "google"},
+    {"google", "google"},
+    {"gcp.vertex_ai", "vertex"},
+    {"google.vertex", "vertex"},
+    {"vertex_ai", "vertex"},
+    {"vertexai", "vertex"},
+    {"vertex", "vertex"},
+    {"vertex.anthropic", "anthropic"},
+    {"mistral_ai", "mistral"},
+    {"mistralai", "mistral"},
+    {"mistral", "mistral"},
+    {"x_ai", "xai"},
+    {"xai", "xai"},
+    {"ibm.watsonx.ai", "watsonx"},
+    {"watsonx", "watsonx"},
+    {"together.ai", "together"},
+    {"togetherai", "together"},
+    {"together_ai", "together"},
+    {"cohere", "cohere"},
+    {"deepseek", "deepseek"},
+    {"groq", "groq"},
+    {"perplexity", "perplexity"},
+    {"ollama", "ollama"},
+    {"openrouter", "openrouter"},
+    {"fireworks", "fireworks"},
+    {"fireworks_ai", "fireworks"},
+    {"cerebras", "cerebras"},
 };
 
 /* What the Vercel SDK hangs on the provider to say which of its APIs was called. */
-static const char *const apis[] = {".chat", ".responses", ".messages", ".completion", ".completions", ".embedding", ".embeddings", ".image"};
+static const char *const apis[] = {".chat",        ".responses", ".messages",   ".completion",
+                                   ".completions", ".embedding", ".embeddings", ".image"};
 
 struct slice dialect_provider(struct slice name) {
     for (size_t i = 0; i < sizeof apis / sizeof *apis; i++)
@@ -308,6 +382,7 @@ struct slice dialect_provider(struct slice name) {
             break;
         }
     for (size_t i = 0; i < sizeof providers / sizeof *providers; i++)
-        if (strlen(providers[i].given) == name.len && strncasecmp(providers[i].given, name.ptr, name.len) == 0) return slice_of(providers[i].provider);
+        if (strlen(providers[i].given) == name.len && strncasecmp(providers[i].given, name.ptr, name.len) == 0)
+            return slice_of(providers[i].provider);
     return name;
 }

@@ -24,14 +24,18 @@ struct tool_call {
     bool raw;
 };
 
-static bool is_null(struct slice json) { return slice_is(json, "null"); }
+static bool is_null(struct slice json) {
+    return slice_is(json, "null");
+}
 
 /* A string as it is, anything else as its JSON text. */
 static struct slice take_text(struct json_reader *r, bool *raw) {
     struct slice text = {NULL, 0};
     if (raw) *raw = json_peek(r) != JSON_STRING;
-    if (json_peek(r) == JSON_STRING) json_string(r, &text);
-    else if (json_skip(r, &text) && is_null(text)) text.len = 0;
+    if (json_peek(r) == JSON_STRING)
+        json_string(r, &text);
+    else if (json_skip(r, &text) && is_null(text))
+        text.len = 0;
     return text;
 }
 
@@ -55,11 +59,16 @@ static void read_tool_call(struct json_reader *r, struct tool_call *call) {
     }
     json_object(r);
     while (json_key(r, &key)) {
-        if (is_any(key, call_bodies)) read_tool_call(r, call);
-        else if (is_any(key, call_ids)) call->id = take_text(r, NULL);
-        else if (is_any(key, call_names)) call->name = take_text(r, NULL);
-        else if (is_any(key, call_arguments)) call->arguments = take_text(r, &call->raw);
-        else json_skip(r, NULL);
+        if (is_any(key, call_bodies))
+            read_tool_call(r, call);
+        else if (is_any(key, call_ids))
+            call->id = take_text(r, NULL);
+        else if (is_any(key, call_names))
+            call->name = take_text(r, NULL);
+        else if (is_any(key, call_arguments))
+            call->arguments = take_text(r, &call->raw);
+        else
+            json_skip(r, NULL);
     }
 }
 
@@ -94,16 +103,23 @@ static const struct {
     const char *type;
     enum part_kind kind;
 } part_kinds[] = {
-    {"text", PART_TEXT}, {"input_text", PART_TEXT}, {"output_text", PART_TEXT}, {"tool_call", PART_TOOL_CALL}, {"tool-call", PART_TOOL_CALL},
-    {"tool_use", PART_TOOL_CALL}, {"function_call", PART_TOOL_CALL}, {"tool_call_response", PART_TOOL_RESULT}, {"tool-result", PART_TOOL_RESULT},
+    {"text", PART_TEXT},
+    {"input_text", PART_TEXT},
+    {"output_text", PART_TEXT},
+    {"tool_call", PART_TOOL_CALL},
+    {"tool-call", PART_TOOL_CALL},
+    {"tool_use", PART_TOOL_CALL},
+    {"function_call", PART_TOOL_CALL},
+    {"tool_call_response", PART_TOOL_RESULT},
+    {"tool-result", PART_TOOL_RESULT},
     {"tool_result", PART_TOOL_RESULT},
 };
 
 struct part {
     enum part_kind kind;
-    struct slice json;  /* the part as it stands */
-    struct slice text;  /* PART_TEXT, PART_TOOL_RESULT */
-    struct slice id;    /* PART_TOOL_RESULT */
+    struct slice json; /* the part as it stands */
+    struct slice text; /* PART_TEXT, PART_TOOL_RESULT */
+    struct slice id;   /* PART_TOOL_RESULT */
 };
 
 /* {"type","text"|"content"|…}; a bare string is text; Gemini's {"text"} has no type. */
@@ -122,12 +138,19 @@ static void read_part(struct json_reader *r, struct part *part) {
     in.depth = r->depth;
     json_object(&in);
     while (json_key(&in, &key)) {
-        if (slice_is(key, "type")) type = take_text(&in, NULL);
-        else if (slice_is(key, "text")) part->text = take_text(&in, NULL), has_text = true;
-        else if (slice_is(key, "content") || slice_is(key, "result") || slice_is(key, "response") || slice_is(key, "output")) part->text = take_text(&in, NULL);
-        else if (is_any(key, call_ids) || slice_is(key, "tool_use_id")) part->id = take_text(&in, NULL);
-        else if (slice_is(key, "functionCall")) part->kind = PART_TOOL_CALL, json_skip(&in, NULL);
-        else json_skip(&in, NULL);
+        if (slice_is(key, "type"))
+            type = take_text(&in, NULL);
+        else if (slice_is(key, "text"))
+            part->text = take_text(&in, NULL), has_text = true;
+        else if (slice_is(key, "content") || slice_is(key, "result") || slice_is(key, "response") ||
+                 slice_is(key, "output"))
+            part->text = take_text(&in, NULL);
+        else if (is_any(key, call_ids) || slice_is(key, "tool_use_id"))
+            part->id = take_text(&in, NULL);
+        else if (slice_is(key, "functionCall"))
+            part->kind = PART_TOOL_CALL, json_skip(&in, NULL);
+        else
+            json_skip(&in, NULL);
     }
     if (!type.len && has_text) part->kind = PART_TEXT;
     for (size_t i = 0; i < sizeof part_kinds / sizeof *part_kinds; i++)
@@ -172,7 +195,8 @@ static void write_joined(struct json_writer *w, const struct parts *parts, enum 
     buf_putc(w->out, '"');
 }
 
-/* "content" of only text is a string; with other things in it an array, each as it was sent. Calls of tools go beside it. */
+/* "content" of only text is a string; with other things in it an array, each as it was sent. Calls of tools go beside
+ * it. */
 static void write_parts(struct json_writer *w, const struct parts *parts, struct arena *arena) {
     if (parts->of[PART_OTHER] || (parts->of[PART_TOOL_RESULT] && parts->of[PART_TEXT])) {
         json_put_key(w, "content");
@@ -230,12 +254,18 @@ static bool read_message(struct slice json, struct message *message, struct aren
     json_reader_init(&r, json, arena);
     json_object(&r);
     while (json_key(&r, &key)) {
-        if (slice_is(key, "role")) message->role = take_text(&r, NULL);
-        else if (slice_is(key, "type")) message->type = take_text(&r, NULL);
-        else if (slice_is(key, "content")) json_skip(&r, &message->content);
-        else if (slice_is(key, "parts")) json_skip(&r, &message->parts);
-        else if (is_any(key, message_calls)) json_skip(&r, &message->tool_calls);
-        else json_skip(&r, NULL);
+        if (slice_is(key, "role"))
+            message->role = take_text(&r, NULL);
+        else if (slice_is(key, "type"))
+            message->type = take_text(&r, NULL);
+        else if (slice_is(key, "content"))
+            json_skip(&r, &message->content);
+        else if (slice_is(key, "parts"))
+            json_skip(&r, &message->parts);
+        else if (is_any(key, message_calls))
+            json_skip(&r, &message->tool_calls);
+        else
+            json_skip(&r, NULL);
     }
     return !json_failed(&r);
 }
@@ -247,14 +277,17 @@ static void write_other_fields(struct json_writer *w, struct slice json, struct 
     json_reader_init(&r, json, arena);
     json_object(&r);
     while (json_key(&r, &key)) {
-        bool placed = slice_is(key, "role") || slice_is(key, "content") || slice_is(key, "parts") || is_any(key, message_calls);
+        bool placed =
+            slice_is(key, "role") || slice_is(key, "content") || slice_is(key, "parts") || is_any(key, message_calls);
         if (!json_skip(&r, &raw) || placed || is_null(raw)) continue;
         json_put_key_slice(w, key);
         json_put_raw(w, raw);
     }
 }
 
-static bool starts(struct slice json, char c) { return json.len && *json.ptr == c; }
+static bool starts(struct slice json, char c) {
+    return json.len && *json.ptr == c;
+}
 
 static bool write_content(struct json_writer *w, struct slice list, struct arena *arena) {
     struct json_reader r;
@@ -266,7 +299,8 @@ static bool write_content(struct json_writer *w, struct slice list, struct arena
 }
 
 /* An item without a role: OpenAI's Responses API lists calls and their results beside the messages. */
-static bool write_loose_item(struct json_writer *w, const struct message *message, struct slice json, struct arena *arena) {
+static bool write_loose_item(struct json_writer *w, const struct message *message, struct slice json,
+                             struct arena *arena) {
     const char *role;
     struct json_reader r;
     struct parts parts = {.count = 1};
@@ -274,9 +308,12 @@ static bool write_loose_item(struct json_writer *w, const struct message *messag
     json_reader_init(&r, json, arena);
     read_part(&r, &part);
     if (slice_is(message->type, "function_call_output")) part.kind = PART_TOOL_RESULT;
-    if (part.kind == PART_TOOL_CALL) role = "assistant";
-    else if (part.kind == PART_TOOL_RESULT) role = "tool";
-    else return false;
+    if (part.kind == PART_TOOL_CALL)
+        role = "assistant";
+    else if (part.kind == PART_TOOL_RESULT)
+        role = "tool";
+    else
+        return false;
     parts.list = &part;
     parts.of[part.kind] = 1;
     json_open(w, '{');
@@ -368,18 +405,24 @@ static const char *const prompt_keys[] = {"prompt", "input", NULL};
 static const char *const system_keys[] = {"system", "instructions", NULL};
 
 /* {"messages":[…]}, {"system","prompt"}, {"choices":[…]}, {"input":…} of a request or an answer, or one message. */
-static bool write_body(struct json_writer *w, struct slice json, struct slice system, const char *role, struct arena *arena) {
+static bool write_body(struct json_writer *w, struct slice json, struct slice system, const char *role,
+                       struct arena *arena) {
     struct json_reader r;
     struct slice key, list = {NULL, 0}, prompt = {NULL, 0}, choices = {NULL, 0};
     bool has_role = false;
     json_reader_init(&r, json, arena);
     json_object(&r);
     while (json_key(&r, &key)) {
-        if (is_any(key, system_keys)) system = take_text(&r, NULL);
-        else if (is_any(key, list_keys)) json_skip(&r, &list);
-        else if (is_any(key, prompt_keys)) json_skip(&r, &prompt);
-        else if (slice_is(key, "choices")) json_skip(&r, &choices);
-        else has_role |= slice_is(key, "role"), json_skip(&r, NULL);
+        if (is_any(key, system_keys))
+            system = take_text(&r, NULL);
+        else if (is_any(key, list_keys))
+            json_skip(&r, &list);
+        else if (is_any(key, prompt_keys))
+            json_skip(&r, &prompt);
+        else if (slice_is(key, "choices"))
+            json_skip(&r, &choices);
+        else
+            has_role |= slice_is(key, "role"), json_skip(&r, NULL);
     }
     if (json_failed(&r)) return false;
     if (!starts(list, '[') && starts(prompt, '[')) list = prompt;
@@ -405,7 +448,8 @@ static bool write_body(struct json_writer *w, struct slice json, struct slice sy
     return true;
 }
 
-bool messages_from_json(struct buf *out, struct slice text, struct slice system, const char *role, struct arena *arena) {
+bool messages_from_json(struct buf *out, struct slice text, struct slice system, const char *role,
+                        struct arena *arena) {
     struct json_reader r;
     struct json_writer w = json_writer_on(out);
     size_t mark = out->len;
@@ -459,7 +503,8 @@ static bool piece_in_list(struct slice rest, const char *list, uint32_t *number,
     if (!slice_starts(rest, prefix)) return false;
     size_t at = prefix.len;
     *number = 0;
-    while (at < rest.len && at < prefix.len + 5 && rest.ptr[at] >= '0' && rest.ptr[at] <= '9') *number = *number * 10 + (uint32_t)(rest.ptr[at++] - '0');
+    while (at < rest.len && at < prefix.len + 5 && rest.ptr[at] >= '0' && rest.ptr[at] <= '9')
+        *number = *number * 10 + (uint32_t)(rest.ptr[at++] - '0');
     if (at == prefix.len || at >= rest.len || rest.ptr[at] != '.') return false;
     *name = slice_from(rest, at + 1);
     for (size_t i = name->len; i > 0; i--)
@@ -477,12 +522,14 @@ static struct slice value_as_text(const struct value *value, struct arena *arena
     return arena_printf(arena, "%.17g", value->type == VALUE_DOUBLE ? value->real : 0.0);
 }
 
-static void write_piece_calls(struct json_writer *w, const struct message_piece *pieces, uint32_t count, struct arena *arena) {
+static void write_piece_calls(struct json_writer *w, const struct message_piece *pieces, uint32_t count,
+                              struct arena *arena) {
     uint32_t number, last = 0;
     struct slice name;
     bool any = false;
     for (uint32_t i = 0; i < count; i++)
-        if (piece_in_list(pieces[i].rest, "tool_calls.", &number, &name)) any = true, last = number > last ? number : last;
+        if (piece_in_list(pieces[i].rest, "tool_calls.", &number, &name))
+            any = true, last = number > last ? number : last;
     if (!any) return;
     json_put_key(w, "tool_calls");
     json_open(w, '[');
@@ -492,9 +539,12 @@ static void write_piece_calls(struct json_writer *w, const struct message_piece 
         for (uint32_t i = 0; i < count; i++) {
             if (!piece_in_list(pieces[i].rest, "tool_calls.", &number, &name) || number != call_number) continue;
             found = true;
-            if (is_any(name, call_ids)) call.id = value_as_text(pieces[i].value, arena);
-            else if (is_any(name, call_names)) call.name = value_as_text(pieces[i].value, arena);
-            else if (is_any(name, call_arguments)) call.arguments = value_as_text(pieces[i].value, arena);
+            if (is_any(name, call_ids))
+                call.id = value_as_text(pieces[i].value, arena);
+            else if (is_any(name, call_names))
+                call.name = value_as_text(pieces[i].value, arena);
+            else if (is_any(name, call_arguments))
+                call.arguments = value_as_text(pieces[i].value, arena);
         }
         if (found) write_tool_call(w, &call);
     }
@@ -507,9 +557,13 @@ static bool write_piece_contents(struct json_writer *w, const struct message_pie
     struct slice name;
     bool any = false;
     for (uint32_t i = 0; i < count; i++) {
-        if (!piece_in_list(pieces[i].rest, "contents.", &number, &name) || !slice_is(name, "text") || pieces[i].value->type != VALUE_STRING) continue;
-        if (!any) json_put_key(w, "content"), json_put_raw(w, SLICE("\""));
-        else buf_puts(w->out, "\\n");
+        if (!piece_in_list(pieces[i].rest, "contents.", &number, &name) || !slice_is(name, "text") ||
+            pieces[i].value->type != VALUE_STRING)
+            continue;
+        if (!any)
+            json_put_key(w, "content"), json_put_raw(w, SLICE("\""));
+        else
+            buf_puts(w->out, "\\n");
         json_escape(w->out, pieces[i].value->text);
         any = true;
     }
@@ -536,7 +590,8 @@ static void write_content_value(struct json_writer *w, const struct value *value
     value_write_json(w, value);
 }
 
-static void write_piece_message(struct json_writer *w, const struct message_piece *pieces, uint32_t count, struct arena *arena) {
+static void write_piece_message(struct json_writer *w, const struct message_piece *pieces, uint32_t count,
+                                struct arena *arena) {
     uint32_t number;
     struct slice name;
     bool content = false;
@@ -553,15 +608,19 @@ static void write_piece_message(struct json_writer *w, const struct message_piec
     write_piece_calls(w, pieces, count, arena);
     for (uint32_t i = 0; i < count; i++) {
         struct slice rest = pieces[i].rest;
-        bool text_part = piece_in_list(rest, "contents.", &number, &name) && (slice_is(name, "text") || slice_is(name, "type")) && !content;
-        if (slice_is(rest, "role") || slice_is(rest, "content") || text_part || piece_in_list(rest, "tool_calls.", &number, &name)) continue;
+        bool text_part = piece_in_list(rest, "contents.", &number, &name) &&
+                         (slice_is(name, "text") || slice_is(name, "type")) && !content;
+        if (slice_is(rest, "role") || slice_is(rest, "content") || text_part ||
+            piece_in_list(rest, "tool_calls.", &number, &name))
+            continue;
         json_put_key_slice(w, rest);
         value_write_json(w, pieces[i].value);
     }
     json_close(w, '}');
 }
 
-void messages_from_pieces(struct buf *out, struct message_piece *pieces, uint32_t count, struct slice system, struct arena *arena) {
+void messages_from_pieces(struct buf *out, struct message_piece *pieces, uint32_t count, struct slice system,
+                          struct arena *arena) {
     struct json_writer w = json_writer_on(out);
     bool sorted = true;
     for (uint32_t i = 0; i < count; i++) {

@@ -19,21 +19,21 @@ enum { EVENT_TEXT_KEPT = 256, PLACES = 64 };
 
 /* The best value found for a field so far. */
 struct pick {
-    const struct value *value;     /* NULL = none */
+    const struct value *value; /* NULL = none */
     const struct dialect_name *name;
-    const struct attr *attr;       /* where it stands; NULL for what comes from a resource */
+    const struct attr *attr; /* where it stands; NULL for what comes from a resource */
     uint8_t rank;
 };
 
 /* Prompt or completion, wherever it comes from. */
 struct talk {
     enum { TALK_NONE, TALK_VALUE, TALK_PIECES, TALK_MESSAGE_EVENTS, TALK_PREVIEW } from;
-    uint8_t list_rank;  /* of the flattened list; 255 = none */
+    uint8_t list_rank; /* of the flattened list; 255 = none */
     const struct dialect_list *list;
     struct message_piece *pieces;
     uint32_t piece_count;
     const struct attr *event_attr; /* TALK_VALUE or TALK_PREVIEW of an event */
-    bool taken;         /* its text went into the span: do not keep it a second time */
+    bool taken;                    /* its text went into the span: do not keep it a second time */
 };
 
 struct reading {
@@ -42,16 +42,17 @@ struct reading {
     struct span *span;
     struct pick picks[FIELD_COUNT];
     struct talk prompt, completion;
-    int kind;                     /* enum span_kind, or -1 */
-    bool from_log;                /* zero tokens and "" stand for "not given" */
-    bool chat_attributes;         /* chat.… of the storefront */
+    int kind;             /* enum span_kind, or -1 */
+    bool from_log;        /* zero tokens and "" stand for "not given" */
+    bool chat_attributes; /* chat.… of the storefront */
     const struct raw_event *first_token;
 };
 
 /* ---- values ---- */
 
 static bool value_is_empty(const struct value *value) {
-    return value->type == VALUE_NONE || ((value->type == VALUE_STRING || value->type == VALUE_JSON) && !value->text.len);
+    return value->type == VALUE_NONE ||
+           ((value->type == VALUE_STRING || value->type == VALUE_JSON) && !value->text.len);
 }
 
 static bool number_of_text(struct slice text, double *number) {
@@ -68,7 +69,8 @@ static double value_double(const struct value *value) {
     if (!value) return (double)NAN;
     if (value->type == VALUE_INT) return (double)value->integer;
     if (value->type == VALUE_DOUBLE) return isfinite(value->real) ? value->real : (double)NAN;
-    if ((value->type == VALUE_STRING || value->type == VALUE_JSON) && number_of_text(value->text, &number)) return number;
+    if ((value->type == VALUE_STRING || value->type == VALUE_JSON) && number_of_text(value->text, &number))
+        return number;
     return (double)NAN;
 }
 
@@ -98,7 +100,9 @@ static struct slice value_borrow(const struct value *value) {
 
 /* ---- picking ---- */
 
-static bool is_count(enum field field) { return field >= FIELD_INPUT && field <= FIELD_UNCACHED; }
+static bool is_count(enum field field) {
+    return field >= FIELD_INPUT && field <= FIELD_UNCACHED;
+}
 
 /* What the sender meant by leaving a value empty: nothing. */
 static bool is_given(const struct reading *in, const struct dialect_name *name, const struct value *value) {
@@ -134,7 +138,8 @@ static void pick_attr(struct reading *in, const struct attr *attr, bool from_eve
     *pick = (struct pick){&attr->value, name, attr, name->rank};
 }
 
-static bool add_piece(struct reading *in, const struct dialect_list *list, uint32_t index, struct slice rest, const struct attr *attr) {
+static bool add_piece(struct reading *in, const struct dialect_list *list, uint32_t index, struct slice rest,
+                      const struct attr *attr) {
     struct talk *talk = list->field == FIELD_PROMPT ? &in->prompt : &in->completion;
     if (talk->list && talk->list != list) {
         if (talk->list->rank < list->rank) return true;
@@ -165,7 +170,8 @@ static bool pick_attrs(struct reading *in) {
 
 /* ---- events ---- */
 
-static const char *const first_token_events[] = {"gen_ai.first_token", "llm.first_token", "ai.stream.firstChunk", "First Token Stream Event", NULL};
+static const char *const first_token_events[] = {"gen_ai.first_token", "llm.first_token", "ai.stream.firstChunk",
+                                                 "First Token Stream Event", NULL};
 
 /* Events that carry a text: which of their attributes it is in. A preview is not the whole text. */
 static const struct {
@@ -241,7 +247,9 @@ static void write_message_events(struct reading *in, bool completion, struct buf
         json_put_key(&w, "role"), json_put_string(&w, role);
         for (uint32_t a = 0; a < event->attr_count; a++) {
             const struct attr *attr = &event->attrs[a];
-            if (slice_is(attr->key, "role") || slice_is(attr->key, "gen_ai.system") || slice_is(attr->key, "gen_ai.provider.name")) continue;
+            if (slice_is(attr->key, "role") || slice_is(attr->key, "gen_ai.system") ||
+                slice_is(attr->key, "gen_ai.provider.name"))
+                continue;
             json_put_key_slice(&w, slice_is(attr->key, "gen_ai.event.content") ? SLICE("content") : attr->key);
             value_write_json(&w, &attr->value);
         }
@@ -269,7 +277,8 @@ static struct slice talk_text(struct reading *in, struct talk *talk, enum field 
         messages_from_pieces(scratch, talk->pieces, talk->piece_count, system, arena);
         return scratch_take(in);
     }
-    struct slice calls = field == FIELD_COMPLETION ? value_borrow(in->picks[FIELD_TOOL_CALLS].value) : (struct slice){NULL, 0};
+    struct slice calls =
+        field == FIELD_COMPLETION ? value_borrow(in->picks[FIELD_TOOL_CALLS].value) : (struct slice){NULL, 0};
     if (calls.len && messages_from_tool_calls(scratch, value_borrow(pick->value), calls, arena)) {
         talk->from = TALK_VALUE;
         talk->taken = true;
@@ -295,14 +304,32 @@ static const struct {
     uint8_t offset;
     bool disjoint; /* a name of Langfuse's own, whose counts do not overlap */
 } usage_keys[] = {
-#define USAGE(key, field, disjoint) {key, offsetof(struct usage, field), disjoint}
-    USAGE("input", input, true), USAGE("input_tokens", input, false), USAGE("prompt_tokens", input, false), USAGE("promptTokens", input, false),
-    USAGE("inputTokens", input, false), USAGE("output", output, true), USAGE("output_tokens", output, false), USAGE("completion_tokens", output, false),
-    USAGE("completionTokens", output, false), USAGE("outputTokens", output, false), USAGE("total", total, false), USAGE("total_tokens", total, false),
-    USAGE("totalTokens", total, false), USAGE("input_cached_tokens", cached, true), USAGE("cache_read_input_tokens", cached, true),
-    USAGE("input_cache_read", cached, true), USAGE("cached_tokens", cached, false), USAGE("cachedInputTokens", cached, false),
-    USAGE("cache_creation_input_tokens", cache_write, true), USAGE("input_cache_creation", cache_write, true), USAGE("input_cache_write", cache_write, true),
-    USAGE("output_reasoning_tokens", reasoning, true), USAGE("output_reasoning", reasoning, true), USAGE("reasoning_tokens", reasoning, false),
+#define USAGE(key, field, disjoint)                                                                                    \
+    { key, offsetof(struct usage, field), disjoint }
+    USAGE("input", input, true),
+    USAGE("input_tokens", input, false),
+    USAGE("prompt_tokens", input, false),
+    USAGE("promptTokens", input, false),
+    USAGE("inputTokens", input, false),
+    USAGE("output", output, true),
+    USAGE("output_tokens", output, false),
+    USAGE("completion_tokens", output, false),
+    USAGE("completionTokens", output, false),
+    USAGE("outputTokens", output, false),
+    USAGE("total", total, false),
+    USAGE("total_tokens", total, false),
+    USAGE("totalTokens", total, false),
+    USAGE("input_cached_tokens", cached, true),
+    USAGE("cache_read_input_tokens", cached, true),
+    USAGE("input_cache_read", cached, true),
+    USAGE("cached_tokens", cached, false),
+    USAGE("cachedInputTokens", cached, false),
+    USAGE("cache_creation_input_tokens", cache_write, true),
+    USAGE("input_cache_creation", cache_write, true),
+    USAGE("input_cache_write", cache_write, true),
+    USAGE("output_reasoning_tokens", reasoning, true),
+    USAGE("output_reasoning", reasoning, true),
+    USAGE("reasoning_tokens", reasoning, false),
     USAGE("reasoningTokens", reasoning, false),
 #undef USAGE
 };
@@ -341,7 +368,8 @@ static void read_usage(struct reading *in) {
         json_reader_init(&r, value_borrow(in->picks[FIELD_USAGE].value), &in->batch->arena);
         if (json_peek(&r) == JSON_OBJECT) read_usage_json(&r, &usage);
     }
-    int64_t *const counts[] = {&usage.input, &usage.output, &usage.total, &usage.cached, &usage.cache_write, &usage.reasoning};
+    int64_t *const counts[] = {&usage.input,  &usage.output,      &usage.total,
+                               &usage.cached, &usage.cache_write, &usage.reasoning};
     for (int i = 0; i < (int)(sizeof counts / sizeof *counts); i++) {
         const struct pick *pick = &in->picks[FIELD_INPUT + i];
         if (!pick->value) continue;
@@ -349,7 +377,8 @@ static void read_usage(struct reading *in) {
         if (count == SPAN_NO_INT) continue;
         *counts[i] = count;
         if (i == 0) usage.dialect = pick->name->dialect, usage.disjoint = false;
-        if (i == FIELD_TOTAL - FIELD_INPUT && pick->name->dialect == DIALECT_OPENLLMETRY) usage.dialect = DIALECT_OPENLLMETRY;
+        if (i == FIELD_TOTAL - FIELD_INPUT && pick->name->dialect == DIALECT_OPENLLMETRY)
+            usage.dialect = DIALECT_OPENLLMETRY;
     }
     /* Who also tells the part that was not cached, or is known to follow the newer convention, counts inclusively. */
     struct slice scope = in->raw->resource ? in->raw->resource->scope_name : (struct slice){NULL, 0};
@@ -369,10 +398,13 @@ static void read_cost(struct reading *in) {
         if (json_peek(&r) == JSON_OBJECT && json_object(&r))
             while (json_key(&r, &key)) {
                 struct json_number number;
-                if (json_peek(&r) != JSON_NUMBER) json_skip(&r, NULL);
+                if (json_peek(&r) != JSON_NUMBER)
+                    json_skip(&r, NULL);
                 else if (json_number(&r, &number)) {
-                    if (slice_is(key, "total")) total = number.real;
-                    else sum = isnan(sum) ? number.real : sum + number.real;
+                    if (slice_is(key, "total"))
+                        total = number.real;
+                    else
+                        sum = isnan(sum) ? number.real : sum + number.real;
                 }
             }
         cost = isnan(total) ? sum : total;
@@ -394,11 +426,12 @@ static void read_temperature(struct reading *in) {
             while (json_key(&r, &key)) {
                 struct json_number number;
                 bool wanted = slice_is(key, "temperature");
-                if (wanted && json_peek(&r) == JSON_NUMBER && json_number(&r, &number)) temperature = number.real;
+                if (wanted && json_peek(&r) == JSON_NUMBER && json_number(&r, &number))
+                    temperature = number.real;
                 else if (wanted && json_peek(&r) == JSON_STRING && json_string(&r, &text)) {
                     if (!number_of_text(text, &temperature)) temperature = (double)NAN;
-                }
-                else json_skip(&r, NULL);
+                } else
+                    json_skip(&r, NULL);
             }
     }
     in->span->temperature = temperature;
@@ -447,7 +480,8 @@ static enum span_kind read_kind(const struct reading *in) {
     if (in->kind >= 0) return (enum span_kind)in->kind;
     if (slice_starts(operation, SLICE("chat.")) && (in->chat_attributes || !model)) return KIND_TURN;
     if (in->picks[FIELD_TOOL].value) return KIND_TOOL;
-    if (model && (slice_starts(operation, SLICE("openai.embeddings")) || slice_starts(operation, SLICE("embed")))) return KIND_EMBEDDING;
+    if (model && (slice_starts(operation, SLICE("openai.embeddings")) || slice_starts(operation, SLICE("embed"))))
+        return KIND_EMBEDDING;
     if (model || tokens) return KIND_LLM;
     return KIND_OTHER;
 }
@@ -518,8 +552,10 @@ static struct slice write_attributes(struct reading *in, int64_t skew_ns) {
 }
 
 static void put_ms(struct json_writer *w, int64_t ns) {
-    if (ns % NS_PER_MS == 0) json_put_int(w, ns / NS_PER_MS);
-    else json_put_double(w, (double)(ns / NS_PER_US) / 1000.0);
+    if (ns % NS_PER_MS == 0)
+        json_put_int(w, ns / NS_PER_MS);
+    else
+        json_put_double(w, (double)(ns / NS_PER_US) / 1000.0);
 }
 
 static struct slice write_events(struct reading *in) {
@@ -537,7 +573,8 @@ static struct slice write_events(struct reading *in) {
             json_open(&w, '{');
             for (uint32_t a = 0; a < event->attr_count; a++) {
                 const struct attr *attr = &event->attrs[a];
-                bool went = (attr == in->prompt.event_attr && in->prompt.taken) || (attr == in->completion.event_attr && in->completion.taken);
+                bool went = (attr == in->prompt.event_attr && in->prompt.taken) ||
+                            (attr == in->completion.event_attr && in->completion.taken);
                 if (went && value_borrow(&attr->value).len > EVENT_TEXT_KEPT) continue;
                 json_put_key_slice(&w, attr->key);
                 value_write_json(&w, &attr->value);
@@ -553,9 +590,12 @@ static struct slice write_events(struct reading *in) {
 /* ---- the resource, once for all its spans ---- */
 
 static bool same_resource(const struct batch_resource *cache, const struct raw_resource *resource) {
-    return cache->attrs && cache->raw.attr_count == resource->attr_count && slice_eq(cache->raw.scope_name, resource->scope_name) &&
-           slice_eq(cache->raw.scope_version, resource->scope_version) && slice_eq(cache->raw.project, resource->project) &&
-           (!resource->attr_count || memcmp(cache->attrs, resource->attrs, resource->attr_count * sizeof *resource->attrs) == 0);
+    return cache->attrs && cache->raw.attr_count == resource->attr_count &&
+           slice_eq(cache->raw.scope_name, resource->scope_name) &&
+           slice_eq(cache->raw.scope_version, resource->scope_version) &&
+           slice_eq(cache->raw.project, resource->project) &&
+           (!resource->attr_count ||
+            memcmp(cache->attrs, resource->attrs, resource->attr_count * sizeof *resource->attrs) == 0);
 }
 
 /* Once for all its spans; without memory for it nothing of it is kept. */
@@ -572,7 +612,8 @@ static void read_resource(struct reading *in) {
     struct batch_resource *cache = &in->batch->resource;
     if (!resource) return;
     if (!same_resource(cache, resource)) {
-        /* The attributes themselves, to know the same resource again: they point to bytes that differ between resources. */
+        /* The attributes themselves, to know the same resource again: they point to bytes that differ between
+         * resources. */
         size_t bytes = resource->attr_count * sizeof *resource->attrs;
         struct attr *attrs = arena_alloc(&in->batch->arena, bytes + 1);
         if (!attrs) return;
@@ -581,7 +622,8 @@ static void read_resource(struct reading *in) {
         struct json_writer w = json_writer_on(&in->batch->scratch);
         json_open(&w, '{');
         if (resource->scope_name.len) json_put_key(&w, "otel.scope.name"), json_put_string(&w, resource->scope_name);
-        if (resource->scope_version.len) json_put_key(&w, "otel.scope.version"), json_put_string(&w, resource->scope_version);
+        if (resource->scope_version.len)
+            json_put_key(&w, "otel.scope.version"), json_put_string(&w, resource->scope_version);
         for (uint32_t i = 0; i < resource->attr_count; i++) {
             const struct attr *attr = &resource->attrs[i];
             if (slice_is(attr->key, "service.name")) cache->service = value_text(in->batch, &attr->value);
@@ -590,7 +632,8 @@ static void read_resource(struct reading *in) {
             value_write_json(&w, &attr->value);
         }
         json_close(&w, '}');
-        cache->json = in->batch->scratch.len > 2 ? scratch_take(in) : (buf_clear(&in->batch->scratch), (struct slice){NULL, 0});
+        cache->json =
+            in->batch->scratch.len > 2 ? scratch_take(in) : (buf_clear(&in->batch->scratch), (struct slice){NULL, 0});
         if (resource->project.len) cache->project = arena_copy(&in->batch->arena, resource->project);
         mask_resource(in->batch, cache);
         cache->raw.project = resource->project;
@@ -602,7 +645,8 @@ static void read_resource(struct reading *in) {
 
 /* ---- UTF-8 ---- */
 
-/* Protobuf and JSON as it stands may hold bytes that are no UTF-8; what is stored must not. False when memory ran out. */
+/* Protobuf and JSON as it stands may hold bytes that are no UTF-8; what is stored must not. False when memory ran out.
+ */
 static bool repair_text(struct batch *batch, struct slice *text) {
     size_t good = utf8_valid_length(text->ptr, text->len);
     if (__builtin_expect(good == text->len, 1)) return true;
@@ -642,8 +686,8 @@ static const char *span_label(const struct essence *span, char *out, size_t size
     char id[2 * SPAN_ID_SIZE];
     hex_encode(span->span_id, SPAN_ID_SIZE, id);
     struct slice shown = span->source_id.len ? span->source_id : slice_make(id, sizeof id);
-    snprintf(out, size, "span %.*s (\"%.*s\")", (int)(shown.len > 40 ? 40 : shown.len), shown.ptr, (int)(span->name.len > 80 ? 80 : span->name.len),
-             span->name.ptr ? span->name.ptr : "");
+    snprintf(out, size, "span %.*s (\"%.*s\")", (int)(shown.len > 40 ? 40 : shown.len), shown.ptr,
+             (int)(span->name.len > 80 ? 80 : span->name.len), span->name.ptr ? span->name.ptr : "");
     return out;
 }
 
@@ -651,16 +695,21 @@ static const char *span_label(const struct essence *span, char *out, size_t size
 static int check(struct batch *batch, const struct essence *span, uint32_t position) {
     char label[160], time[TIME_TEXT_MAX], oldest[TIME_TEXT_MAX];
     if (id_is_zero(span->trace_id, TRACE_ID_SIZE))
-        return batch_reject(batch, position, "%s: trace_id is missing or all zeros; expected 32 hex digits", span_label(span, label, sizeof label)), VT_EINVAL;
+        return batch_reject(batch, position, "%s: trace_id is missing or all zeros; expected 32 hex digits",
+                            span_label(span, label, sizeof label)),
+               VT_EINVAL;
     if (id_is_zero(span->span_id, SPAN_ID_SIZE))
-        return batch_reject(batch, position, "%s: span_id is missing or all zeros; expected 16 hex digits", span_label(span, label, sizeof label)), VT_EINVAL;
+        return batch_reject(batch, position, "%s: span_id is missing or all zeros; expected 16 hex digits",
+                            span_label(span, label, sizeof label)),
+               VT_EINVAL;
     if (span->start_ns <= 0)
-        return batch_reject(batch, position, "%s: start time is %lld; expected nanoseconds since 1970, greater than 0", span_label(span, label, sizeof label),
-                            (long long)span->start_ns), VT_EINVAL;
+        return batch_reject(batch, position, "%s: start time is %lld; expected nanoseconds since 1970, greater than 0",
+                            span_label(span, label, sizeof label), (long long)span->start_ns),
+               VT_EINVAL;
     if (span->start_ns < batch->oldest_ns) {
         int len = (int)time_format(span->start_ns, 3, time), oldest_len = (int)time_format(batch->oldest_ns, 3, oldest);
-        batch_reject(batch, position, "%s: it started at %.*s, but by --retention nothing before %.*s is kept", span_label(span, label, sizeof label), len, time,
-                     oldest_len, oldest);
+        batch_reject(batch, position, "%s: it started at %.*s, but by --retention nothing before %.*s is kept",
+                     span_label(span, label, sizeof label), len, time, oldest_len, oldest);
         return VT_EINVAL;
     }
     if (!batch->now_ns) batch->now_ns = time_now_ns();
@@ -668,17 +717,21 @@ static int check(struct batch *batch, const struct essence *span, uint32_t posit
     if (span->start_ns <= latest && span->end_ns <= latest) return 0;
     bool start = span->start_ns > latest;
     size_t len = time_format(start ? span->start_ns : span->end_ns, 3, time);
-    batch_reject(batch, position, "%s: %s time %.*s lies more than a day in the future; check the sender's clock and unit (nanoseconds)",
+    batch_reject(batch, position,
+                 "%s: %s time %.*s lies more than a day in the future; check the sender's clock and unit (nanoseconds)",
                  span_label(span, label, sizeof label), start ? "start" : "end", (int)len, time);
     return VT_EINVAL;
 }
 
 /* After all that is read from the texts (estimates, for instance) was read. */
-static bool mask_texts(struct batch *batch, struct span *span) { return !batch->mask || mask_span(batch->mask, span, &batch->arena); }
+static bool mask_texts(struct batch *batch, struct span *span) {
+    return !batch->mask || mask_span(batch->mask, span, &batch->arena);
+}
 
 /* What the sender reports wins. */
 static void compute_cost(struct batch *batch, struct span *span) {
-    if (batch->prices && isnan(span->cost_usd)) prices_cost_cached(batch->prices, &batch->prices_cache, span, &span->cost_usd);
+    if (batch->prices && isnan(span->cost_usd))
+        prices_cost_cached(batch->prices, &batch->prices_cache, span, &span->cost_usd);
 }
 
 static void fill_texts(struct reading *in) {
@@ -689,13 +742,16 @@ static void fill_texts(struct reading *in) {
         enum field field;
     } plain[] = {{COL_USER_ID, FIELD_USER}, {COL_THREAD_ID, FIELD_THREAD}, {COL_TURN_ID, FIELD_TURN}};
     *span_text(span, COL_OPERATION) = arena_copy(&batch->arena, in->raw->name);
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) *span_text(span, plain[i].col) = value_text(batch, in->picks[plain[i].field].value);
-    if (!span_get_text(span, COL_SERVICE).len) *span_text(span, COL_SERVICE) = value_text(batch, in->picks[FIELD_SERVICE].value);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        *span_text(span, plain[i].col) = value_text(batch, in->picks[plain[i].field].value);
+    if (!span_get_text(span, COL_SERVICE).len)
+        *span_text(span, COL_SERVICE) = value_text(batch, in->picks[FIELD_SERVICE].value);
     if (!span_get_text(span, COL_PROJECT).len && (!in->raw->resource || !in->raw->resource->project.len))
         *span_text(span, COL_PROJECT) = value_text(batch, in->picks[FIELD_PROJECT].value);
     *span_text(span, COL_PROVIDER) = read_provider(in);
     const struct pick *request = &in->picks[FIELD_REQUEST_MODEL];
-    *span_text(span, COL_MODEL) = value_text(batch, request->value ? request->value : in->picks[FIELD_RESPONSE_MODEL].value);
+    *span_text(span, COL_MODEL) =
+        value_text(batch, request->value ? request->value : in->picks[FIELD_RESPONSE_MODEL].value);
     *span_text(span, COL_FINISH_REASON) = read_finish_reason(in);
 }
 
@@ -703,7 +759,9 @@ static void fill_texts(struct reading *in) {
 static void estimate_usage(const struct reading *in) {
     struct span *span = in->span;
     struct slice prompt = span_get_text(span, COL_PROMPT), completion = span_get_text(span, COL_COMPLETION);
-    if (span->kind != KIND_LLM || span->status == STATUS_ERROR || span->tokens_input != SPAN_NO_INT || span->tokens_output != SPAN_NO_INT) return;
+    if (span->kind != KIND_LLM || span->status == STATUS_ERROR || span->tokens_input != SPAN_NO_INT ||
+        span->tokens_output != SPAN_NO_INT)
+        return;
     if (in->prompt.from == TALK_PREVIEW || in->completion.from == TALK_PREVIEW || !completion.len) return;
     if (prompt.len) span->tokens_input = usage_estimate(prompt);
     span->tokens_output = usage_estimate(completion);
@@ -755,7 +813,8 @@ no_memory:
 int normalise_canonical(struct batch *batch, const struct span *span, uint32_t position) {
     int64_t end_ns;
     if (span->duration_ns < 0 || __builtin_add_overflow(span->start_ns, span->duration_ns, &end_ns)) end_ns = INT64_MAX;
-    struct essence essence = {span->trace_id, span->span_id, span->start_ns, end_ns, span_get_text(span, COL_OPERATION), {NULL, 0}};
+    struct essence essence = {span->trace_id, span->span_id, span->start_ns, end_ns, span_get_text(span, COL_OPERATION),
+                              {NULL, 0}};
     if (check(batch, &essence, position) != 0) return VT_EINVAL;
     struct span *kept = batch_add(batch);
     if (!kept) return VT_ELIMIT;

@@ -53,19 +53,19 @@ struct raw_span {
     uint8_t parent_span_id[SPAN_ID_SIZE];
     struct slice source_trace_id; /* ids that came in another form than hex, as given; empty otherwise */
     struct slice source_span_id;
-    bool join_by_parent;          /* every span has a trace id of its own (WIRE.md §1) */
-    bool content_event;           /* log events that tell what its parent was asked and answered */
+    bool join_by_parent; /* every span has a trace id of its own (WIRE.md §1) */
+    bool content_event;  /* log events that tell what its parent was asked and answered */
     enum raw_source source;
     struct slice name;
-    int otel_kind;                /* 0 unspecified, 1 internal, 2 server, 3 client, 4 producer, 5 consumer */
-    int status;                   /* enum span_status */
+    int otel_kind; /* 0 unspecified, 1 internal, 2 server, 3 client, 4 producer, 5 consumer */
+    int status;    /* enum span_status */
     struct slice status_message;
     int64_t start_ns, end_ns;
     const struct attr *attrs;
     uint32_t attr_count;
     const struct raw_event *events;
     uint32_t event_count;
-    struct slice links;           /* JSON array, empty = none */
+    struct slice links;                  /* JSON array, empty = none */
     const struct raw_resource *resource; /* may be NULL */
 };
 

@@ -4,7 +4,7 @@
 #include <strings.h>
 
 #define AT(field) offsetof(struct span, field)
-#define TEXT(col) (offsetof(struct span, text) + ((col) - COL_TEXT_FIRST) * sizeof(struct slice))
+#define TEXT(col) (offsetof(struct span, text) + ((col)-COL_TEXT_FIRST) * sizeof(struct slice))
 
 const struct column span_columns[COL_COUNT] = {
     [COL_TRACE_ID] = {"trace_id", COL_BYTES, AT(trace_id), TRACE_ID_SIZE, false},
@@ -65,5 +65,9 @@ static int word_index(struct slice word, const char *const *words, int count) {
     return -1;
 }
 
-int span_kind_named(struct slice word) { return word_index(word, span_kind_names, KIND_COUNT); }
-int span_status_named(struct slice word) { return word_index(word, span_status_names, STATUS_COUNT); }
+int span_kind_named(struct slice word) {
+    return word_index(word, span_kind_names, KIND_COUNT);
+}
+int span_status_named(struct slice word) {
+    return word_index(word, span_status_names, STATUS_COUNT);
+}

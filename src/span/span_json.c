@@ -36,8 +36,8 @@ static void put_tokens(struct json_writer *w, const struct span *span) {
     const struct {
         const char *key;
         int64_t value;
-    } parts[] = {{"input", span->tokens_input},       {"output", span->tokens_output},
-                 {"cached", span->tokens_cached},     {"cache_write", span->tokens_cache_write},
+    } parts[] = {{"input", span->tokens_input},         {"output", span->tokens_output},
+                 {"cached", span->tokens_cached},       {"cache_write", span->tokens_cache_write},
                  {"reasoning", span->tokens_reasoning}, {"total", token_total(span)}};
     bool open = false;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -93,8 +93,10 @@ void span_put_json_content(struct json_writer *w, struct slice content) {
         messages = json_skip(&r, NULL) && json_end(&r);
         arena_free(&arena);
     }
-    if (messages) json_put_raw(w, content);
-    else json_put_string(w, content);
+    if (messages)
+        json_put_raw(w, content);
+    else
+        json_put_string(w, content);
 }
 
 static void put_content(struct json_writer *w, const struct span *span, enum col col) {

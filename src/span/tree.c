@@ -12,7 +12,9 @@ struct index {
     struct span *const *spans;
 };
 
-static bool joins(const struct span *span) { return span->flags & SPAN_JOIN_BY_PARENT; }
+static bool joins(const struct span *span) {
+    return span->flags & SPAN_JOIN_BY_PARENT;
+}
 
 static uint32_t id_hash(const uint8_t *trace_id, const uint8_t *span_id) {
     uint64_t trace = 0, id;
@@ -30,7 +32,8 @@ static int precedence(const struct span *a, const struct span *b) {
     return memcmp(a->parent_span_id, b->parent_span_id, SPAN_ID_SIZE);
 }
 
-/* The slot of the span with that id, or the free slot where it belongs. trace_id NULL: among spans that join by parent. */
+/* The slot of the span with that id, or the free slot where it belongs. trace_id NULL: among spans that join by parent.
+ */
 static int32_t *index_slot(const struct index *index, const uint8_t *trace_id, const uint8_t *span_id) {
     for (uint32_t at = id_hash(trace_id, span_id) & index->mask;; at = (at + 1) & index->mask) {
         int32_t *slot = &index->slots[at];
@@ -93,8 +96,10 @@ static bool usage_reported(const struct span *span) {
     return span->tokens_input != SPAN_NO_INT || span->tokens_output != SPAN_NO_INT || !isnan(span->cost_usd);
 }
 
-/* Whether an ancestor reports usage that is counted. `known` keeps what was found on the way up: 0 not yet, 1 no, 2 yes. */
-static bool reported_above(struct span *const *spans, const int32_t *parent, const bool *below, uint8_t *known, uint32_t i) {
+/* Whether an ancestor reports usage that is counted. `known` keeps what was found on the way up: 0 not yet, 1 no, 2
+ * yes. */
+static bool reported_above(struct span *const *spans, const int32_t *parent, const bool *below, uint8_t *known,
+                           uint32_t i) {
     uint8_t found = 1;
     for (int32_t at = (int32_t)i; at >= 0; at = parent[at]) {
         if (known[at]) {
@@ -114,7 +119,8 @@ static bool reported_above(struct span *const *spans, const int32_t *parent, con
     return found == 2;
 }
 
-bool usage_restated_find(struct span *const *spans, const int32_t *parent, uint32_t n, struct arena *arena, bool *found) {
+bool usage_restated_find(struct span *const *spans, const int32_t *parent, uint32_t n, struct arena *arena,
+                         bool *found) {
     bool *below = arena_calloc(arena, n ? n : 1, sizeof *below); /* a descendant reports usage */
     uint8_t *known = arena_calloc(arena, n ? n : 1, sizeof *known);
     if (!below || !known) return false;
@@ -131,8 +137,11 @@ bool usage_restated_find(struct span *const *spans, const int32_t *parent, uint3
 bool usage_restated_mark(struct span *const *spans, uint32_t n, struct arena *arena) {
     int32_t *parent = arena_alloc(arena, (n ? n : 1) * sizeof *parent);
     bool *found = arena_calloc(arena, n ? n : 1, sizeof *found);
-    if (!parent || !found || !tree_parents(spans, n, arena, parent) || !usage_restated_find(spans, parent, n, arena, found)) return false;
+    if (!parent || !found || !tree_parents(spans, n, arena, parent) ||
+        !usage_restated_find(spans, parent, n, arena, found))
+        return false;
     for (uint32_t i = 0; i < n; i++)
-        spans[i]->flags = found[i] ? spans[i]->flags | SPAN_USAGE_RESTATED : spans[i]->flags & ~(int64_t)SPAN_USAGE_RESTATED;
+        spans[i]->flags =
+            found[i] ? spans[i]->flags | SPAN_USAGE_RESTATED : spans[i]->flags & ~(int64_t)SPAN_USAGE_RESTATED;
     return true;
 }

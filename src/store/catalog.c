@@ -19,10 +19,12 @@ struct catalog {
 
 static const char SCHEMA[] =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-512; PRAGMA secure_delete=ON;"
-    "CREATE TABLE IF NOT EXISTS segment(id INTEGER PRIMARY KEY, path TEXT UNIQUE, rows INT, bytes INT, min_start_ns INT, max_start_ns INT);"
+    "CREATE TABLE IF NOT EXISTS segment(id INTEGER PRIMARY KEY, path TEXT UNIQUE, rows INT, bytes INT, min_start_ns "
+    "INT, max_start_ns INT);"
     "CREATE TABLE IF NOT EXISTS store_state(name TEXT PRIMARY KEY, value INT) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS segment_dropped(path TEXT PRIMARY KEY) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS segment_aside(path TEXT PRIMARY KEY, rows INT, reason TEXT, time TEXT DEFAULT CURRENT_TIMESTAMP) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS segment_aside(path TEXT PRIMARY KEY, rows INT, reason TEXT, time TEXT DEFAULT "
+    "CURRENT_TIMESTAMP) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS deletion(id INTEGER PRIMARY KEY, col INT, value TEXT, project TEXT, traces BLOB);";
 
 static int sql_error(struct catalog *c, struct error *err) {
@@ -48,7 +50,8 @@ static bool run(struct catalog *c, const char *sql, const char *types, ...) {
     }
     va_end(args);
     int step;
-    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {}
+    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
+    }
     sqlite3_finalize(stmt);
     return step == SQLITE_DONE;
 }
@@ -72,9 +75,11 @@ int catalog_open(struct catalog **out, const char *path, bool read_only, struct 
     if (!c) return error_set(err, VT_ENOMEM, "no memory for the catalog");
     pthread_mutex_init(&c->lock, NULL);
     int flags = SQLITE_OPEN_NOMUTEX | (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    if (sqlite3_open_v2(path, &c->sql, flags, NULL) != SQLITE_OK || sqlite3_busy_timeout(c->sql, BUSY_TIMEOUT_MS) != SQLITE_OK ||
+    if (sqlite3_open_v2(path, &c->sql, flags, NULL) != SQLITE_OK ||
+        sqlite3_busy_timeout(c->sql, BUSY_TIMEOUT_MS) != SQLITE_OK ||
         (!read_only && sqlite3_exec(c->sql, SCHEMA, NULL, NULL, NULL) != SQLITE_OK)) {
-        int code = error_set(err, sqlite3_errcode(c->sql) == SQLITE_FULL ? VT_EFULL : VT_EIO, "catalog %s: %s", path, sqlite3_errmsg(c->sql));
+        int code = error_set(err, sqlite3_errcode(c->sql) == SQLITE_FULL ? VT_EFULL : VT_EIO, "catalog %s: %s", path,
+                             sqlite3_errmsg(c->sql));
         catalog_close(c);
         return code;
     }
@@ -92,7 +97,9 @@ void catalog_close(struct catalog *c) {
     free(c);
 }
 
-bool catalog_is_new(const struct catalog *c) { return c->is_new; }
+bool catalog_is_new(const struct catalog *c) {
+    return c->is_new;
+}
 
 uint64_t catalog_next_id(struct catalog *c) {
     pthread_mutex_lock(&c->lock);
@@ -107,7 +114,9 @@ void catalog_skip_ids(struct catalog *c, uint64_t last) {
     pthread_mutex_unlock(&c->lock);
 }
 
-static bool begin(struct catalog *c) { return sqlite3_exec(c->sql, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK; }
+static bool begin(struct catalog *c) {
+    return sqlite3_exec(c->sql, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK;
+}
 
 /* Ends the transaction, or takes it back when `done` is false. */
 static int end(struct catalog *c, bool done, struct error *err) {
@@ -120,17 +129,25 @@ static int end(struct catalog *c, bool done, struct error *err) {
 static bool apply(struct catalog *c, const struct catalog_change *change) {
     for (uint32_t i = 0; i < change->remove_count; i++) {
         int64_t id = (int64_t)change->remove[i];
-        bool noted = change->aside ? run(c, "INSERT OR REPLACE INTO segment_aside(path, rows, reason) SELECT path, rows, ?2 FROM segment WHERE id = ?1", "it", id, change->aside)
-                                   : run(c, "INSERT OR REPLACE INTO segment_dropped SELECT path FROM segment WHERE id = ?", "i", id);
+        bool noted =
+            change->aside
+                ? run(c,
+                      "INSERT OR REPLACE INTO segment_aside(path, rows, reason) SELECT path, rows, ?2 FROM segment "
+                      "WHERE id = ?1",
+                      "it", id, change->aside)
+                : run(c, "INSERT OR REPLACE INTO segment_dropped SELECT path FROM segment WHERE id = ?", "i", id);
         if (!noted || !run(c, "DELETE FROM segment WHERE id = ?", "i", id)) return false;
     }
     for (uint32_t i = 0; i < change->add_count; i++) {
         const struct catalog_entry *e = &change->add[i];
-        if (!run(c, "INSERT INTO segment(id, path, rows, bytes, min_start_ns, max_start_ns) VALUES(?, ?, ?, ?, ?, ?)", "itiiii", (int64_t)e->id, e->path,
-                 (int64_t)e->rows, (int64_t)e->bytes, e->min_start_ns, e->max_start_ns))
+        if (!run(c, "INSERT INTO segment(id, path, rows, bytes, min_start_ns, max_start_ns) VALUES(?, ?, ?, ?, ?, ?)",
+                 "itiiii", (int64_t)e->id, e->path, (int64_t)e->rows, (int64_t)e->bytes, e->min_start_ns,
+                 e->max_start_ns))
             return false;
     }
-    if (change->sealed_wal && !run(c, "INSERT OR REPLACE INTO store_state VALUES('sealed_wal', ?)", "i", (int64_t)change->sealed_wal)) return false;
+    if (change->sealed_wal &&
+        !run(c, "INSERT OR REPLACE INTO store_state VALUES('sealed_wal', ?)", "i", (int64_t)change->sealed_wal))
+        return false;
     return run(c, "INSERT OR REPLACE INTO store_state VALUES('next_id', ?)", "i", (int64_t)c->next_id);
 }
 
@@ -145,7 +162,9 @@ static int read_entries(struct catalog *c, struct catalog_entry **entries, uint3
     sqlite3_stmt *stmt;
     uint32_t capacity = 0;
     int code = 0, step;
-    if (sqlite3_prepare_v2(c->sql, "SELECT id, path, rows, bytes, min_start_ns, max_start_ns FROM segment", -1, &stmt, NULL) != SQLITE_OK) return sql_error(c, err);
+    if (sqlite3_prepare_v2(c->sql, "SELECT id, path, rows, bytes, min_start_ns, max_start_ns FROM segment", -1, &stmt,
+                           NULL) != SQLITE_OK)
+        return sql_error(c, err);
     while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
         if (*count == capacity) {
             capacity = capacity ? 2 * capacity : 64;
@@ -157,8 +176,10 @@ static int read_entries(struct catalog *c, struct catalog_entry **entries, uint3
             *entries = more;
         }
         struct catalog_entry *e = &(*entries)[(*count)++];
-        *e = (struct catalog_entry){.id = (uint64_t)sqlite3_column_int64(stmt, 0), .rows = (uint64_t)sqlite3_column_int64(stmt, 2),
-                                    .bytes = (uint64_t)sqlite3_column_int64(stmt, 3), .min_start_ns = sqlite3_column_int64(stmt, 4),
+        *e = (struct catalog_entry){.id = (uint64_t)sqlite3_column_int64(stmt, 0),
+                                    .rows = (uint64_t)sqlite3_column_int64(stmt, 2),
+                                    .bytes = (uint64_t)sqlite3_column_int64(stmt, 3),
+                                    .min_start_ns = sqlite3_column_int64(stmt, 4),
                                     .max_start_ns = sqlite3_column_int64(stmt, 5)};
         const char *path = (const char *)sqlite3_column_text(stmt, 1);
         if (path) entry_set_path(e, path);
@@ -168,11 +189,13 @@ static int read_entries(struct catalog *c, struct catalog_entry **entries, uint3
     return code;
 }
 
-int catalog_read(struct catalog *c, struct catalog_entry **entries, uint32_t *count, uint64_t *sealed_wal, struct error *err) {
+int catalog_read(struct catalog *c, struct catalog_entry **entries, uint32_t *count, uint64_t *sealed_wal,
+                 struct error *err) {
     *entries = NULL;
     *count = 0;
     pthread_mutex_lock(&c->lock);
-    int code = sqlite3_exec(c->sql, "BEGIN", NULL, NULL, NULL) == SQLITE_OK ? read_entries(c, entries, count, err) : sql_error(c, err);
+    int code = sqlite3_exec(c->sql, "BEGIN", NULL, NULL, NULL) == SQLITE_OK ? read_entries(c, entries, count, err)
+                                                                            : sql_error(c, err);
     *sealed_wal = (uint64_t)read_number(c, "SELECT value FROM store_state WHERE name = 'sealed_wal'", 0);
     sqlite3_exec(c->sql, "COMMIT", NULL, NULL, NULL);
     pthread_mutex_unlock(&c->lock);
@@ -187,7 +210,8 @@ static int each_path(struct catalog *c, const char *sql, catalog_each_path *each
     if (sqlite3_prepare_v2(c->sql, sql, -1, &stmt, NULL) != SQLITE_OK) {
         code = sql_error(c, err);
     } else {
-        while ((step = sqlite3_step(stmt)) == SQLITE_ROW) each(ctx, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
+        while ((step = sqlite3_step(stmt)) == SQLITE_ROW)
+            each(ctx, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
         if (step != SQLITE_DONE) code = sql_error(c, err);
         sqlite3_finalize(stmt);
     }
@@ -213,8 +237,8 @@ void catalog_forget_dropped(struct catalog *c) {
 
 int catalog_begin_deletion(struct catalog *c, struct deletion *d, struct error *err) {
     pthread_mutex_lock(&c->lock);
-    bool done = run(c, "INSERT INTO deletion(col, value, project, traces) VALUES(?, ?, ?, ?)", "ittb", (int64_t)d->column, d->value, d->project,
-                    d->traces ? d->traces : "", d->trace_bytes);
+    bool done = run(c, "INSERT INTO deletion(col, value, project, traces) VALUES(?, ?, ?, ?)", "ittb",
+                    (int64_t)d->column, d->value, d->project, d->traces ? d->traces : "", d->trace_bytes);
     int code = done ? 0 : sql_error(c, err);
     d->id = sqlite3_last_insert_rowid(c->sql);
     pthread_mutex_unlock(&c->lock);
@@ -235,12 +259,17 @@ bool catalog_open_deletion(struct catalog *c, struct deletion *d) {
     bool found = false;
     *d = (struct deletion){0};
     pthread_mutex_lock(&c->lock);
-    if (sqlite3_prepare_v2(c->sql, "SELECT id, col, value, project, traces FROM deletion ORDER BY id LIMIT 1", -1, &stmt, NULL) == SQLITE_OK) {
+    if (sqlite3_prepare_v2(c->sql, "SELECT id, col, value, project, traces FROM deletion ORDER BY id LIMIT 1", -1,
+                           &stmt, NULL) == SQLITE_OK) {
         if (sqlite3_step(stmt) == SQLITE_ROW) {
             size_t bytes = (size_t)sqlite3_column_bytes(stmt, 4);
             const void *traces = sqlite3_column_blob(stmt, 4);
-            *d = (struct deletion){.id = sqlite3_column_int64(stmt, 0), .column = sqlite3_column_int(stmt, 1), .value = strdup((const char *)sqlite3_column_text(stmt, 2)),
-                                   .project = strdup((const char *)sqlite3_column_text(stmt, 3)), .traces = malloc(bytes + 1), .trace_bytes = bytes};
+            *d = (struct deletion){.id = sqlite3_column_int64(stmt, 0),
+                                   .column = sqlite3_column_int(stmt, 1),
+                                   .value = strdup((const char *)sqlite3_column_text(stmt, 2)),
+                                   .project = strdup((const char *)sqlite3_column_text(stmt, 3)),
+                                   .traces = malloc(bytes + 1),
+                                   .trace_bytes = bytes};
             if (d->traces && bytes) memcpy(d->traces, traces, bytes);
             found = d->value && d->project && d->traces;
             if (!found) deletion_free(d);

@@ -1,6 +1,7 @@
-/* The catalog: which segments make up the store, in SQLite. A segment counts from the moment its row is committed; the row names the
- * WAL file that it replaces, so a crash between the two leaves each span exactly once. What a change removes is noted in the
- * same transaction, and unlinked by the next start if the process did not come to it. Any thread. */
+/* The catalog: which segments make up the store, in SQLite. A segment counts from the moment its row is committed; the
+ * row names the WAL file that it replaces, so a crash between the two leaves each span exactly once. What a change
+ * removes is noted in the same transaction, and unlinked by the next start if the process did not come to it. Any
+ * thread. */
 #ifndef STORE_CATALOG_H
 #define STORE_CATALOG_H
 
@@ -37,23 +38,26 @@ int catalog_open(struct catalog **catalog, const char *path, bool read_only, str
 void catalog_close(struct catalog *catalog);
 /* True when the file was made just now: segments that lie there are then unknown to it. */
 bool catalog_is_new(const struct catalog *catalog);
-uint64_t catalog_next_id(struct catalog *catalog); /* never given twice, also over restarts */
+uint64_t catalog_next_id(struct catalog *catalog);             /* never given twice, also over restarts */
 void catalog_skip_ids(struct catalog *catalog, uint64_t last); /* ids up to `last` are taken */
 
-/* All segments and, of the same moment, the highest number of a WAL file whose spans are in them; caller frees *entries. */
-int catalog_read(struct catalog *catalog, struct catalog_entry **entries, uint32_t *count, uint64_t *sealed_wal, struct error *err);
+/* All segments and, of the same moment, the highest number of a WAL file whose spans are in them; caller frees
+ * *entries. */
+int catalog_read(struct catalog *catalog, struct catalog_entry **entries, uint32_t *count, uint64_t *sealed_wal,
+                 struct error *err);
 
 struct catalog_change {
     const struct catalog_entry *add;
     const uint64_t *remove; /* ids */
     uint32_t add_count, remove_count;
-    uint64_t sealed_wal;     /* WAL file whose spans are now in segments; 0 = none */
-    const char *aside;       /* why the removed ones are set aside; NULL = they are dropped, their files with them */
+    uint64_t sealed_wal; /* WAL file whose spans are now in segments; 0 = none */
+    const char *aside;   /* why the removed ones are set aside; NULL = they are dropped, their files with them */
 };
 /* In one transaction, durable when it returns. */
 int catalog_change(struct catalog *catalog, const struct catalog_change *change, struct error *err);
 
-/* Each path (below the data directory): of files that were dropped but may still be there; of segments that were set aside. */
+/* Each path (below the data directory): of files that were dropped but may still be there; of segments that were set
+ * aside. */
 typedef void catalog_each_path(void *ctx, const char *path, const char *reason);
 int catalog_dropped(struct catalog *catalog, catalog_each_path *each, void *ctx, struct error *err);
 int catalog_set_aside(struct catalog *catalog, catalog_each_path *each, void *ctx, struct error *err);
@@ -62,9 +66,9 @@ void catalog_forget_dropped(struct catalog *catalog); /* they are gone */
 /* Deletions that were begun: what is noted here is taken up again after a crash. */
 struct deletion {
     int64_t id;
-    int column;          /* enum col */
+    int column;            /* enum col */
     char *value, *project; /* "" = all projects; binary values in hex */
-    void *traces;        /* trace ids, 16 bytes each */
+    void *traces;          /* trace ids, 16 bytes each */
     uint64_t trace_bytes;
 };
 int catalog_begin_deletion(struct catalog *catalog, struct deletion *deletion, struct error *err); /* sets id */

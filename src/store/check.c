@@ -33,10 +33,13 @@ static void check_segment(struct checking *c, const struct catalog_entry *entry)
     if (!code) code = segment_check(segment, &err);
     if (code) {
         problem(c, entry->path, err.message);
-    } else if (segment_rows(segment) != entry->rows || segment_bytes(segment) != entry->bytes || segment_min_start_ns(segment) != entry->min_start_ns ||
+    } else if (segment_rows(segment) != entry->rows || segment_bytes(segment) != entry->bytes ||
+               segment_min_start_ns(segment) != entry->min_start_ns ||
                segment_max_start_ns(segment) != entry->max_start_ns) {
-        snprintf(text, sizeof text, "the file has %llu spans and %llu bytes, the catalog says %llu and %llu, or another time range", (unsigned long long)segment_rows(segment),
-                 (unsigned long long)segment_bytes(segment), (unsigned long long)entry->rows, (unsigned long long)entry->bytes);
+        snprintf(text, sizeof text,
+                 "the file has %llu spans and %llu bytes, the catalog says %llu and %llu, or another time range",
+                 (unsigned long long)segment_rows(segment), (unsigned long long)segment_bytes(segment),
+                 (unsigned long long)entry->rows, (unsigned long long)entry->bytes);
         problem(c, entry->path, text);
     } else {
         c->out->segments++;
@@ -61,7 +64,8 @@ static void check_file(struct checking *c, const struct catalog_entry *entries, 
     struct catalog_entry key;
     size_t len = strlen(name);
     entry_set_path(&key, name);
-    if (len > 8 && strcmp(name + len - 8, ".parquet") == 0 && !(count && bsearch(&key, entries, count, sizeof key, entry_by_path))) {
+    if (len > 8 && strcmp(name + len - 8, ".parquet") == 0 &&
+        !(count && bsearch(&key, entries, count, sizeof key, entry_by_path))) {
         /* A running server may have entered it since. */
         struct catalog_entry *now = NULL;
         uint32_t now_count = 0;

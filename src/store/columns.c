@@ -53,7 +53,10 @@ void dictionary_free(struct dictionary *d) {
 }
 
 size_t column_value_bytes(enum col col) {
-    static const size_t sizes[] = {[COL_INT] = sizeof(int64_t), [COL_DOUBLE] = sizeof(double), [COL_DICT] = sizeof(uint32_t), [COL_STRING] = sizeof(struct slice)};
+    static const size_t sizes[] = {[COL_INT] = sizeof(int64_t),
+                                   [COL_DOUBLE] = sizeof(double),
+                                   [COL_DICT] = sizeof(uint32_t),
+                                   [COL_STRING] = sizeof(struct slice)};
     return span_columns[col].type == COL_BYTES ? span_columns[col].width : sizes[span_columns[col].type];
 }
 
@@ -72,7 +75,8 @@ static int no_memory(enum col col, struct error *err) {
     return error_set(err, VT_ENOMEM, "no memory for column %s", span_columns[col].name);
 }
 
-static int dict_column(const struct span *const *rows, uint32_t count, enum col col, struct arena *arena, struct vec *out, struct error *err) {
+static int dict_column(const struct span *const *rows, uint32_t count, enum col col, struct arena *arena,
+                       struct vec *out, struct error *err) {
     struct dictionary d = {0};
     uint32_t *codes = arena_alloc(arena, count * sizeof *codes), code = 0;
     struct slice last = {NULL, 0};
@@ -91,7 +95,8 @@ static int dict_column(const struct span *const *rows, uint32_t count, enum col 
     return dict ? 0 : no_memory(col, err);
 }
 
-int rows_column(const struct span *const *rows, uint32_t count, enum col col, struct arena *arena, struct vec *out, struct error *err) {
+int rows_column(const struct span *const *rows, uint32_t count, enum col col, struct arena *arena, struct vec *out,
+                struct error *err) {
     const struct column *c = &span_columns[col];
     if (c->type == COL_DICT) return dict_column(rows, count, col, arena, out, err);
     size_t width = column_value_bytes(col);

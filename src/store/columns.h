@@ -1,4 +1,5 @@
-/* Rows turned into columns: what the sealer writes and what a snapshot shows of a memtable. And dictionaries of texts. */
+/* Rows turned into columns: what the sealer writes and what a snapshot shows of a memtable. And dictionaries of texts.
+ */
 #ifndef STORE_COLUMNS_H
 #define STORE_COLUMNS_H
 
@@ -16,11 +17,13 @@ struct dictionary {
 uint32_t dictionary_code(struct dictionary *d, struct slice text);
 void dictionary_free(struct dictionary *d);
 
-/* Bytes of one value of a column's vector, and a vector of `count` values at `memory` (which it is to hold; codes for COL_DICT). */
+/* Bytes of one value of a column's vector, and a vector of `count` values at `memory` (which it is to hold; codes for
+ * COL_DICT). */
 size_t column_value_bytes(enum col col);
 void vec_use(struct vec *vec, enum col col, uint32_t count, void *memory);
 
 /* Column `col` of rows[0 … count-1]. Vectors live in the arena, texts stay where the spans have them. */
-int rows_column(const struct span *const *rows, uint32_t count, enum col col, struct arena *arena, struct vec *out, struct error *err);
+int rows_column(const struct span *const *rows, uint32_t count, enum col col, struct arena *arena, struct vec *out,
+                struct error *err);
 
 #endif

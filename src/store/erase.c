@@ -1,5 +1,6 @@
-/* Deletion of one user, thread or trace: everything is sealed first, then each segment that holds such rows is written anew without
- * them. What is to go is noted in the catalog before the first is touched, so a crash in between does not leave half. */
+/* Deletion of one user, thread or trace: everything is sealed first, then each segment that holds such rows is written
+ * anew without them. What is to go is noted in the catalog before the first is touched, so a crash in between does not
+ * leave half. */
 #include "store/store_internal.h"
 
 #include "base/log.h"
@@ -24,7 +25,9 @@ static uint32_t slot_of(const struct trace_set *set, const uint8_t *id) {
     return at;
 }
 
-static bool set_has(const struct trace_set *set, const uint8_t *id) { return set->count && set->used[slot_of(set, id)]; }
+static bool set_has(const struct trace_set *set, const uint8_t *id) {
+    return set->count && set->used[slot_of(set, id)];
+}
 
 static void set_free(struct trace_set *set) {
     free(set->ids);
@@ -40,8 +43,10 @@ static bool set_add(struct trace_set *set, const uint8_t *id) {
         for (uint32_t i = 0; more.ids && more.used && i < set->capacity; i++)
             if (set->used[i]) set_add(&more, set->ids[i]);
         bool whole = more.ids && more.used;
-        if (whole) set_free(set), *set = more;
-        else set_free(&more);
+        if (whole)
+            set_free(set), *set = more;
+        else
+            set_free(&more);
         if (!whole) return false;
     }
     uint32_t at = slot_of(set, id);
@@ -56,9 +61,9 @@ static bool set_add(struct trace_set *set, const uint8_t *id) {
 
 struct erasing {
     struct store *store;
-    enum col col;           /* COL_USER_ID, COL_THREAD_ID, COL_TRACE_ID */
-    struct slice value;     /* of user or thread */
-    struct slice project;   /* empty = all */
+    enum col col;         /* COL_USER_ID, COL_THREAD_ID, COL_TRACE_ID */
+    struct slice value;   /* of user or thread */
+    struct slice project; /* empty = all */
     struct trace_set traces;
 };
 
@@ -74,10 +79,13 @@ struct columns {
     uint32_t value, project; /* codes */
 };
 
-static int read_columns(const struct erasing *e, const struct segment *segment, uint32_t group, struct arena *arena, struct columns *c, struct error *err) {
+static int read_columns(const struct erasing *e, const struct segment *segment, uint32_t group, struct arena *arena,
+                        struct columns *c, struct error *err) {
     int code = segment_read(segment, group, COL_TRACE_ID, arena, &c->traces, err);
-    if (!code && e->value.len && !(code = segment_read(segment, group, e->col, arena, &c->values, err))) c->value = code_of(&c->values, e->value);
-    if (!code && e->project.len && !(code = segment_read(segment, group, COL_PROJECT, arena, &c->projects, err))) c->project = code_of(&c->projects, e->project);
+    if (!code && e->value.len && !(code = segment_read(segment, group, e->col, arena, &c->values, err)))
+        c->value = code_of(&c->values, e->value);
+    if (!code && e->project.len && !(code = segment_read(segment, group, COL_PROJECT, arena, &c->projects, err)))
+        c->project = code_of(&c->projects, e->project);
     if (code == VT_ECORRUPT && err) set_segment_aside(e->store, segment, err);
     return code;
 }
@@ -92,7 +100,8 @@ static int collect_traces(struct erasing *e, const struct segment *segment, stru
         code = read_columns(e, segment, g, &arena, &c, err);
         for (uint32_t i = 0; !code && i < c.traces.count; i++) {
             if (c.values.codes[i] != c.value || (e->project.len && c.projects.codes[i] != c.project)) continue;
-            if (!set_add(&e->traces, c.traces.bytes + (size_t)i * TRACE_ID_SIZE)) code = error_set(err, VT_ENOMEM, "no memory for the traces to delete");
+            if (!set_add(&e->traces, c.traces.bytes + (size_t)i * TRACE_ID_SIZE))
+                code = error_set(err, VT_ENOMEM, "no memory for the traces to delete");
         }
         arena_free(&arena);
     }
@@ -108,9 +117,14 @@ static bool goes(const struct erasing *e, const struct columns *c, uint32_t row)
 
 /* ---- a segment anew ---- */
 
-static int rewrite(struct erasing *e, struct segment *segment, const uint32_t *kept, uint32_t kept_count, struct error *err) {
+static int rewrite(struct erasing *e, struct segment *segment, const uint32_t *kept, uint32_t kept_count,
+                   struct error *err) {
     struct store *s = e->store;
-    struct merged_rows rows = {.segments = &segment, .segment_count = 1, .order = kept, .rows = (uint32_t)segment_rows(segment), .stop = &s->closing};
+    struct merged_rows rows = {.segments = &segment,
+                               .segment_count = 1,
+                               .order = kept,
+                               .rows = (uint32_t)segment_rows(segment),
+                               .stop = &s->closing};
     struct row_source source = {&rows, merged_read};
     struct segment_writer *writer;
     struct fresh fresh;
@@ -143,21 +157,27 @@ static int erase_from(struct erasing *e, struct segment *segment, uint64_t *dele
             if (!goes(e, &c, i)) kept[kept_count++] = row;
         arena_free(&arena);
     }
-    if (!code && kept_count < total && !(code = rewrite(e, segment, kept, kept_count, err))) *deleted += total - kept_count;
+    if (!code && kept_count < total && !(code = rewrite(e, segment, kept, kept_count, err)))
+        *deleted += total - kept_count;
     free(kept);
     return code;
 }
 
 /* One that was set aside meanwhile, or is broken, is not answered from any more; its file is named in the log. */
-static bool goes_on(int code) { return !code || code == VT_ECORRUPT || code == VT_ECANCELLED; }
+static bool goes_on(int code) {
+    return !code || code == VT_ECORRUPT || code == VT_ECANCELLED;
+}
 
-static int each_segment(struct erasing *e, int (*step)(struct erasing *, struct segment *, uint64_t *, struct error *), uint64_t *deleted, struct error *err) {
+static int each_segment(struct erasing *e, int (*step)(struct erasing *, struct segment *, uint64_t *, struct error *),
+                        uint64_t *deleted, struct error *err) {
     uint32_t count;
     struct segment **segments = segments_list(e->store, &count);
     int code = segments ? 0 : error_set(err, VT_ENOMEM, "no memory for the list of segments");
     for (uint32_t i = 0; i < count && goes_on(code); i++) {
-        if (atomic_load(&e->store->closing)) code = error_set(err, VT_EIO, "the store is closing; the deletion goes on at the next start");
-        else code = step(e, segments[i], deleted, err);
+        if (atomic_load(&e->store->closing))
+            code = error_set(err, VT_EIO, "the store is closing; the deletion goes on at the next start");
+        else
+            code = step(e, segments[i], deleted, err);
     }
     segments_unref(segments, count);
     return goes_on(code) ? 0 : code;
@@ -172,8 +192,10 @@ static int collect_step(struct erasing *e, struct segment *segment, uint64_t *de
 
 static int note(struct erasing *e, struct deletion *d, struct error *err) {
     uint8_t *ids = malloc((size_t)e->traces.count * TRACE_ID_SIZE + 1), *at = ids;
-    *d = (struct deletion){.column = (int)e->col, .value = strndup(e->value.len ? e->value.ptr : "", e->value.len),
-                           .project = strndup(e->project.len ? e->project.ptr : "", e->project.len), .traces = ids,
+    *d = (struct deletion){.column = (int)e->col,
+                           .value = strndup(e->value.len ? e->value.ptr : "", e->value.len),
+                           .project = strndup(e->project.len ? e->project.ptr : "", e->project.len),
+                           .traces = ids,
                            .trace_bytes = (uint64_t)e->traces.count * TRACE_ID_SIZE};
     if (!ids || !d->value || !d->project) return error_set(err, VT_ENOMEM, "no memory to note the deletion");
     for (uint32_t i = 0; i < e->traces.capacity; i++)
@@ -192,11 +214,13 @@ static int erase_noted(struct erasing *e, struct error *err, uint64_t *deleted) 
 
 static int prepare(struct erasing *e, const struct store_delete *what, struct error *err) {
     int given = (what->user_id.len > 0) + (what->thread_id.len > 0) + (what->trace_id != NULL);
-    if (given != 1) return error_set(err, VT_EINVAL, "a deletion names one of user, thread and trace, not %d of them", given);
+    if (given != 1)
+        return error_set(err, VT_EINVAL, "a deletion names one of user, thread and trace, not %d of them", given);
     e->project = what->project;
     e->col = what->trace_id ? COL_TRACE_ID : what->user_id.len ? COL_USER_ID : COL_THREAD_ID;
     e->value = what->user_id.len ? what->user_id : what->thread_id;
-    return what->trace_id && !set_add(&e->traces, what->trace_id) ? error_set(err, VT_ENOMEM, "no memory to delete") : 0;
+    return what->trace_id && !set_add(&e->traces, what->trace_id) ? error_set(err, VT_ENOMEM, "no memory to delete")
+                                                                  : 0;
 }
 
 int store_delete(struct store *s, const struct store_delete *what, uint64_t *deleted, struct error *err) {
@@ -216,22 +240,30 @@ int store_delete(struct store *s, const struct store_delete *what, uint64_t *del
     pthread_mutex_lock(&s->lock);
     uint64_t aside = s->set_aside;
     pthread_mutex_unlock(&s->lock);
-    if (!code && aside) log_warn("%llu segments were set aside; nothing is deleted from their files (*.corrupt): remove them when they must not be kept", (unsigned long long)aside);
+    if (!code && aside)
+        log_warn("%llu segments were set aside; nothing is deleted from their files (*.corrupt): remove them when they "
+                 "must not be kept",
+                 (unsigned long long)aside);
     return code;
 }
 
 void resume_deletions(struct store *s) {
     struct deletion d;
     while (!atomic_load(&s->closing) && catalog_open_deletion(s->catalog, &d)) {
-        struct erasing e = {.store = s, .col = (enum col)d.column, .value = slice_of(d.value), .project = slice_of(d.project)};
+        struct erasing e = {
+            .store = s, .col = (enum col)d.column, .value = slice_of(d.value), .project = slice_of(d.project)};
         struct error err = {0};
         uint64_t count = 0;
         bool whole = true;
-        for (uint64_t at = 0; at + TRACE_ID_SIZE <= d.trace_bytes && whole; at += TRACE_ID_SIZE) whole = set_add(&e.traces, (const uint8_t *)d.traces + at);
-        int code = whole ? each_segment(&e, erase_from, &count, &err) : error_set(&err, VT_ENOMEM, "no memory to delete");
+        for (uint64_t at = 0; at + TRACE_ID_SIZE <= d.trace_bytes && whole; at += TRACE_ID_SIZE)
+            whole = set_add(&e.traces, (const uint8_t *)d.traces + at);
+        int code =
+            whole ? each_segment(&e, erase_from, &count, &err) : error_set(&err, VT_ENOMEM, "no memory to delete");
         if (!code) code = catalog_end_deletion(s->catalog, d.id, &err);
-        if (code) log_error("a deletion that was cut short cannot be ended yet: %s", err.message);
-        else log_info("a deletion that was cut short is ended: %llu spans", (unsigned long long)count);
+        if (code)
+            log_error("a deletion that was cut short cannot be ended yet: %s", err.message);
+        else
+            log_info("a deletion that was cut short is ended: %llu spans", (unsigned long long)count);
         set_free(&e.traces);
         deletion_free(&d);
         if (code) return;

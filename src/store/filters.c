@@ -22,8 +22,10 @@ static uint64_t hash_word(const char *at, size_t len) {
     uint64_t low, high = 0;
     if (len > SHORT_WORD) return XXH3_64bits(at, len);
     memcpy(&low, at, 8);
-    if (len > 8) memcpy(&high, at + 8, 8), high &= UINT64_MAX >> (8 * (16 - len));
-    else low &= UINT64_MAX >> (8 * (8 - len));
+    if (len > 8)
+        memcpy(&high, at + 8, 8), high &= UINT64_MAX >> (8 * (16 - len));
+    else
+        low &= UINT64_MAX >> (8 * (8 - len));
     uint64_t h = (low ^ len * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xbf58476d1ce4e5b9);
     h = (h ^ h >> 32 ^ high) * UINT64_C(0x94d049bb133111eb);
     h = (h ^ h >> 29) * UINT64_C(0xd6e8feb86659fd93);
@@ -97,7 +99,8 @@ static void add_hash(struct word_set *set, uint64_t hash) {
     set->hashes[at] = hash;
 }
 
-/* A word behind a backslash may be one of plain text (C:\new) or follow an escape of JSON (first\nsecond): both are noted. */
+/* A word behind a backslash may be one of plain text (C:\new) or follow an escape of JSON (first\nsecond): both are
+ * noted. */
 static void add_word(struct word_set *set, const char *text, const char *word, size_t len) {
     bool escaped = word > text && word[-1] == '\\' && len >= 2 && len < WORD_MAX;
     if (set->too_many) return;
@@ -124,8 +127,10 @@ void word_set_add(struct word_set *set, struct slice text) {
         uint64_t mask = lower_block(left < BLOCK ? last : text.ptr + at, lower + at);
         for (uint64_t edges = mask ^ (mask << 1 | before); edges; edges &= edges - 1) {
             size_t edge = at + (size_t)__builtin_ctzll(edges);
-            if (start == SIZE_MAX) start = edge;
-            else add_word(set, lower, lower + start, edge - start), start = SIZE_MAX;
+            if (start == SIZE_MAX)
+                start = edge;
+            else
+                add_word(set, lower, lower + start, edge - start), start = SIZE_MAX;
         }
         before = mask >> 63;
     }
@@ -157,8 +162,10 @@ void put_word_bits(struct buf *out, const struct word_set *set) {
 void put_trace_bits(struct buf *out, const uint8_t *ids, uint32_t count) {
     uint32_t distinct = 0;
     for (uint32_t i = 0; i < count; i++)
-        distinct += i == 0 || memcmp(ids + (size_t)i * TRACE_ID_SIZE, ids + (size_t)(i - 1) * TRACE_ID_SIZE, TRACE_ID_SIZE) != 0;
+        distinct += i == 0 ||
+                    memcmp(ids + (size_t)i * TRACE_ID_SIZE, ids + (size_t)(i - 1) * TRACE_ID_SIZE, TRACE_ID_SIZE) != 0;
     uint32_t bytes = bloom_bytes_for(distinct);
     uint8_t *bits = put_room(out, bytes);
-    for (uint32_t i = 0; bits && i < count; i++) bloom_add(bits, bytes, XXH64(ids + (size_t)i * TRACE_ID_SIZE, TRACE_ID_SIZE, 0));
+    for (uint32_t i = 0; bits && i < count; i++)
+        bloom_add(bits, bytes, XXH64(ids + (size_t)i * TRACE_ID_SIZE, TRACE_ID_SIZE, 0));
 }

@@ -1,4 +1,5 @@
-/* The keeper: a thread of low priority that merges small segments, enforces retention and ends deletions that were cut short. */
+/* The keeper: a thread of low priority that merges small segments, enforces retention and ends deletions that were cut
+ * short. */
 #include "store/store_internal.h"
 
 #include "base/log.h"
@@ -34,7 +35,8 @@ static bool wait_for_work(struct store *s) {
     until.tv_sec += LOOK_EVERY_S;
     pthread_mutex_lock(&s->lock);
     int code = 0;
-    while (!s->sealer_stop && !s->merge_wanted && !code) code = pthread_cond_timedwait(&s->keeper_wake, &s->lock, &until);
+    while (!s->sealer_stop && !s->merge_wanted && !code)
+        code = pthread_cond_timedwait(&s->keeper_wake, &s->lock, &until);
     s->merge_wanted = false;
     bool stop = s->sealer_stop;
     pthread_mutex_unlock(&s->lock);

@@ -67,7 +67,10 @@ static void look_at_file(struct walk *walk, const char *day, const char *file) {
     if (has_end(file, ".parquet.tmp")) {
         snprintf(entry, sizeof entry, "%.*s", (int)(strlen(name) - 4), name);
         if (entered(walk, entry)) return; /* open_entry renames it */
-        if (unlink(path) == 0) log_info("removed %s, left by a process that was stopped while it wrote it; its spans are in the WAL or in other segments", name);
+        if (unlink(path) == 0)
+            log_info("removed %s, left by a process that was stopped while it wrote it; its spans are in the WAL or in "
+                     "other segments",
+                     name);
     } else if (has_end(file, ".parquet") && !entered(walk, name)) {
         if (catalog_is_new(walk->store->catalog)) return adopt(walk, name, path);
         log_warn("%s is not in the catalog and is left alone: its spans are not shown", name);
@@ -104,7 +107,9 @@ static bool was_replaced(const struct walk *walk, uint64_t id) {
     return false;
 }
 
-static uint64_t wal_of(const char *origin) { return strncmp(origin, "wal ", 4) == 0 ? strtoull(origin + 4, NULL, 10) : 0; }
+static uint64_t wal_of(const char *origin) {
+    return strncmp(origin, "wal ", 4) == 0 ? strtoull(origin + 4, NULL, 10) : 0;
+}
 
 /* Enters what was adopted. A catalog that is lost costs keys and scores, but no span. */
 static int enter_adopted(struct walk *walk, uint64_t *sealed_wal, struct error *err) {
@@ -117,13 +122,16 @@ static int enter_adopted(struct walk *walk, uint64_t *sealed_wal, struct error *
         uint64_t wal = wal_of(segment_origin(f->segment));
         if (wal > *sealed_wal) *sealed_wal = wal;
         catalog_skip_ids(s->catalog, f->entry.id);
-        if (!was_replaced(walk, f->entry.id)) entries[count++] = f->entry;
-        else segment_drop(f->segment);
+        if (!was_replaced(walk, f->entry.id))
+            entries[count++] = f->entry;
+        else
+            segment_drop(f->segment);
     }
     if (!code && count) {
         struct catalog_change change = {.add = entries, .add_count = count, .sealed_wal = *sealed_wal};
         code = catalog_change(s->catalog, &change, err);
-        if (!code) log_warn("the catalog was not there and was made anew: %u segments found in %s", count, s->spans_dir);
+        if (!code)
+            log_warn("the catalog was not there and was made anew: %u segments found in %s", count, s->spans_dir);
     }
     free(entries);
     return code;
@@ -170,11 +178,13 @@ static int open_entry(struct store *s, const struct catalog_entry *entry, struct
     snprintf(aside, sizeof aside, "%s.tmp", path);
     int code = segment_open(segment, path, entry->id, err);
     if (code == VT_ENOTFOUND && !access(aside, F_OK)) { /* stopped between the catalog and the rename */
-        if (!s->options.read_only && rename(aside, path)) return error_set(err, VT_EIO, "%s: %s", path, strerror(errno));
+        if (!s->options.read_only && rename(aside, path))
+            return error_set(err, VT_EIO, "%s: %s", path, strerror(errno));
         code = segment_open(segment, s->options.read_only ? aside : path, entry->id, err);
     }
     if (!code && segment_rows(*segment) != entry->rows) {
-        code = error_set(err, VT_ECORRUPT, "it holds %llu spans, the catalog says %llu", (unsigned long long)segment_rows(*segment), (unsigned long long)entry->rows);
+        code = error_set(err, VT_ECORRUPT, "it holds %llu spans, the catalog says %llu",
+                         (unsigned long long)segment_rows(*segment), (unsigned long long)entry->rows);
         segment_unref(*segment);
     }
     if (!code) segment_set_owner(*segment, s, path);
@@ -191,8 +201,10 @@ static void give_up(struct store *s, const struct catalog_entry *entry, const st
     snprintf(path, sizeof path, "%s/%s", s->dir, entry->path);
     snprintf(aside, sizeof aside, "%s.corrupt", path);
     struct catalog_change change = {.remove = &entry->id, .remove_count = 1, .aside = why->message};
-    if (catalog_change(s->catalog, &change, &err)) log_error("%s", err.message);
-    else rename(path, aside);
+    if (catalog_change(s->catalog, &change, &err))
+        log_error("%s", err.message);
+    else
+        rename(path, aside);
 }
 
 static int open_entries(struct store *s, const struct catalog_entry *entries, uint32_t count, struct error *err) {
@@ -205,29 +217,37 @@ static int open_entries(struct store *s, const struct catalog_entry *entries, ui
         code = open_entry(s, &entries[i], &s->segments[s->segment_count], &why);
         if (!code) s->segment_count++;
         /* Beside a running server a file may be gone because it was merged meanwhile: the caller looks again. */
-        else if (code == VT_ECORRUPT || (code == VT_ENOTFOUND && !s->options.read_only)) give_up(s, &entries[i], &why), code = 0;
-        else if (err) *err = why;
+        else if (code == VT_ECORRUPT || (code == VT_ENOTFOUND && !s->options.read_only))
+            give_up(s, &entries[i], &why), code = 0;
+        else if (err)
+            *err = why;
     }
     return code;
 }
 
 /* ---- WAL files ---- */
 
-static int add_payload(void *ctx, struct slice payload, struct error *err) { return memtable_add(ctx, payload, err); }
+static int add_payload(void *ctx, struct slice payload, struct error *err) {
+    return memtable_add(ctx, payload, err);
+}
 
 static int push_sealing(struct store *s, struct memtable *m, struct error *err) {
     int code = 0;
-    if (s->sealing_count == SEALING_ROOM) { /* oldest first: the catalog knows one number up to which WAL files are sealed */
+    if (s->sealing_count ==
+        SEALING_ROOM) { /* oldest first: the catalog knows one number up to which WAL files are sealed */
         struct memtable *oldest = memtable_ref(s->sealing[0]);
         code = seal_memtable(s, oldest, err);
         memtable_unref(oldest);
     }
-    if (!code) s->sealing[s->sealing_count++] = m;
-    else memtable_unref(m);
+    if (!code)
+        s->sealing[s->sealing_count++] = m;
+    else
+        memtable_unref(m);
     return code;
 }
 
-/* Every WAL file that is left goes into a memtable, small ones together. A server gives them to the sealer, a reader keeps one. */
+/* Every WAL file that is left goes into a memtable, small ones together. A server gives them to the sealer, a reader
+ * keeps one. */
 static int load_wals(struct store *s, uint64_t sealed_wal, uint64_t *last, struct error *err) {
     uint64_t *numbers;
     int count = wal_list(s->wal_dir, &numbers, err), code = count < 0 ? count : 0;
@@ -246,8 +266,10 @@ static int load_wals(struct store *s, uint64_t sealed_wal, uint64_t *last, struc
         if (!code) code = wal_recover(s->wal_dir, numbers[i], s->options.read_only, add_payload, m, &found, err);
         if (code) break;
         memtable_set_wal(m, numbers[i]);
-        if (found.records) log_info("%llu batches found in %s", (unsigned long long)found.records, path);
-        else if (!s->options.read_only) unlink(path);
+        if (found.records)
+            log_info("%llu batches found in %s", (unsigned long long)found.records, path);
+        else if (!s->options.read_only)
+            unlink(path);
         if (s->options.read_only || memtable_bytes(m) < s->options.seal_bytes) continue;
         code = push_sealing(s, m, err);
         m = NULL;
@@ -281,7 +303,8 @@ static int load_once(struct store *s, uint64_t *last_wal, struct error *err) {
     /* A running server may have sealed between the two looks: then a span was in both, or in neither. */
     code = catalog_read(s->catalog, &entries, &count, &again, err);
     free(entries);
-    return !code && again != sealed_wal ? error_set(err, VT_ENOTFOUND, "the store changes faster than it can be read") : code;
+    return !code && again != sealed_wal ? error_set(err, VT_ENOTFOUND, "the store changes faster than it can be read")
+                                        : code;
 }
 
 int load_store(struct store *s, struct error *err) {

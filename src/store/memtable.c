@@ -1,5 +1,5 @@
-/* Pages of spans whose texts lie in copied payloads. The memory comes from the kernel in slabs and goes back to it at once when
- * the memtable is sealed, so that a burst leaves nothing behind. */
+/* Pages of spans whose texts lie in copied payloads. The memory comes from the kernel in slabs and goes back to it at
+ * once when the memtable is sealed, so that a burst leaves nothing behind. */
 #include "store/memtable.h"
 
 #include "span/batch.h"
@@ -18,7 +18,7 @@ struct slab {
 struct memtable {
     atomic_int references;
     uint64_t name, wal;
-    atomic_uint rows;      /* published after the row is whole */
+    atomic_uint rows; /* published after the row is whole */
     atomic_ullong bytes;
     atomic_llong min_start_ns, max_start_ns, max_end_ns;
     struct slab *slabs;
@@ -53,15 +53,28 @@ void memtable_unref(struct memtable *m) {
     free(m);
 }
 
-uint64_t memtable_name(const struct memtable *m) { return m->name; }
-uint64_t memtable_wal(const struct memtable *m) { return m->wal; }
-void memtable_set_wal(struct memtable *m, uint64_t number) { m->wal = number; }
-uint32_t memtable_rows(const struct memtable *m) { return atomic_load_explicit(&m->rows, memory_order_acquire); }
-uint64_t memtable_bytes(const struct memtable *m) { return atomic_load_explicit(&m->bytes, memory_order_relaxed); }
-const struct span *memtable_row(const struct memtable *m, uint32_t row) { return &m->pages[row / PAGE_ROWS][row % PAGE_ROWS]; }
+uint64_t memtable_name(const struct memtable *m) {
+    return m->name;
+}
+uint64_t memtable_wal(const struct memtable *m) {
+    return m->wal;
+}
+void memtable_set_wal(struct memtable *m, uint64_t number) {
+    m->wal = number;
+}
+uint32_t memtable_rows(const struct memtable *m) {
+    return atomic_load_explicit(&m->rows, memory_order_acquire);
+}
+uint64_t memtable_bytes(const struct memtable *m) {
+    return atomic_load_explicit(&m->bytes, memory_order_relaxed);
+}
+const struct span *memtable_row(const struct memtable *m, uint32_t row) {
+    return &m->pages[row / PAGE_ROWS][row % PAGE_ROWS];
+}
 
 struct memtable_range memtable_range(const struct memtable *m) {
-    return (struct memtable_range){atomic_load_explicit(&m->min_start_ns, memory_order_relaxed), atomic_load_explicit(&m->max_start_ns, memory_order_relaxed),
+    return (struct memtable_range){atomic_load_explicit(&m->min_start_ns, memory_order_relaxed),
+                                   atomic_load_explicit(&m->max_start_ns, memory_order_relaxed),
                                    atomic_load_explicit(&m->max_end_ns, memory_order_relaxed)};
 }
 
@@ -77,8 +90,10 @@ static void *take(struct memtable *m, size_t size) {
         /* A slab made to measure goes behind the one that still has room. */
         bool behind = slab && whole != SLAB_BYTES;
         fresh->older = behind ? slab->older : slab;
-        if (behind) slab->older = fresh;
-        else m->slabs = fresh;
+        if (behind)
+            slab->older = fresh;
+        else
+            m->slabs = fresh;
         slab = fresh;
     }
     void *at = (char *)slab + slab->used;
@@ -103,9 +118,12 @@ static struct span *row_place(struct memtable *m, uint32_t row, struct error *er
 static void widen(struct memtable *m, const struct span *span) {
     int64_t end;
     if (__builtin_add_overflow(span->start_ns, span->duration_ns, &end)) end = INT64_MAX;
-    if (span->start_ns < atomic_load_explicit(&m->min_start_ns, memory_order_relaxed)) atomic_store_explicit(&m->min_start_ns, span->start_ns, memory_order_relaxed);
-    if (span->start_ns > atomic_load_explicit(&m->max_start_ns, memory_order_relaxed)) atomic_store_explicit(&m->max_start_ns, span->start_ns, memory_order_relaxed);
-    if (end > atomic_load_explicit(&m->max_end_ns, memory_order_relaxed)) atomic_store_explicit(&m->max_end_ns, end, memory_order_relaxed);
+    if (span->start_ns < atomic_load_explicit(&m->min_start_ns, memory_order_relaxed))
+        atomic_store_explicit(&m->min_start_ns, span->start_ns, memory_order_relaxed);
+    if (span->start_ns > atomic_load_explicit(&m->max_start_ns, memory_order_relaxed))
+        atomic_store_explicit(&m->max_start_ns, span->start_ns, memory_order_relaxed);
+    if (end > atomic_load_explicit(&m->max_end_ns, memory_order_relaxed))
+        atomic_store_explicit(&m->max_end_ns, end, memory_order_relaxed);
 }
 
 int memtable_add(struct memtable *m, struct slice payload, struct error *err) {

@@ -1,4 +1,5 @@
-/* Rows are chained by trace in a hash table, the traces are sorted, and each chain is laid out: no comparison of ids. */
+/* Rows are chained by trace in a hash table, the traces are sorted, and each chain is laid out: no comparison of ids.
+ */
 #include "store/order.h"
 
 #include "base/id.h"
@@ -32,11 +33,13 @@ static uint64_t hash_id(const uint8_t *id) {
 }
 
 /* Chains rows by trace; returns how many traces there are. next[] links each row to the one before it in its trace. */
-static uint32_t chain(const struct row_key *keys, uint32_t count, struct trace *traces, uint32_t *next, uint32_t *slots, uint32_t slot_count) {
+static uint32_t chain(const struct row_key *keys, uint32_t count, struct trace *traces, uint32_t *next, uint32_t *slots,
+                      uint32_t slot_count) {
     uint32_t trace_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = (uint32_t)hash_id(keys[i].trace_id) & (slot_count - 1);
-        while (slots[at] && memcmp(keys[traces[slots[at] - 1].newest].trace_id, keys[i].trace_id, TRACE_ID_SIZE) != 0) at = (at + 1) & (slot_count - 1);
+        while (slots[at] && memcmp(keys[traces[slots[at] - 1].newest].trace_id, keys[i].trace_id, TRACE_ID_SIZE) != 0)
+            at = (at + 1) & (slot_count - 1);
         if (!slots[at]) {
             traces[trace_count++] = (struct trace){keys[i].start_ns, UINT32_MAX, 0};
             slots[at] = trace_count;
@@ -71,7 +74,8 @@ static uint32_t lay_out(const struct row_key *keys, uint32_t *rows, uint32_t cou
     if (count == 1) return 1;
     qsort_r(rows, count, sizeof *rows, by_span, (void *)(uintptr_t)keys);
     for (uint32_t i = 0; i < count; i++)
-        if (!i || memcmp(keys[rows[i]].span_id, keys[rows[kept - 1]].span_id, SPAN_ID_SIZE) != 0) rows[kept++] = rows[i];
+        if (!i || memcmp(keys[rows[i]].span_id, keys[rows[kept - 1]].span_id, SPAN_ID_SIZE) != 0)
+            rows[kept++] = rows[i];
     qsort_r(rows, kept, sizeof *rows, by_time, (void *)(uintptr_t)keys);
     return kept;
 }

@@ -11,8 +11,8 @@ struct row_key {
     int64_t start_ns;
 };
 
-/* Fills order[] with indices of keys[]; a span that is there twice (same trace and span id) is kept once, as it came last.
- * Returns how many are kept, or VT_ENOMEM. */
+/* Fills order[] with indices of keys[]; a span that is there twice (same trace and span id) is kept once, as it came
+ * last. Returns how many are kept, or VT_ENOMEM. */
 int64_t order_rows(const struct row_key *keys, uint32_t count, uint32_t *order);
 
 #endif

@@ -9,7 +9,8 @@ uint32_t bloom_bytes_for(uint32_t distinct) {
     return bytes;
 }
 
-static const uint32_t salts[8] = {0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa2b7289dU, 0x705495c7U, 0x2df1424bU, 0x9efc4947U, 0x5c6bfb31U};
+static const uint32_t salts[8] = {0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa2b7289dU,
+                                  0x705495c7U, 0x2df1424bU, 0x9efc4947U, 0x5c6bfb31U};
 
 static uint8_t *block_of(const uint8_t *bits, uint32_t bytes, uint64_t hash) {
     uint64_t blocks = bytes / BLOOM_BLOCK_BYTES;
@@ -48,10 +49,16 @@ static bool get_varint(const uint8_t **at, const uint8_t *end, uint64_t *value) 
     return false;
 }
 
-static uint64_t zigzag(int64_t v) { return (uint64_t)v << 1 ^ (uint64_t)(v >> 63); }
-static int64_t unzigzag(uint64_t v) { return (int64_t)(v >> 1) ^ -(int64_t)(v & 1); }
+static uint64_t zigzag(int64_t v) {
+    return (uint64_t)v << 1 ^ (uint64_t)(v >> 63);
+}
+static int64_t unzigzag(uint64_t v) {
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
 
-static unsigned bits_of(uint64_t v) { return v ? 64 - (unsigned)__builtin_clzll(v) : 0; }
+static unsigned bits_of(uint64_t v) {
+    return v ? 64 - (unsigned)__builtin_clzll(v) : 0;
+}
 
 /* `count` values of `width` bits, least significant first, to whole bytes. */
 static void pack(struct buf *out, const uint64_t *values, uint32_t count, unsigned width) {
@@ -88,14 +95,17 @@ static inline __attribute__((always_inline)) uint64_t unpack_at(const uint8_t *f
 
 /* One function a width, so that every shift is a constant: some tenths of a nanosecond a value. */
 #define WIDTHS_0_TO_32(X)                                                                                              \
-    X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19)      \
-    X(20) X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32)
+    X(0)                                                                                                               \
+    X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20)     \
+        X(21) X(22) X(23) X(24) X(25) X(26) X(27) X(28) X(29) X(30) X(31) X(32)
 #define WIDTHS_33_TO_64(X)                                                                                             \
-    X(33) X(34) X(35) X(36) X(37) X(38) X(39) X(40) X(41) X(42) X(43) X(44) X(45) X(46) X(47) X(48) X(49) X(50) X(51)  \
-    X(52) X(53) X(54) X(55) X(56) X(57) X(58) X(59) X(60) X(61) X(62) X(63) X(64)
+    X(33)                                                                                                              \
+    X(34) X(35) X(36) X(37) X(38) X(39) X(40) X(41) X(42) X(43) X(44) X(45) X(46) X(47) X(48) X(49) X(50) X(51) X(52)  \
+        X(53) X(54) X(55) X(56) X(57) X(58) X(59) X(60) X(61) X(62) X(63) X(64)
 
 /* A miniblock of 32 values: each the one before + step + the packed delta. */
-static inline __attribute__((always_inline)) uint64_t sum_mini(const uint8_t *from, int64_t *to, uint64_t last, uint64_t step, unsigned width) {
+static inline __attribute__((always_inline)) uint64_t sum_mini(const uint8_t *from, int64_t *to, uint64_t last,
+                                                               uint64_t step, unsigned width) {
     uint64_t deltas[DELTA_MINI];
 #pragma GCC unroll 32
     for (unsigned i = 0; i < DELTA_MINI; i++) deltas[i] = unpack_at(from, (size_t)i * width, width) + step;
@@ -103,19 +113,27 @@ static inline __attribute__((always_inline)) uint64_t sum_mini(const uint8_t *fr
     for (unsigned i = 0; i < DELTA_MINI; i++) to[i] = (int64_t)(last += deltas[i]);
     return last;
 }
-#define MINI(W) static uint64_t mini_##W(const uint8_t *f, int64_t *t, uint64_t l, uint64_t s) { return sum_mini(f, t, l, s, W); }
+#define MINI(W)                                                                                                        \
+    static uint64_t mini_##W(const uint8_t *f, int64_t *t, uint64_t l, uint64_t s) {                                   \
+        return sum_mini(f, t, l, s, W);                                                                                \
+    }
 #define NAME_MINI(W) mini_##W,
 WIDTHS_0_TO_32(MINI)
 WIDTHS_33_TO_64(MINI)
-static uint64_t (*const sum_of_width[])(const uint8_t *, int64_t *, uint64_t, uint64_t) = {WIDTHS_0_TO_32(NAME_MINI) WIDTHS_33_TO_64(NAME_MINI)};
+static uint64_t (*const sum_of_width[])(const uint8_t *, int64_t *, uint64_t,
+                                        uint64_t) = {WIDTHS_0_TO_32(NAME_MINI) WIDTHS_33_TO_64(NAME_MINI)};
 
 /* Groups of eight codes. */
-static inline __attribute__((always_inline)) void unpack_eights(const uint8_t *from, uint32_t *to, uint32_t groups, unsigned width) {
+static inline __attribute__((always_inline)) void unpack_eights(const uint8_t *from, uint32_t *to, uint32_t groups,
+                                                                unsigned width) {
     for (; groups; groups--, from += width, to += 8)
 #pragma GCC unroll 8
         for (unsigned i = 0; i < 8; i++) to[i] = (uint32_t)unpack_at(from, (size_t)i * width, width);
 }
-#define EIGHTS(W) static void eights_##W(const uint8_t *f, uint32_t *t, uint32_t n) { unpack_eights(f, t, n, W); }
+#define EIGHTS(W)                                                                                                      \
+    static void eights_##W(const uint8_t *f, uint32_t *t, uint32_t n) {                                                \
+        unpack_eights(f, t, n, W);                                                                                     \
+    }
 #define NAME_EIGHTS(W) eights_##W,
 WIDTHS_0_TO_32(EIGHTS)
 static void (*const eights_of_width[])(const uint8_t *, uint32_t *, uint32_t) = {WIDTHS_0_TO_32(NAME_EIGHTS)};
@@ -149,8 +167,11 @@ void delta_encode(struct buf *out, const int64_t *values, uint32_t count) {
 
 bool delta_decode(const uint8_t *at, const uint8_t *end, int64_t *values, uint32_t count) {
     uint64_t block, minis, total, first, least;
-    if (!get_varint(&at, end, &block) || !get_varint(&at, end, &minis) || !get_varint(&at, end, &total) || !get_varint(&at, end, &first)) return false;
-    if (total != count || !minis || minis > 64 || block % 128 || block > 65536 || block / minis % 32 || block % minis) return false;
+    if (!get_varint(&at, end, &block) || !get_varint(&at, end, &minis) || !get_varint(&at, end, &total) ||
+        !get_varint(&at, end, &first))
+        return false;
+    if (total != count || !minis || minis > 64 || block % 128 || block > 65536 || block / minis % 32 || block % minis)
+        return false;
     if (!count) return true;
     uint64_t per_mini = block / minis, last = (uint64_t)unzigzag(first);
     uint32_t done = 1;
@@ -164,8 +185,10 @@ bool delta_decode(const uint8_t *at, const uint8_t *end, int64_t *values, uint32
             unsigned width = widths[m];
             if (width > 64 || (size_t)(end - at) < per_mini * width / 8) return false;
             uint32_t n = count - done < per_mini ? count - done : (uint32_t)per_mini, i = 0;
-            for (; i + DELTA_MINI <= n; i += DELTA_MINI) last = sum_of_width[width](at + (size_t)i * width / 8, values + done + i, last, step);
-            for (; i < n; i++) values[done + i] = (int64_t)(last += step + (width ? unpack_at(at, (size_t)i * width, width) : 0));
+            for (; i + DELTA_MINI <= n; i += DELTA_MINI)
+                last = sum_of_width[width](at + (size_t)i * width / 8, values + done + i, last, step);
+            for (; i < n; i++)
+                values[done + i] = (int64_t)(last += step + (width ? unpack_at(at, (size_t)i * width, width) : 0));
             done += n;
             at += per_mini * width / 8;
         }

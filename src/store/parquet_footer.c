@@ -5,10 +5,15 @@
 
 #include <stdio.h>
 
-static const enum parquet_type types[] = {
-    [COL_BYTES] = PARQUET_FIXED, [COL_INT] = PARQUET_INT64, [COL_DOUBLE] = PARQUET_DOUBLE, [COL_DICT] = PARQUET_BYTE_ARRAY, [COL_STRING] = PARQUET_BYTE_ARRAY};
+static const enum parquet_type types[] = {[COL_BYTES] = PARQUET_FIXED,
+                                          [COL_INT] = PARQUET_INT64,
+                                          [COL_DOUBLE] = PARQUET_DOUBLE,
+                                          [COL_DICT] = PARQUET_BYTE_ARRAY,
+                                          [COL_STRING] = PARQUET_BYTE_ARRAY};
 
-static bool is_text(enum col col) { return span_columns[col].type == COL_DICT || span_columns[col].type == COL_STRING; }
+static bool is_text(enum col col) {
+    return span_columns[col].type == COL_DICT || span_columns[col].type == COL_STRING;
+}
 
 static void put_logical_type(struct thrift_writer *t, enum col col) {
     if (!is_text(col) && col != COL_START_NS) return;
@@ -119,8 +124,10 @@ void put_footer(struct buf *out, const struct written_group *groups, uint32_t gr
         thrift_i64(&t, 2, bytes);
         thrift_i64(&t, 3, group->rows);
         thrift_end(&t);
-        /* What Parquet has no place for: when the last span of a row group ended, filters, a checksum of what is no page. */
-        buf_printf(&notes, "%lld:%lld:%u:%lld:%u:%lld:%u:%u,", (long long)group->max_end_ns, (long long)group->traces_at, group->traces_bytes, (long long)group->words_at, group->words_bytes,
+        /* What Parquet has no place for: when the last span of a row group ended, filters, a checksum of what is no
+         * page. */
+        buf_printf(&notes, "%lld:%lld:%u:%lld:%u:%lld:%u:%u,", (long long)group->max_end_ns,
+                   (long long)group->traces_at, group->traces_bytes, (long long)group->words_at, group->words_bytes,
                    (long long)group->extras_at, group->extras_bytes, group->extras_crc);
     }
     snprintf(version, sizeof version, "%d.%d", SEGMENT_MAJOR, SEGMENT_MINOR);

@@ -7,12 +7,12 @@
 
 enum { STAT_BYTES = 64 }; /* longer texts are left out of statistics */
 
-struct written_chunk { /* a column of a row group */
+struct written_chunk {              /* a column of a row group */
     int64_t dictionary_at, data_at; /* -1 = none */
     int64_t compressed, uncompressed, nulls;
     int64_t index_at; /* of its OffsetIndex */
     int32_t index_bytes;
-    uint32_t distinct;              /* 0 = not known */
+    uint32_t distinct; /* 0 = not known */
     enum parquet_encoding encoding;
     enum parquet_codec codec;
     uint8_t min[STAT_BYTES], max[STAT_BYTES];

@@ -35,8 +35,8 @@ struct page_reader {
     struct arena *arena; /* for what is handed out; NULL when only checking */
     struct reading *own;
     const uint8_t *at, *end;
-    bool checked;        /* checksums were compared before */
-    struct slice ids;    /* dictionary of a COL_BYTES column */
+    bool checked;     /* checksums were compared before */
+    struct slice ids; /* dictionary of a COL_BYTES column */
     struct error *err;
 };
 
@@ -51,7 +51,9 @@ static void free_reading(void *ptr) {
     free(own);
 }
 
-static void make_reading_key(void) { pthread_key_create(&reading_key, free_reading); }
+static void make_reading_key(void) {
+    pthread_key_create(&reading_key, free_reading);
+}
 
 static struct reading *thread_reading(void) {
     pthread_once(&reading_once, make_reading_key);
@@ -69,9 +71,12 @@ static int corrupt(struct page_reader *r, const char *what) {
     return error_set(r->err, VT_ECORRUPT, "%s, column %s: %s", r->s->path, span_columns[r->col].name, what);
 }
 
-static int no_memory(struct page_reader *r) { return error_set(r->err, VT_ENOMEM, "no memory for column %s", span_columns[r->col].name); }
+static int no_memory(struct page_reader *r) {
+    return error_set(r->err, VT_ENOMEM, "no memory for column %s", span_columns[r->col].name);
+}
 
-static int reader_init(struct page_reader *r, const struct segment *s, const struct group *group, enum col col, struct arena *arena, struct error *err) {
+static int reader_init(struct page_reader *r, const struct segment *s, const struct group *group, enum col col,
+                       struct arena *arena, struct error *err) {
     const struct chunk *chunk = &group->chunks[col];
     *r = (struct page_reader){.s = s, .chunk = chunk, .col = col, .arena = arena, .own = thread_reading(), .err = err};
     r->checked = atomic_load_explicit(&group->checked[col], memory_order_relaxed);
@@ -89,16 +94,20 @@ static int64_t read_header_int(struct thrift_reader *t, const struct thrift_fiel
     return value;
 }
 
-/* DataPageHeader or DictionaryPageHeader. Returns the fields that were seen, as bits; -1 for one that has no place there. */
+/* DataPageHeader or DictionaryPageHeader. Returns the fields that were seen, as bits; -1 for one that has no place
+ * there. */
 static int read_inner_header(struct thrift_reader *t, struct page *page, int64_t *values) {
     struct thrift_field field;
     int seen = 0;
     thrift_enter(t);
     while (thrift_next(t, &field)) {
         int64_t value = read_header_int(t, &field);
-        if (field.id == 1) *values = value;
-        else if (field.id == 2) page->encoding = (enum parquet_encoding)value;
-        else if (field.id > 4 || value != ENCODING_RLE) return -1; /* of levels */
+        if (field.id == 1)
+            *values = value;
+        else if (field.id == 2)
+            page->encoding = (enum parquet_encoding)value;
+        else if (field.id > 4 || value != ENCODING_RLE)
+            return -1; /* of levels */
         seen |= 1 << field.id;
     }
     return seen;
@@ -126,9 +135,12 @@ static bool read_page_header(struct page_reader *r, struct page *page) {
         }
         seen |= 1 << field.id;
     }
-    bool whole = page->type == PAGE_DATA ? seen == (OUTER | 1 << 5) && inner == DATA_INNER
-                                         : page->type == PAGE_DICTIONARY && seen == (OUTER | 1 << 7) && inner == DICTIONARY_INNER;
-    if (!whole || t.failed || size < 0 || size > PAGE_MAX || stored < 0 || stored > t.end - t.at || values < 0 || values > 1 << 24) return false;
+    bool whole = page->type == PAGE_DATA
+                     ? seen == (OUTER | 1 << 5) && inner == DATA_INNER
+                     : page->type == PAGE_DICTIONARY && seen == (OUTER | 1 << 7) && inner == DICTIONARY_INNER;
+    if (!whole || t.failed || size < 0 || size > PAGE_MAX || stored < 0 || stored > t.end - t.at || values < 0 ||
+        values > 1 << 24)
+        return false;
     if (r->chunk->codec == CODEC_NONE && size != stored) return false;
     page->size = (uint32_t)size;
     page->values = (uint32_t)values;
@@ -154,8 +166,10 @@ static int page_body(struct page_reader *r, const struct page *page, bool lastin
     char *out = NULL;
     size_t room = (size_t)page->size + 16;
     buf_clear(&r->own->body);
-    if (lasting) out = arena_alloc_aligned(r->arena, room, 1);
-    else if (buf_reserve(&r->own->body, room)) out = r->own->body.ptr;
+    if (lasting)
+        out = arena_alloc_aligned(r->arena, room, 1);
+    else if (buf_reserve(&r->own->body, room))
+        out = r->own->body.ptr;
     if (!out) return no_memory(r);
     size_t n = ZSTD_decompressDCtx(r->own->zstd, out, page->size, page->stored.ptr, page->stored.len);
     if (ZSTD_isError(n) || n != page->size) return corrupt(r, "a page does not inflate");
@@ -176,8 +190,10 @@ static int uniform_levels(const uint8_t *at, uint32_t length, uint32_t values) {
     return at < end && !(head & 1) && head >> 1 == values && *at <= 1 ? *at : -1;
 }
 
-/* Takes the definition levels off the front. `levels` (of page->values) or NULL when all are there. *known = how many are. */
-static int page_levels(struct page_reader *r, const struct page *page, struct slice *body, const uint32_t **levels, uint32_t *known) {
+/* Takes the definition levels off the front. `levels` (of page->values) or NULL when all are there. *known = how many
+ * are. */
+static int page_levels(struct page_reader *r, const struct page *page, struct slice *body, const uint32_t **levels,
+                       uint32_t *known) {
     *levels = NULL;
     *known = page->values;
     if (!span_columns[r->col].optional) return 0;
@@ -189,9 +205,12 @@ static int page_levels(struct page_reader *r, const struct page *page, struct sl
     *body = slice_make(at + length, body->len - 4 - length);
     int all = uniform_levels(at, length, page->values);
     if (all == 1) return 0;
-    if (page->values > PAGE_ROWS_MAX && !(out = arena_alloc(r->arena, page->values * sizeof *out + 16))) return no_memory(r);
-    if (all == 0) memset(out, 0, page->values * sizeof *out);
-    else if (!hybrid_decode(at, at + length, out, page->values, 1)) return corrupt(r, "levels are broken");
+    if (page->values > PAGE_ROWS_MAX && !(out = arena_alloc(r->arena, page->values * sizeof *out + 16)))
+        return no_memory(r);
+    if (all == 0)
+        memset(out, 0, page->values * sizeof *out);
+    else if (!hybrid_decode(at, at + length, out, page->values, 1))
+        return corrupt(r, "levels are broken");
     uint32_t count = 0;
     for (uint32_t i = 0; i < page->values; i++) count += out[i];
     *known = count;
@@ -206,9 +225,11 @@ static int page_levels(struct page_reader *r, const struct page *page, struct sl
 static int read_coded_bytes(struct page_reader *r, const struct page *page, struct slice body, uint8_t *to) {
     size_t width = span_columns[r->col].width, count = r->ids.len / width;
     uint32_t *codes = r->own->codes;
-    if (!body.len || page->values > PAGE_ROWS_MAX || span_columns[r->col].optional) return corrupt(r, "codes of ids are of the wrong size");
+    if (!body.len || page->values > PAGE_ROWS_MAX || span_columns[r->col].optional)
+        return corrupt(r, "codes of ids are of the wrong size");
     const uint8_t *from = (const uint8_t *)body.ptr + 1;
-    if (!hybrid_decode(from, from + body.len - 1, codes, page->values, (unsigned char)*body.ptr)) return corrupt(r, "codes are broken");
+    if (!hybrid_decode(from, from + body.len - 1, codes, page->values, (unsigned char)*body.ptr))
+        return corrupt(r, "codes are broken");
     for (uint32_t i = 0; i < page->values; i++) {
         if (codes[i] >= count) return corrupt(r, "a code is beyond its dictionary");
         memcpy(to + i * width, r->ids.ptr + codes[i] * width, width);
@@ -216,11 +237,15 @@ static int read_coded_bytes(struct page_reader *r, const struct page *page, stru
     return 0;
 }
 
-static int read_bytes(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels, uint32_t known, struct vec *out, uint32_t at) {
+static int read_bytes(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels,
+                      uint32_t known, struct vec *out, uint32_t at) {
     size_t width = span_columns[r->col].width;
-    if (page->encoding == ENCODING_RLE_DICTIONARY) return read_coded_bytes(r, page, body, (uint8_t *)(uintptr_t)out->bytes + at * width);
-    if (page->encoding != ENCODING_PLAIN || body.len != known * width) return corrupt(r, "a page of ids is of the wrong size");
-    if (!levels && r->chunk->codec == CODEC_NONE && at == 0 && page->values == out->count) { /* straight from the mapped file */
+    if (page->encoding == ENCODING_RLE_DICTIONARY)
+        return read_coded_bytes(r, page, body, (uint8_t *)(uintptr_t)out->bytes + at * width);
+    if (page->encoding != ENCODING_PLAIN || body.len != known * width)
+        return corrupt(r, "a page of ids is of the wrong size");
+    if (!levels && r->chunk->codec == CODEC_NONE && at == 0 &&
+        page->values == out->count) { /* straight from the mapped file */
         out->bytes = (const uint8_t *)body.ptr;
         return 0;
     }
@@ -231,24 +256,30 @@ static int read_bytes(struct page_reader *r, const struct page *page, struct sli
         return 0;
     }
     for (uint32_t i = 0; i < page->values; i++, to += width) {
-        if (levels[i]) memcpy(to, from, width), from += width;
-        else memset(to, 0, width);
+        if (levels[i])
+            memcpy(to, from, width), from += width;
+        else
+            memset(to, 0, width);
     }
     return 0;
 }
 
-static int read_ints(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels, uint32_t known, struct vec *out, uint32_t at) {
+static int read_ints(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels,
+                     uint32_t known, struct vec *out, uint32_t at) {
     int64_t *to = (int64_t *)(uintptr_t)out->ints + at;
-    if (page->encoding != ENCODING_DELTA || !delta_decode((const uint8_t *)body.ptr, (const uint8_t *)body.ptr + body.len, to, known))
+    if (page->encoding != ENCODING_DELTA ||
+        !delta_decode((const uint8_t *)body.ptr, (const uint8_t *)body.ptr + body.len, to, known))
         return corrupt(r, "a page of numbers is broken");
     /* From the back, so that values move apart in place. */
     for (uint32_t i = page->values, from = known; levels && i-- > 0;) to[i] = levels[i] ? to[--from] : SPAN_NO_INT;
     return 0;
 }
 
-static int read_doubles(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels, uint32_t known, struct vec *out, uint32_t at) {
+static int read_doubles(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels,
+                        uint32_t known, struct vec *out, uint32_t at) {
     double *to = (double *)(uintptr_t)out->doubles + at;
-    if (page->encoding != ENCODING_PLAIN || body.len != known * sizeof *to) return corrupt(r, "a page of numbers is of the wrong size");
+    if (page->encoding != ENCODING_PLAIN || body.len != known * sizeof *to)
+        return corrupt(r, "a page of numbers is of the wrong size");
     if (known) memcpy(to, body.ptr, body.len);
     for (uint32_t i = page->values, from = known; levels && i-- > 0;) to[i] = levels[i] ? to[--from] : (double)NAN;
     return 0;
@@ -265,7 +296,8 @@ static bool take_text(struct slice *body, struct slice *text) {
     return true;
 }
 
-static int read_strings(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels, uint32_t known, struct vec *out, uint32_t at) {
+static int read_strings(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels,
+                        uint32_t known, struct vec *out, uint32_t at) {
     struct slice *to = (struct slice *)(uintptr_t)out->text + at;
     (void)known;
     if (page->encoding != ENCODING_PLAIN) return corrupt(r, "a page of text has another encoding");
@@ -283,7 +315,8 @@ static int read_dictionary(struct page_reader *r, const struct page *page, struc
     if (code) return code;
     if (out->type == COL_BYTES) {
         r->ids = body;
-        return body.len == (size_t)page->values * span_columns[r->col].width ? 0 : corrupt(r, "the dictionary is cut off");
+        return body.len == (size_t)page->values * span_columns[r->col].width ? 0
+                                                                             : corrupt(r, "the dictionary is cut off");
     }
     struct slice *dict = arena_alloc(r->arena, ((size_t)page->values + 1) * sizeof *dict);
     if (!dict) return no_memory(r);
@@ -295,9 +328,11 @@ static int read_dictionary(struct page_reader *r, const struct page *page, struc
     return 0;
 }
 
-static int read_codes(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels, uint32_t known, struct vec *out, uint32_t at) {
+static int read_codes(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels,
+                      uint32_t known, struct vec *out, uint32_t at) {
     uint32_t *to = (uint32_t *)(uintptr_t)out->codes + at, most = 0;
-    if (page->encoding != ENCODING_RLE_DICTIONARY || !out->dict || !body.len) return corrupt(r, "codes come without a dictionary");
+    if (page->encoding != ENCODING_RLE_DICTIONARY || !out->dict || !body.len)
+        return corrupt(r, "codes come without a dictionary");
     unsigned width = (unsigned char)*body.ptr;
     const uint8_t *from = (const uint8_t *)body.ptr + 1;
     if (known && !hybrid_decode(from, from + body.len - 1, to, known, width)) return corrupt(r, "codes are broken");
@@ -310,9 +345,13 @@ static int read_codes(struct page_reader *r, const struct page *page, struct sli
     return 0;
 }
 
-typedef int read_values(struct page_reader *, const struct page *, struct slice, const uint32_t *, uint32_t, struct vec *, uint32_t);
-static read_values *const readers[] = {
-    [COL_BYTES] = read_bytes, [COL_INT] = read_ints, [COL_DOUBLE] = read_doubles, [COL_DICT] = read_codes, [COL_STRING] = read_strings};
+typedef int read_values(struct page_reader *, const struct page *, struct slice, const uint32_t *, uint32_t,
+                        struct vec *, uint32_t);
+static read_values *const readers[] = {[COL_BYTES] = read_bytes,
+                                       [COL_INT] = read_ints,
+                                       [COL_DOUBLE] = read_doubles,
+                                       [COL_DICT] = read_codes,
+                                       [COL_STRING] = read_strings};
 
 static int read_page(struct page_reader *r, const struct page *page, struct vec *out, uint32_t at) {
     struct slice body;
@@ -338,10 +377,12 @@ static void fill_unknown(struct vec *vec, enum col col, void *room) {
 
 /* A column of one page that lies in the file as a vector does needs no room. */
 static bool lies_ready(const struct chunk *chunk, enum col col) {
-    return chunk->there && span_columns[col].type == COL_BYTES && !span_columns[col].optional && chunk->codec == CODEC_NONE && !chunk->has_dictionary;
+    return chunk->there && span_columns[col].type == COL_BYTES && !span_columns[col].optional &&
+           chunk->codec == CODEC_NONE && !chunk->has_dictionary;
 }
 
-int segment_read(const struct segment *s, uint32_t index, enum col col, struct arena *arena, struct vec *out, struct error *err) {
+int segment_read(const struct segment *s, uint32_t index, enum col col, struct arena *arena, struct vec *out,
+                 struct error *err) {
     struct group *group = &s->groups[index];
     struct page_reader r;
     struct page page;
@@ -361,8 +402,11 @@ int segment_read(const struct segment *s, uint32_t index, enum col col, struct a
             code = read_dictionary(&r, &page, out);
             continue;
         }
-        if (page.type != PAGE_DATA || page.values > rows - done) return corrupt(&r, "a page has more rows than its row group");
-        if (!room && (page.values != rows || page.encoding != ENCODING_PLAIN) && !(room = arena_alloc(arena, (size_t)rows * column_value_bytes(col) + 16))) return no_memory(&r);
+        if (page.type != PAGE_DATA || page.values > rows - done)
+            return corrupt(&r, "a page has more rows than its row group");
+        if (!room && (page.values != rows || page.encoding != ENCODING_PLAIN) &&
+            !(room = arena_alloc(arena, (size_t)rows * column_value_bytes(col) + 16)))
+            return no_memory(&r);
         if (room && out->type == COL_BYTES) out->bytes = room;
         code = read_page(&r, &page, out, done);
         done += page.values;
@@ -372,7 +416,8 @@ int segment_read(const struct segment *s, uint32_t index, enum col col, struct a
     return code;
 }
 
-/* Moves to the page that holds `row`, which lies at or behind the page that begins with row *first; by the OffsetIndex, if there is one. */
+/* Moves to the page that holds `row`, which lies at or behind the page that begins with row *first; by the OffsetIndex,
+ * if there is one. */
 static bool skip_pages(struct page_reader *r, const struct group *group, uint32_t row, uint32_t *first) {
     const struct chunk *chunk = r->chunk;
     struct thrift_reader t;
@@ -386,9 +431,12 @@ static bool skip_pages(struct page_reader *r, const struct group *group, uint32_
         int64_t at = -1, start = -1;
         thrift_enter(&t);
         while (thrift_next(&t, &field)) {
-            if (field.id == 1) at = thrift_read_int(&t);
-            else if (field.id == 3) start = thrift_read_int(&t);
-            else thrift_skip(&t, field.type);
+            if (field.id == 1)
+                at = thrift_read_int(&t);
+            else if (field.id == 3)
+                start = thrift_read_int(&t);
+            else
+                thrift_skip(&t, field.type);
         }
         if (t.failed || at < chunk->at || at >= chunk->at + chunk->bytes || start < 0) return false;
         if (start > row) break;
@@ -409,8 +457,8 @@ static void give_value(const struct vec *vec, enum col col, uint32_t i, char *to
     }
 }
 
-int segment_read_fields(const struct segment *s, uint32_t index, enum col col, const uint32_t *rows, uint32_t row_count, struct arena *arena, void *out,
-                        size_t stride, struct error *err) {
+int segment_read_fields(const struct segment *s, uint32_t index, enum col col, const uint32_t *rows, uint32_t row_count,
+                        struct arena *arena, void *out, size_t stride, struct error *err) {
     const struct group *group = &s->groups[index];
     struct page_reader r;
     struct page page;
@@ -430,9 +478,11 @@ int segment_read_fields(const struct segment *s, uint32_t index, enum col col, c
         if ((code = read_dictionary(&r, &page, &dict))) return code;
     }
     while (next < row_count) {
-        if (rows[next] > first && !skip_pages(&r, group, rows[next], &first)) return corrupt(&r, "the page index is broken");
+        if (rows[next] > first && !skip_pages(&r, group, rows[next], &first))
+            return corrupt(&r, "the page index is broken");
         if (r.at >= r.end) return corrupt(&r, "rows are missing");
-        if (!read_page_header(&r, &page) || page.type != PAGE_DATA || page.values > group->shown.rows) return corrupt(&r, "a page header is broken");
+        if (!read_page_header(&r, &page) || page.type != PAGE_DATA || page.values > group->shown.rows)
+            return corrupt(&r, "a page header is broken");
         if (rows[next] < first + page.values) {
             buf_clear(&r.own->values);
             if (!buf_reserve(&r.own->values, (size_t)page.values * column_value_bytes(col) + 16)) return no_memory(&r);
@@ -440,7 +490,8 @@ int segment_read_fields(const struct segment *s, uint32_t index, enum col col, c
             if (vec.type == COL_DICT) vec.dict = dict.dict, vec.dict_count = dict.dict_count;
             if ((code = read_page(&r, &page, &vec, 0))) return code;
         }
-        for (; next < row_count && rows[next] - first < page.values; next++) give_value(&vec, col, rows[next] - first, (char *)out + next * stride);
+        for (; next < row_count && rows[next] - first < page.values; next++)
+            give_value(&vec, col, rows[next] - first, (char *)out + next * stride);
         first += page.values;
     }
     return 0;
@@ -455,8 +506,8 @@ bool segment_may_have_value(const struct segment *s, uint32_t index, enum col co
     bool found = false;
     if (!chunk->there) return !value.len;
     if (!value.len || span_columns[col].type != COL_DICT) return true;
-    if (reader_init(&r, s, &s->groups[index], col, &arena, NULL) || !read_page_header(&r, &page) || page.type != PAGE_DICTIONARY ||
-        read_dictionary(&r, &page, &dict))
+    if (reader_init(&r, s, &s->groups[index], col, &arena, NULL) || !read_page_header(&r, &page) ||
+        page.type != PAGE_DICTIONARY || read_dictionary(&r, &page, &dict))
         found = true;
     for (uint32_t i = 1; i < dict.dict_count && !found; i++) found = slice_eq(dict.dict[i], value);
     arena_free(&arena);
@@ -468,6 +519,7 @@ int chunk_check(const struct segment *s, const struct group *group, enum col col
     struct page page;
     int code = reader_init(&r, s, group, col, NULL, err);
     r.checked = false;
-    while (!code && r.at < r.end) code = read_page_header(&r, &page) ? check_page(&r, &page) : corrupt(&r, "a page header is broken");
+    while (!code && r.at < r.end)
+        code = read_page_header(&r, &page) ? check_page(&r, &page) : corrupt(&r, "a page header is broken");
     return code;
 }

@@ -12,7 +12,13 @@
 #include <unistd.h>
 #include <zstd.h>
 
-enum { WRITE_BYTES = 256 << 10, GROUPS_MAX = 4096, PAGES_MAX = 4096, PLAIN_DICTIONARY_MAX = 64, PLAIN_DICTIONARY_BYTES = 4096 };
+enum {
+    WRITE_BYTES = 256 << 10,
+    GROUPS_MAX = 4096,
+    PAGES_MAX = 4096,
+    PLAIN_DICTIONARY_MAX = 64,
+    PLAIN_DICTIONARY_BYTES = 4096
+};
 
 struct page_place {
     int64_t at;
@@ -27,17 +33,17 @@ struct segment_writer {
     struct buf pending; /* not yet written */
     ZSTD_CCtx *zstd;
     struct buf page, packed, head;
-    uint32_t *codes;    /* PAGE_ROWS_MAX */
+    uint32_t *codes; /* PAGE_ROWS_MAX */
     int64_t *ints;
-    int64_t *starts;    /* of the row group, ROWGROUP_ROWS: to find its latest end */
+    int64_t *starts;          /* of the row group, ROWGROUP_ROWS: to find its latest end */
     struct page_place *pages; /* of the column, PAGES_MAX */
     uint32_t page_count;
     struct written_group *groups;
     uint32_t group_count, group_capacity;
     struct arena arena; /* of the column */
     struct word_set words;
-    struct buf extras;  /* page indexes and filters, until their place comes */
-    struct buf traces;  /* filter of trace ids */
+    struct buf extras; /* page indexes and filters, until their place comes */
+    struct buf traces; /* filter of trace ids */
     bool failed;
     struct error err;
 };
@@ -86,7 +92,8 @@ static struct slice compress(struct segment_writer *w, struct slice body) {
     return slice_make(w->packed.ptr, n);
 }
 
-static void put_page_header(struct segment_writer *w, enum parquet_page type, uint32_t values, enum parquet_encoding encoding, size_t size, struct slice stored) {
+static void put_page_header(struct segment_writer *w, enum parquet_page type, uint32_t values,
+                            enum parquet_encoding encoding, size_t size, struct slice stored) {
     struct thrift_writer t = {.out = &w->head};
     buf_clear(&w->head);
     thrift_i32(&t, 1, (int32_t)type);
@@ -105,8 +112,8 @@ static void put_page_header(struct segment_writer *w, enum parquet_page type, ui
 }
 
 /* Writes header and body of w->page, compressed where the column is. */
-static void put_page(struct segment_writer *w, struct written_chunk *chunk, enum parquet_page type, uint32_t first, uint32_t values,
-                     enum parquet_encoding encoding) {
+static void put_page(struct segment_writer *w, struct written_chunk *chunk, enum parquet_page type, uint32_t first,
+                     uint32_t values, enum parquet_encoding encoding) {
     struct slice body = buf_slice(&w->page);
     if (w->page.failed || body.len > INT32_MAX) fail(w, VT_ENOMEM, "no memory for a page");
     struct slice stored = chunk->codec == CODEC_ZSTD && !w->failed ? compress(w, body) : body;
@@ -116,7 +123,8 @@ static void put_page(struct segment_writer *w, struct written_chunk *chunk, enum
     } else {
         if (chunk->data_at < 0) chunk->data_at = (int64_t)w->at;
         chunk->encoding = encoding;
-        if (w->page_count < PAGES_MAX) w->pages[w->page_count] = (struct page_place){(int64_t)w->at, (int32_t)(w->head.len + stored.len), first};
+        if (w->page_count < PAGES_MAX)
+            w->pages[w->page_count] = (struct page_place){(int64_t)w->at, (int32_t)(w->head.len + stored.len), first};
         w->page_count++;
     }
     put(w, w->head.ptr, w->head.len);
@@ -140,7 +148,8 @@ static bool is_known(const struct vec *vec, enum col col, uint32_t i) {
 }
 
 /* The definition levels of an optional column: 1 = there. */
-static void put_levels(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+static void put_levels(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec,
+                       uint32_t first, uint32_t count) {
     uint32_t known = 0, length;
     if (!span_columns[col].optional) return;
     for (uint32_t i = 0; i < count; i++) known += w->codes[i] = is_known(vec, col, first + i);
@@ -162,14 +171,16 @@ static void put_range(struct written_chunk *chunk, struct slice min, struct slic
     chunk->has_range = true;
 }
 
-static void put_bytes(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+static void put_bytes(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec,
+                      uint32_t first, uint32_t count) {
     size_t width = span_columns[col].width;
     for (uint32_t i = first; i < first + count; i++)
         if (!span_columns[col].optional || is_known(vec, col, i)) buf_put(&w->page, vec->bytes + i * width, width);
     put_page(w, chunk, PAGE_DATA, first, count, ENCODING_PLAIN);
 }
 
-static void put_ints(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+static void put_ints(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec,
+                     uint32_t first, uint32_t count) {
     uint32_t known = 0;
     int64_t min = INT64_MAX, max = INT64_MIN, old;
     for (uint32_t i = first; i < first + count; i++) {
@@ -190,7 +201,8 @@ static void put_ints(struct segment_writer *w, struct written_chunk *chunk, enum
     put_page(w, chunk, PAGE_DATA, first, count, ENCODING_DELTA);
 }
 
-static void put_doubles(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+static void put_doubles(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec,
+                        uint32_t first, uint32_t count) {
     double min = (double)INFINITY, max = -(double)INFINITY, old;
     for (uint32_t i = first; i < first + count; i++) {
         if (isnan(vec->doubles[i])) continue;
@@ -222,13 +234,15 @@ static void put_text(struct buf *page, struct slice text) {
     buf_put_slice(page, text);
 }
 
-static void put_strings(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+static void put_strings(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec,
+                        uint32_t first, uint32_t count) {
     for (uint32_t i = first; i < first + count; i++)
         if (vec->text[i].len) put_text(&w->page, vec->text[i]);
     put_page(w, chunk, PAGE_DATA, first, count, ENCODING_PLAIN);
 }
 
-static void put_codes(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, uint32_t first, uint32_t count) {
+static void put_codes(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec,
+                      uint32_t first, uint32_t count) {
     uint32_t known = 0;
     unsigned width = chunk->distinct > 1 ? 32 - (unsigned)__builtin_clz(chunk->distinct - 1) : 1;
     for (uint32_t i = first; i < first + count; i++)
@@ -239,8 +253,10 @@ static void put_codes(struct segment_writer *w, struct written_chunk *chunk, enu
 }
 
 /* Numbers the texts that are used from 1, in order of first sight, and writes them; what no row uses is not written. */
-static bool put_dictionary(struct segment_writer *w, struct written_chunk *chunk, const struct vec *vec, struct vec *renumbered) {
-    uint32_t *map = arena_calloc(&w->arena, vec->dict_count + 1, sizeof *map), *codes = arena_alloc(&w->arena, vec->count * sizeof *codes);
+static bool put_dictionary(struct segment_writer *w, struct written_chunk *chunk, const struct vec *vec,
+                           struct vec *renumbered) {
+    uint32_t *map = arena_calloc(&w->arena, vec->dict_count + 1, sizeof *map),
+             *codes = arena_alloc(&w->arena, vec->count * sizeof *codes);
     uint32_t distinct = 0;
     struct slice min = {NULL, 0}, max = {NULL, 0};
     if (!map || !codes) return fail(w, VT_ENOMEM, "no memory for a dictionary"), false;
@@ -267,7 +283,8 @@ static bool put_dictionary(struct segment_writer *w, struct written_chunk *chunk
 }
 
 /* Spans of a trace stand together, so its id is written once where that saves enough; codes count the runs. */
-static bool put_runs(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec, struct vec *coded) {
+static bool put_runs(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec,
+                     struct vec *coded) {
     size_t width = span_columns[col].width;
     uint32_t *codes = arena_alloc(&w->arena, vec->count * sizeof *codes), runs = 0;
     if (!codes) return fail(w, VT_ENOMEM, "no memory for codes"), false;
@@ -290,13 +307,18 @@ static uint32_t page_rows(const struct vec *vec, enum col col, uint32_t first) {
     if (vec->type == COL_BYTES && !span_columns[col].optional) return left; /* one page: read where it lies */
     if (left > PAGE_ROWS_MAX) left = PAGE_ROWS_MAX;
     if (vec->type != COL_STRING) return left;
-    for (size_t bytes = 0; rows < left && (!rows || bytes + vec->text[first + rows].len <= PAGE_TEXT_BYTES); rows++) bytes += vec->text[first + rows].len + 4;
+    for (size_t bytes = 0; rows < left && (!rows || bytes + vec->text[first + rows].len <= PAGE_TEXT_BYTES); rows++)
+        bytes += vec->text[first + rows].len + 4;
     return rows;
 }
 
-typedef void put_values(struct segment_writer *, struct written_chunk *, enum col, const struct vec *, uint32_t, uint32_t);
-static put_values *const put_by_type[] = {
-    [COL_BYTES] = put_bytes, [COL_INT] = put_ints, [COL_DOUBLE] = put_doubles, [COL_DICT] = put_codes, [COL_STRING] = put_strings};
+typedef void put_values(struct segment_writer *, struct written_chunk *, enum col, const struct vec *, uint32_t,
+                        uint32_t);
+static put_values *const put_by_type[] = {[COL_BYTES] = put_bytes,
+                                          [COL_INT] = put_ints,
+                                          [COL_DOUBLE] = put_doubles,
+                                          [COL_DICT] = put_codes,
+                                          [COL_STRING] = put_strings};
 
 static void put_column(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec) {
     *chunk = (struct written_chunk){.dictionary_at = -1, .data_at = -1, .codec = CODEC_ZSTD};
@@ -313,7 +335,8 @@ static void put_column(struct segment_writer *w, struct written_chunk *chunk, en
     }
 }
 
-/* Parquet's OffsetIndex: where each page lies and at which row it begins. Its place is told from the start of the extras. */
+/* Parquet's OffsetIndex: where each page lies and at which row it begins. Its place is told from the start of the
+ * extras. */
 static void put_offset_index(struct segment_writer *w, struct written_chunk *chunk) {
     if (w->page_count > PAGES_MAX) return; /* an index only saves time */
     struct thrift_writer t = {.out = &w->extras};
@@ -410,7 +433,8 @@ static struct written_group *add_group(struct segment_writer *w) {
     return &w->groups[w->group_count++];
 }
 
-int segment_writer_group(struct segment_writer *w, const struct row_source *source, uint32_t first, uint32_t count, struct error *err) {
+int segment_writer_group(struct segment_writer *w, const struct row_source *source, uint32_t first, uint32_t count,
+                         struct error *err) {
     struct written_group *group = add_group(w);
     if (group) *group = (struct written_group){.rows = count, .max_end_ns = INT64_MIN};
     for (int c = 0; c < COL_COUNT && !w->failed; c++) {
@@ -475,7 +499,9 @@ int segment_writer_finish(struct segment_writer *w, const char *origin, uint64_t
     *bytes = w->at;
     int code = w->failed ? w->err.code : 0;
     if (code && err) *err = w->err;
-    if (code) segment_writer_abort(w);
-    else release(w);
+    if (code)
+        segment_writer_abort(w);
+    else
+        release(w);
     return code;
 }

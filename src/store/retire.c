@@ -1,5 +1,6 @@
-/* Retention. By age: a segment goes when its newest span is past it; one that straddles the line stays until the whole of it is
- * past (at most a day longer). By bytes: the oldest day goes whole, and of the last day the oldest segments. */
+/* Retention. By age: a segment goes when its newest span is past it; one that straddles the line stays until the whole
+ * of it is past (at most a day longer). By bytes: the oldest day goes whole, and of the last day the oldest segments.
+ */
 #include "store/store_internal.h"
 
 #include "base/log.h"
@@ -9,13 +10,16 @@
 
 #define DAY_NS ((int64_t)86400 * NS_PER_S)
 
-int64_t store_oldest_allowed_ns(const struct store *s) { return s->options.retention_ns ? time_now_ns() - s->options.retention_ns : 0; }
+int64_t store_oldest_allowed_ns(const struct store *s) {
+    return s->options.retention_ns ? time_now_ns() - s->options.retention_ns : 0;
+}
 
 static int oldest_first(const void *a, const void *b) {
     const struct segment *x = *(const struct segment *const *)a, *y = *(const struct segment *const *)b;
     int64_t days[2] = {segment_min_start_ns(x) / DAY_NS, segment_min_start_ns(y) / DAY_NS};
     if (days[0] != days[1]) return days[0] < days[1] ? -1 : 1;
-    if (segment_max_start_ns(x) != segment_max_start_ns(y)) return segment_max_start_ns(x) < segment_max_start_ns(y) ? -1 : 1;
+    if (segment_max_start_ns(x) != segment_max_start_ns(y))
+        return segment_max_start_ns(x) < segment_max_start_ns(y) ? -1 : 1;
     return segment_id(x) < segment_id(y) ? -1 : 1;
 }
 
@@ -51,8 +55,11 @@ static void drop(struct store *s, struct segment *const *segments, uint32_t coun
     if (!count) return;
     for (uint32_t i = 0; i < count; i++) rows += segment_rows(segments[i]), bytes += segment_bytes(segments[i]);
     int code = segments_replace(s, NULL, 0, segments, count, NULL, &err);
-    if (code) log_error("retention: %s", err.message);
-    else log_info("retention (%s): %llu spans in %u segments dropped, %llu bytes", why, (unsigned long long)rows, count, (unsigned long long)bytes);
+    if (code)
+        log_error("retention: %s", err.message);
+    else
+        log_info("retention (%s): %llu spans in %u segments dropped, %llu bytes", why, (unsigned long long)rows, count,
+                 (unsigned long long)bytes);
 }
 
 void retire_segments(struct store *s) {

@@ -1,6 +1,6 @@
 /* Reading: a snapshot is a list of row groups (of Parquet segments and of memtables), each read column by column.
- * The query engine works on nothing else. A snapshot stays valid and unchanged while segments are sealed, merged or deleted
- * under it. Snapshots may be used by several threads at once; each thread brings its own arena. */
+ * The query engine works on nothing else. A snapshot stays valid and unchanged while segments are sealed, merged or
+ * deleted under it. Snapshots may be used by several threads at once; each thread brings its own arena. */
 #ifndef STORE_SCAN_H
 #define STORE_SCAN_H
 
@@ -28,12 +28,12 @@ struct vec {
 struct rowgroup {
     uint32_t rows;
     int64_t min_start_ns, max_start_ns;
-    int64_t max_end_ns;       /* latest start + duration */
-    uint64_t segment;         /* id of the segment; 0 for a memtable */
-    uint64_t memtable;        /* names a memtable: the same name later has the same rows first; 0 for a segment */
-    bool sorted_by_trace;     /* rows of one trace stand together, traces ordered by their earliest start */
-    const void *source;       /* the store's own */
-    uint32_t index;           /* within its segment */
+    int64_t max_end_ns;   /* latest start + duration */
+    uint64_t segment;     /* id of the segment; 0 for a memtable */
+    uint64_t memtable;    /* names a memtable: the same name later has the same rows first; 0 for a segment */
+    bool sorted_by_trace; /* rows of one trace stand together, traces ordered by their earliest start */
+    const void *source;   /* the store's own */
+    uint32_t index;       /* within its segment */
 };
 
 struct snapshot;
@@ -44,18 +44,21 @@ uint32_t snapshot_count(const struct snapshot *snapshot);
 const struct rowgroup *snapshot_rowgroup(const struct snapshot *snapshot, uint32_t i);
 
 /* Reads one column. The vectors live in `arena` or in the snapshot's mapped files, whichever outlives less.
- * VT_ECORRUPT sets the segment aside (it is named in the log and in store_stats) and the caller goes on with the rest. */
+ * VT_ECORRUPT sets the segment aside (it is named in the log and in store_stats) and the caller goes on with the rest.
+ */
 int rowgroup_read(const struct rowgroup *group, enum col col, struct arena *arena, struct vec *out, struct error *err);
 /* Texts of a COL_STRING column for some rows only (ascending): what a "newest 50" needs of prompts. */
 int rowgroup_read_rows(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count,
                        struct arena *arena, struct slice *out, struct error *err);
 /* Whole rows (ascending) as spans, texts in arena: only the pages that hold them are read. */
-int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, struct arena *arena, struct span *out, struct error *err);
+int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, struct arena *arena,
+                        struct span *out, struct error *err);
 /* The same for some columns (bits 1 << COL_…); the other fields of `out` stay as they are. */
-int rowgroup_read_span_columns(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, uint64_t columns, struct arena *arena,
-                               struct span *out, struct error *err);
+int rowgroup_read_span_columns(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, uint64_t columns,
+                               struct arena *arena, struct span *out, struct error *err);
 /* One of them. */
-int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out, struct error *err);
+int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out,
+                       struct error *err);
 /* A row of a memtable as it lies there; lives as long as the snapshot. */
 const struct span *rowgroup_memory_row(const struct rowgroup *group, uint32_t row);
 /* False only when it is certain. `word` is lower-cased as words.h says. */

@@ -29,22 +29,28 @@ struct footer {
 };
 
 static void read_schema_element(struct thrift_reader *r, struct footer *f, uint32_t index) {
-    static const int64_t types[] = {PARQUET_FIXED, PARQUET_INT64, PARQUET_DOUBLE, PARQUET_BYTE_ARRAY, PARQUET_BYTE_ARRAY};
+    static const int64_t types[] = {PARQUET_FIXED, PARQUET_INT64, PARQUET_DOUBLE, PARQUET_BYTE_ARRAY,
+                                    PARQUET_BYTE_ARRAY};
     struct thrift_field field;
     struct slice name = {NULL, 0};
     int64_t type = -1, width = 0, repetition = 0;
     thrift_enter(r);
     while (thrift_next(r, &field)) {
-        if (field.id == 1) type = thrift_read_int(r);
-        else if (field.id == 2) width = thrift_read_int(r);
-        else if (field.id == 3) repetition = thrift_read_int(r);
-        else if (field.id == 4) name = thrift_read_binary(r);
-        else thrift_skip(r, field.type);
+        if (field.id == 1)
+            type = thrift_read_int(r);
+        else if (field.id == 2)
+            width = thrift_read_int(r);
+        else if (field.id == 3)
+            repetition = thrift_read_int(r);
+        else if (field.id == 4)
+            name = thrift_read_binary(r);
+        else
+            thrift_skip(r, field.type);
     }
     if (index == 0) return; /* the root */
     int col = span_column_named(name);
-    bool fits = col >= 0 && types[span_columns[col].type] == type && (type != PARQUET_FIXED || width == span_columns[col].width) &&
-                repetition == span_columns[col].optional;
+    bool fits = col >= 0 && types[span_columns[col].type] == type &&
+                (type != PARQUET_FIXED || width == span_columns[col].width) && repetition == span_columns[col].optional;
     f->columns[index - 1] = fits ? col : -1;
     f->column_count = index;
 }
@@ -54,9 +60,12 @@ static void read_statistics(struct thrift_reader *r, struct chunk *chunk) {
     struct slice max = {NULL, 0}, min = {NULL, 0};
     thrift_enter(r);
     while (thrift_next(r, &field)) {
-        if (field.id == 5) max = thrift_read_binary(r);
-        else if (field.id == 6) min = thrift_read_binary(r);
-        else thrift_skip(r, field.type);
+        if (field.id == 5)
+            max = thrift_read_binary(r);
+        else if (field.id == 6)
+            min = thrift_read_binary(r);
+        else
+            thrift_skip(r, field.type);
     }
     if (max.len != 8 || min.len != 8) return;
     memcpy(&chunk->max, max.ptr, 8);
@@ -90,10 +99,14 @@ static void read_chunk(struct thrift_reader *r, struct chunk *chunk) {
     *chunk = (struct chunk){0};
     thrift_enter(r);
     while (thrift_next(r, &field)) {
-        if (field.id == 3) read_chunk_meta(r, chunk);
-        else if (field.id == 4) chunk->index_at = thrift_read_int(r);
-        else if (field.id == 5) chunk->index_bytes = (uint32_t)thrift_read_int(r);
-        else thrift_skip(r, field.type);
+        if (field.id == 3)
+            read_chunk_meta(r, chunk);
+        else if (field.id == 4)
+            chunk->index_at = thrift_read_int(r);
+        else if (field.id == 5)
+            chunk->index_bytes = (uint32_t)thrift_read_int(r);
+        else
+            thrift_skip(r, field.type);
     }
 }
 
@@ -105,7 +118,8 @@ static bool lies_within(const struct segment *s, int64_t at, int64_t bytes) {
 
 static bool chunk_fits(const struct segment *s, const struct chunk *c, int64_t rows) {
     return c->bytes > 0 && lies_within(s, c->at, c->bytes) && c->values == rows &&
-           (!c->index_bytes || lies_within(s, c->index_at, c->index_bytes)) && (c->codec == CODEC_NONE || c->codec == CODEC_ZSTD);
+           (!c->index_bytes || lies_within(s, c->index_at, c->index_bytes)) &&
+           (c->codec == CODEC_NONE || c->codec == CODEC_ZSTD);
 }
 
 static bool read_group(struct thrift_reader *r, struct footer *f, struct group *group) {
@@ -120,7 +134,8 @@ static bool read_group(struct thrift_reader *r, struct footer *f, struct group *
         } else if (field.id == 1 && field.type == THRIFT_LIST) {
             uint32_t count = thrift_read_list(r, &of);
             if (count > f->column_count) return false;
-            for (uint32_t i = 0; i < count && !r->failed; i++) read_chunk(r, f->columns[i] >= 0 ? &group->chunks[f->columns[i]] : &ignored);
+            for (uint32_t i = 0; i < count && !r->failed; i++)
+                read_chunk(r, f->columns[i] >= 0 ? &group->chunks[f->columns[i]] : &ignored);
         } else {
             thrift_skip(r, field.type);
         }
@@ -131,9 +146,13 @@ static bool read_group(struct thrift_reader *r, struct footer *f, struct group *
         if (group->chunks[c].there && !chunk_fits(f->s, &group->chunks[c], rows)) return false;
     }
     const struct chunk *start = &group->chunks[COL_START_NS];
-    group->shown = (struct rowgroup){.rows = (uint32_t)rows, .min_start_ns = start->has_range ? start->min : INT64_MIN,
-                                     .max_start_ns = start->has_range ? start->max : INT64_MAX, .max_end_ns = INT64_MAX, .segment = f->s->id,
-                                     .sorted_by_trace = true, .source = f->s};
+    group->shown = (struct rowgroup){.rows = (uint32_t)rows,
+                                     .min_start_ns = start->has_range ? start->min : INT64_MIN,
+                                     .max_start_ns = start->has_range ? start->max : INT64_MAX,
+                                     .max_end_ns = INT64_MAX,
+                                     .segment = f->s->id,
+                                     .sorted_by_trace = true,
+                                     .source = f->s};
     return true;
 }
 
@@ -142,16 +161,21 @@ static void read_key_value(struct thrift_reader *r, struct footer *f) {
     struct slice key = {NULL, 0}, value = {NULL, 0};
     thrift_enter(r);
     while (thrift_next(r, &field)) {
-        if (field.id == 1) key = thrift_read_binary(r);
-        else if (field.id == 2) value = thrift_read_binary(r);
-        else thrift_skip(r, field.type);
+        if (field.id == 1)
+            key = thrift_read_binary(r);
+        else if (field.id == 2)
+            value = thrift_read_binary(r);
+        else
+            thrift_skip(r, field.type);
     }
     if (slice_is(key, "vitrine.groups")) f->group_notes = value;
     if (slice_is(key, "vitrine.schema")) f->version = value;
     if (slice_is(key, "vitrine.origin")) f->origin = value;
 }
 
-static bool bits_fit(const struct segment *s, int64_t at, uint32_t bytes) { return bytes % BLOOM_BLOCK_BYTES == 0 && lies_within(s, at, bytes); }
+static bool bits_fit(const struct segment *s, int64_t at, uint32_t bytes) {
+    return bytes % BLOOM_BLOCK_BYTES == 0 && lies_within(s, at, bytes);
+}
 
 /* "max_end_ns:traces_at:traces_bytes:words_at:words_bytes:extras_at:extras_bytes:extras_crc," a row group. */
 static bool read_notes(struct footer *f) {
@@ -160,8 +184,8 @@ static bool read_notes(struct footer *f) {
     for (; text && g < f->s->group_count; g++) {
         struct group *group = &f->s->groups[g];
         long long max_end, traces_at, words_at, extras_at;
-        if (sscanf(at, "%lld:%lld:%u:%lld:%u:%lld:%u:%u,", &max_end, &traces_at, &group->traces_bytes, &words_at, &group->words_bytes, &extras_at,
-                   &group->extras_bytes, &group->extras_crc) != 8)
+        if (sscanf(at, "%lld:%lld:%u:%lld:%u:%lld:%u:%u,", &max_end, &traces_at, &group->traces_bytes, &words_at,
+                   &group->words_bytes, &extras_at, &group->extras_bytes, &group->extras_crc) != 8)
             break;
         if (!(at = strchr(at, ','))) break;
         at++;
@@ -169,7 +193,8 @@ static bool read_notes(struct footer *f) {
         group->traces_at = traces_at;
         group->words_at = words_at;
         group->extras_at = extras_at;
-        if (!bits_fit(f->s, traces_at, group->traces_bytes) || !bits_fit(f->s, words_at, group->words_bytes) || !lies_within(f->s, extras_at, group->extras_bytes))
+        if (!bits_fit(f->s, traces_at, group->traces_bytes) || !bits_fit(f->s, words_at, group->words_bytes) ||
+            !lies_within(f->s, extras_at, group->extras_bytes))
             break;
     }
     free(text);
@@ -230,9 +255,11 @@ static int check_version(const struct footer *f, struct error *err) {
     char text[16] = "";
     int major = 0;
     memcpy(text, f->version.len ? f->version.ptr : "", f->version.len < sizeof text ? f->version.len : sizeof text - 1);
-    if (sscanf(text, "%d", &major) != 1 || major < 1) return error_set(err, VT_ECORRUPT, "%s is no segment of vitrine: it names no vitrine.schema", f->s->path);
+    if (sscanf(text, "%d", &major) != 1 || major < 1)
+        return error_set(err, VT_ECORRUPT, "%s is no segment of vitrine: it names no vitrine.schema", f->s->path);
     if (major <= SEGMENT_MAJOR) return 0;
-    error_set(err, VT_EUNSUPPORTED, "%s is in segment format %s; this version reads up to %d", f->s->path, text, SEGMENT_MAJOR);
+    error_set(err, VT_EUNSUPPORTED, "%s is in segment format %s; this version reads up to %d", f->s->path, text,
+              SEGMENT_MAJOR);
     return error_hint(err, "it was written by a newer vitrine: start that one");
 }
 
@@ -241,8 +268,10 @@ static int open_footer(struct segment *s, struct error *err) {
     struct footer f = {.s = s};
     uint32_t length, crc, again;
     memcpy(&length, tail, 4);
-    if (memcmp(s->map, "PAR1", 4) != 0 || memcmp(tail + 4, "PAR1", 4) != 0) return error_set(err, VT_ECORRUPT, "%s does not begin and end as a Parquet file", s->path);
-    if (length > s->bytes - FILE_TAIL - 4 - FOOTER_SEAL_BYTES) return error_set(err, VT_ECORRUPT, "%s: the footer is longer than the file", s->path);
+    if (memcmp(s->map, "PAR1", 4) != 0 || memcmp(tail + 4, "PAR1", 4) != 0)
+        return error_set(err, VT_ECORRUPT, "%s does not begin and end as a Parquet file", s->path);
+    if (length > s->bytes - FILE_TAIL - 4 - FOOTER_SEAL_BYTES)
+        return error_set(err, VT_ECORRUPT, "%s: the footer is longer than the file", s->path);
     const uint8_t *seal = tail - length - FOOTER_SEAL_BYTES;
     struct slice bytes = slice_make(tail - length, length);
     memcpy(&crc, seal + 4, 4);
@@ -252,7 +281,8 @@ static int open_footer(struct segment *s, struct error *err) {
     read_version(&f, bytes);
     int code = check_version(&f, err);
     if (code) return code;
-    if (!read_footer(&f, bytes) || !read_notes(&f)) return error_set(err, VT_ECORRUPT, "%s: the footer is broken", s->path);
+    if (!read_footer(&f, bytes) || !read_notes(&f))
+        return error_set(err, VT_ECORRUPT, "%s: the footer is broken", s->path);
     s->origin = strndup(f.origin.len ? f.origin.ptr : "", f.origin.len);
     return s->origin ? 0 : error_set(err, VT_ENOMEM, "no memory for %s", s->path);
 }
@@ -265,11 +295,14 @@ static int map_file(struct segment *s, struct error *err) {
     if (fd < 0 || fstat(fd, &info)) {
         code = error_set(err, errno == ENOENT ? VT_ENOTFOUND : VT_EIO, "%s: %s", s->path, strerror(errno));
     } else if (info.st_size < 4 + FILE_TAIL + FOOTER_SEAL_BYTES) {
-        code = error_set(err, VT_ECORRUPT, "%s has %lld bytes and is no Parquet file", s->path, (long long)info.st_size);
+        code =
+            error_set(err, VT_ECORRUPT, "%s has %lld bytes and is no Parquet file", s->path, (long long)info.st_size);
     } else {
         void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0);
-        if (map == MAP_FAILED) code = error_set(err, VT_EIO, "%s: %s", s->path, strerror(errno));
-        else s->map = map, s->bytes = (uint64_t)info.st_size;
+        if (map == MAP_FAILED)
+            code = error_set(err, VT_EIO, "%s: %s", s->path, strerror(errno));
+        else
+            s->map = map, s->bytes = (uint64_t)info.st_size;
     }
     if (fd >= 0) close(fd);
     return code;
@@ -309,7 +342,9 @@ void segment_unref(struct segment *s) {
     free(s);
 }
 
-void segment_drop(struct segment *s) { unlink(s->path); }
+void segment_drop(struct segment *s) {
+    unlink(s->path);
+}
 
 void segment_set_owner(struct segment *s, struct store *owner, const char *path) {
     char *own = path ? strdup(path) : NULL;
@@ -319,15 +354,33 @@ void segment_set_owner(struct segment *s, struct store *owner, const char *path)
     s->path = own;
 }
 
-struct store *segment_owner(const struct segment *s) { return s->owner; }
-const char *segment_path(const struct segment *s) { return s->path; }
-const char *segment_origin(const struct segment *s) { return s->origin; }
-uint64_t segment_id(const struct segment *s) { return s->id; }
-uint64_t segment_bytes(const struct segment *s) { return s->bytes; }
-uint64_t segment_rows(const struct segment *s) { return s->rows; }
-int64_t segment_opened_ns(const struct segment *s) { return s->opened_ns; }
-uint32_t segment_rowgroups(const struct segment *s) { return s->group_count; }
-const struct rowgroup *segment_rowgroup(const struct segment *s, uint32_t i) { return &s->groups[i].shown; }
+struct store *segment_owner(const struct segment *s) {
+    return s->owner;
+}
+const char *segment_path(const struct segment *s) {
+    return s->path;
+}
+const char *segment_origin(const struct segment *s) {
+    return s->origin;
+}
+uint64_t segment_id(const struct segment *s) {
+    return s->id;
+}
+uint64_t segment_bytes(const struct segment *s) {
+    return s->bytes;
+}
+uint64_t segment_rows(const struct segment *s) {
+    return s->rows;
+}
+int64_t segment_opened_ns(const struct segment *s) {
+    return s->opened_ns;
+}
+uint32_t segment_rowgroups(const struct segment *s) {
+    return s->group_count;
+}
+const struct rowgroup *segment_rowgroup(const struct segment *s, uint32_t i) {
+    return &s->groups[i].shown;
+}
 
 uint64_t segment_text_bytes(const struct segment *s) {
     uint64_t most = 0;
@@ -384,7 +437,9 @@ int segment_check(const struct segment *s, struct error *err) {
             int code = chunk_check(s, &s->groups[g], (enum col)c, err);
             if (code) return code;
         }
-        if (!extras_are_right(s, &s->groups[g])) return error_set(err, VT_ECORRUPT, "%s, row group %u: page index and filters do not match their checksum", s->path, g);
+        if (!extras_are_right(s, &s->groups[g]))
+            return error_set(err, VT_ECORRUPT, "%s, row group %u: page index and filters do not match their checksum",
+                             s->path, g);
     }
     return 0;
 }

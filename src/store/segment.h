@@ -1,4 +1,5 @@
-/* A segment: one Parquet file of spans under `spans/YYYY-MM-DD/`, immutable, mapped into memory, shared by reference count. */
+/* A segment: one Parquet file of spans under `spans/YYYY-MM-DD/`, immutable, mapped into memory, shared by reference
+ * count. */
 #ifndef STORE_SEGMENT_H
 #define STORE_SEGMENT_H
 
@@ -10,16 +11,18 @@
 struct row_source {
     void *ctx;
     /* Rows first … first+count-1 of a column; vectors in `arena`, which is emptied after each column. */
-    int (*read)(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out, struct error *err);
+    int (*read)(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out,
+                struct error *err);
 };
 
 struct segment_writer;
 /* Creates the file. `level` is zstd's, for texts. */
 int segment_writer_open(struct segment_writer **writer, const char *path, int level, struct error *err);
 /* Adds a row group of at most ROWGROUP_ROWS rows, sorted as order.h says. */
-int segment_writer_group(struct segment_writer *writer, const struct row_source *source, uint32_t first, uint32_t count, struct error *err);
-/* Footer, sync, close; the writer is gone after, and on failure so is the file. `origin` says what it was made from, for a
- * catalog that must be made anew: "wal 7", "segments 12 13". */
+int segment_writer_group(struct segment_writer *writer, const struct row_source *source, uint32_t first, uint32_t count,
+                         struct error *err);
+/* Footer, sync, close; the writer is gone after, and on failure so is the file. `origin` says what it was made from,
+ * for a catalog that must be made anew: "wal 7", "segments 12 13". */
 int segment_writer_finish(struct segment_writer *writer, const char *origin, uint64_t *bytes, struct error *err);
 void segment_writer_abort(struct segment_writer *writer); /* removes the file; NULL is fine */
 
@@ -50,11 +53,12 @@ int64_t segment_opened_ns(const struct segment *segment); /* when it was made, o
 uint32_t segment_rowgroups(const struct segment *segment);
 const struct rowgroup *segment_rowgroup(const struct segment *segment, uint32_t i);
 
-int segment_read(const struct segment *segment, uint32_t rowgroup, enum col col, struct arena *arena, struct vec *out, struct error *err);
-/* The values of a column at some rows (ascending), each written as the field of struct span is, `stride` bytes apart. Only
- * pages with such a row are read. */
-int segment_read_fields(const struct segment *segment, uint32_t rowgroup, enum col col, const uint32_t *rows, uint32_t row_count, struct arena *arena,
-                        void *out, size_t stride, struct error *err);
+int segment_read(const struct segment *segment, uint32_t rowgroup, enum col col, struct arena *arena, struct vec *out,
+                 struct error *err);
+/* The values of a column at some rows (ascending), each written as the field of struct span is, `stride` bytes apart.
+ * Only pages with such a row are read. */
+int segment_read_fields(const struct segment *segment, uint32_t rowgroup, enum col col, const uint32_t *rows,
+                        uint32_t row_count, struct arena *arena, void *out, size_t stride, struct error *err);
 /* A filter whose bytes are broken sets `*broken` (never NULL) and answers true. */
 bool segment_may_have_trace(const struct segment *segment, uint32_t rowgroup, const uint8_t *trace_id, bool *broken);
 bool segment_may_have_word(const struct segment *segment, uint32_t rowgroup, struct slice word, bool *broken);

@@ -1,5 +1,5 @@
-/* The list of segments. A file is written as NAME.tmp, entered in the catalog, and then renamed: what ends in .parquet is
- * always entered, and what is entered but still ends in .tmp is renamed by the next start. */
+/* The list of segments. A file is written as NAME.tmp, entered in the catalog, and then renamed: what ends in .parquet
+ * is always entered, and what is entered but still ends in .tmp is renamed by the next start. */
 #include "store/store_internal.h"
 
 #include "base/log.h"
@@ -21,7 +21,9 @@ static int sync_path(const char *path) {
     return result;
 }
 
-static void full_path(const struct store *s, const char *path, const char *end, char *out) { snprintf(out, PATH_BYTES, "%s/%s%s", s->dir, path, end); }
+static void full_path(const struct store *s, const char *path, const char *end, char *out) {
+    snprintf(out, PATH_BYTES, "%s/%s%s", s->dir, path, end);
+}
 
 static int io_error(const char *path, struct error *err) {
     return error_set(err, errno == ENOSPC || errno == EDQUOT ? VT_EFULL : VT_EIO, "%s: %s", path, strerror(errno));
@@ -29,8 +31,8 @@ static int io_error(const char *path, struct error *err) {
 
 /* ---- doubt ---- */
 
-/* A commit that failed may still have reached the disk, and then it holds after a restart, until another commit goes over it. Until
- * that is settled the files that it names must stay. */
+/* A commit that failed may still have reached the disk, and then it holds after a restart, until another commit goes
+ * over it. Until that is settled the files that it names must stay. */
 static void doubt(struct store *s, const char *path) {
     pthread_mutex_lock(&s->lock);
     char **more = realloc(s->doubtful, (s->doubtful_count + 1) * sizeof *more);
@@ -51,7 +53,9 @@ static void forget_doubts(struct store *s, bool settled) {
     pthread_mutex_unlock(&s->lock);
 }
 
-void segments_release_doubts(struct store *s) { forget_doubts(s, false); }
+void segments_release_doubts(struct store *s) {
+    forget_doubts(s, false);
+}
 
 static int settle(struct store *s, struct error *err) {
     pthread_mutex_lock(&s->lock);
@@ -67,13 +71,15 @@ static int settle(struct store *s, struct error *err) {
 
 /* ---- fresh ones ---- */
 
-int fresh_begin(struct store *s, int64_t start_ns, int level, struct fresh *fresh, struct segment_writer **writer, struct error *err) {
+int fresh_begin(struct store *s, int64_t start_ns, int level, struct fresh *fresh, struct segment_writer **writer,
+                struct error *err) {
     char day[TIME_TEXT_MAX], dir[PATH_BYTES], path[PATH_BYTES];
     int code = settle(s, err);
     if (code) return code;
     *fresh = (struct fresh){.entry = {.id = catalog_next_id(s->catalog)}};
     time_format(start_ns, 3, day);
-    snprintf(fresh->entry.path, sizeof fresh->entry.path, "spans/%.10s/%012llu.parquet", day, (unsigned long long)fresh->entry.id);
+    snprintf(fresh->entry.path, sizeof fresh->entry.path, "spans/%.10s/%012llu.parquet", day,
+             (unsigned long long)fresh->entry.id);
     snprintf(dir, sizeof dir, "%s/%.10s", s->spans_dir, day);
     full_path(s, fresh->entry.path, ".tmp", path);
     if (mkdir(dir, 0700) == 0) {
@@ -84,7 +90,8 @@ int fresh_begin(struct store *s, int64_t start_ns, int level, struct fresh *fres
     return segment_writer_open(writer, path, level, err);
 }
 
-int fresh_finish(struct store *s, struct fresh *fresh, struct segment_writer *writer, const char *origin, struct error *err) {
+int fresh_finish(struct store *s, struct fresh *fresh, struct segment_writer *writer, const char *origin,
+                 struct error *err) {
     struct catalog_entry *entry = &fresh->entry;
     char path[PATH_BYTES], final[PATH_BYTES], dir[PATH_BYTES];
     full_path(s, entry->path, ".tmp", path);
@@ -110,8 +117,10 @@ void fresh_discard(struct fresh *fresh) {
     if (!fresh->segment) return;
     char path[PATH_BYTES + 8];
     snprintf(path, sizeof path, "%s.tmp", segment_path(fresh->segment));
-    if (fresh->doubtful) doubt(segment_owner(fresh->segment), path);
-    else unlink(path);
+    if (fresh->doubtful)
+        doubt(segment_owner(fresh->segment), path);
+    else
+        unlink(path);
     segment_unref(fresh->segment);
     fresh->segment = NULL;
 }
@@ -137,19 +146,23 @@ static uint32_t place_of(const struct store *s, const struct segment *segment) {
 }
 
 /* All to be replaced are listed, and there is room for the new ones. */
-static int check_list(struct store *s, uint32_t fresh_count, struct segment *const *old, uint32_t old_count, struct error *err) {
+static int check_list(struct store *s, uint32_t fresh_count, struct segment *const *old, uint32_t old_count,
+                      struct error *err) {
     int code = 0;
     pthread_mutex_lock(&s->lock);
     if (!make_room(s, fresh_count)) code = error_set(err, VT_ENOMEM, "no memory to list segments");
     for (uint32_t i = 0; i < old_count && !code; i++)
-        if (place_of(s, old[i]) == s->segment_count) code = error_set(err, VT_ECANCELLED, "%s is not listed any more", segment_path(old[i]));
+        if (place_of(s, old[i]) == s->segment_count)
+            code = error_set(err, VT_ECANCELLED, "%s is not listed any more", segment_path(old[i]));
     pthread_mutex_unlock(&s->lock);
     return code;
 }
 
-static void change_list(struct store *s, const struct fresh *fresh, uint32_t fresh_count, struct segment *const *old, uint32_t old_count, struct memtable *m) {
+static void change_list(struct store *s, const struct fresh *fresh, uint32_t fresh_count, struct segment *const *old,
+                        uint32_t old_count, struct memtable *m) {
     pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < old_count; i++) s->segments[place_of(s, old[i])] = s->segments[s->segment_count - 1], s->segment_count--;
+    for (uint32_t i = 0; i < old_count; i++)
+        s->segments[place_of(s, old[i])] = s->segments[s->segment_count - 1], s->segment_count--;
     for (uint32_t i = 0; i < fresh_count; i++) s->segments[s->segment_count++] = fresh[i].segment;
     for (uint32_t i = 0; m && i < s->sealing_count; i++) {
         if (s->sealing[i] != m) continue;
@@ -171,8 +184,8 @@ static void give_names(struct store *s, const struct fresh *fresh, uint32_t coun
     }
 }
 
-int segments_replace(struct store *s, struct fresh *fresh, uint32_t fresh_count, struct segment *const *old, uint32_t old_count,
-                     struct memtable *m, struct error *err) {
+int segments_replace(struct store *s, struct fresh *fresh, uint32_t fresh_count, struct segment *const *old,
+                     uint32_t old_count, struct memtable *m, struct error *err) {
     struct catalog_entry *entries = malloc(fresh_count * sizeof *entries + 1);
     uint64_t *ids = malloc(old_count * sizeof *ids + 1);
     int code = entries && ids ? 0 : error_set(err, VT_ENOMEM, "no memory to enter segments");
@@ -181,7 +194,11 @@ int segments_replace(struct store *s, struct fresh *fresh, uint32_t fresh_count,
     pthread_mutex_lock(&s->changing);
     if (!code) code = check_list(s, fresh_count, old, old_count, err);
     if (!code) {
-        struct catalog_change change = {.add = entries, .add_count = fresh_count, .remove = ids, .remove_count = old_count, .sealed_wal = m ? memtable_wal(m) : 0};
+        struct catalog_change change = {.add = entries,
+                                        .add_count = fresh_count,
+                                        .remove = ids,
+                                        .remove_count = old_count,
+                                        .sealed_wal = m ? memtable_wal(m) : 0};
         code = catalog_change(s->catalog, &change, err);
         for (uint32_t i = 0; code && i < fresh_count; i++) fresh[i].doubtful = true;
     }
@@ -229,10 +246,12 @@ void set_segment_aside(struct store *s, const struct segment *segment, const str
     }
     pthread_mutex_unlock(&s->lock);
     if (listed) {
-        log_error("segment %s (%llu spans) is set aside: %s", segment_path(segment), (unsigned long long)segment_rows(segment), why->message);
+        log_error("segment %s (%llu spans) is set aside: %s", segment_path(segment),
+                  (unsigned long long)segment_rows(segment), why->message);
         snprintf(aside, sizeof aside, "%s.corrupt", segment_path(segment));
         struct catalog_change change = {.remove = &id, .remove_count = 1, .aside = why->message};
-        if (!s->options.read_only && (catalog_change(s->catalog, &change, &err) || rename(segment_path(segment), aside)))
+        if (!s->options.read_only &&
+            (catalog_change(s->catalog, &change, &err) || rename(segment_path(segment), aside)))
             log_error("%s is not renamed: %s", segment_path(segment), err.code ? err.message : strerror(errno));
         segment_unref((struct segment *)(uintptr_t)segment); /* the list's */
     }

@@ -29,8 +29,13 @@ static void add_memory(struct snapshot *snap, struct memtable *m) {
     if (!rows) return;
     struct memtable_range range = memtable_range(m); /* of these rows and perhaps some that came since */
     snap->memory[i] = (struct memory_source){memtable_ref(m), rows};
-    snap->memory_groups[i] = (struct rowgroup){.rows = rows, .min_start_ns = range.min_start_ns, .max_start_ns = range.max_start_ns,
-                                               .max_end_ns = range.max_end_ns, .memtable = memtable_name(m), .source = &snap->memory[i], .index = i};
+    snap->memory_groups[i] = (struct rowgroup){.rows = rows,
+                                               .min_start_ns = range.min_start_ns,
+                                               .max_start_ns = range.max_start_ns,
+                                               .max_end_ns = range.max_end_ns,
+                                               .memtable = memtable_name(m),
+                                               .source = &snap->memory[i],
+                                               .index = i};
     snap->memory_count++;
 }
 
@@ -45,7 +50,8 @@ struct snapshot *store_snapshot(struct store *s) {
     snap->store = s;
     pthread_mutex_lock(&s->lock);
     bool held = (snap->segments = malloc((s->segment_count + 1) * sizeof *snap->segments)) != NULL;
-    for (uint32_t i = 0; held && i < s->segment_count; i++) snap->segments[snap->segment_count++] = segment_ref(s->segments[i]);
+    for (uint32_t i = 0; held && i < s->segment_count; i++)
+        snap->segments[snap->segment_count++] = segment_ref(s->segments[i]);
     for (uint32_t i = 0; held && i < s->sealing_count; i++) add_memory(snap, s->sealing[i]);
     if (held) add_memory(snap, s->active);
     pthread_mutex_unlock(&s->lock);
@@ -72,12 +78,17 @@ void snapshot_free(struct snapshot *snap) {
     free(snap);
 }
 
-uint32_t snapshot_count(const struct snapshot *snap) { return snap->group_count; }
-const struct rowgroup *snapshot_rowgroup(const struct snapshot *snap, uint32_t i) { return snap->groups[i]; }
+uint32_t snapshot_count(const struct snapshot *snap) {
+    return snap->group_count;
+}
+const struct rowgroup *snapshot_rowgroup(const struct snapshot *snap, uint32_t i) {
+    return snap->groups[i];
+}
 
 /* ---- columns ---- */
 
-static int memory_read(const struct memory_source *m, enum col col, struct arena *arena, struct vec *out, struct error *err) {
+static int memory_read(const struct memory_source *m, enum col col, struct arena *arena, struct vec *out,
+                       struct error *err) {
     const struct span **rows = malloc(m->rows * sizeof *rows);
     if (!rows) return error_set(err, VT_ENOMEM, "no memory for column %s", span_columns[col].name);
     for (uint32_t i = 0; i < m->rows; i++) rows[i] = memtable_row(m->memtable, i);
@@ -111,37 +122,40 @@ int rowgroup_read(const struct rowgroup *group, enum col col, struct arena *aren
 }
 
 /* Fields of rows of a segment, `stride` bytes apart. */
-static int read_fields(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count, struct arena *arena, void *out, size_t stride,
-                       struct error *err) {
+static int read_fields(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count,
+                       struct arena *arena, void *out, size_t stride, struct error *err) {
     struct error own = {0};
     int code = segment_read_fields(group->source, group->index, col, rows, row_count, arena, out, stride, &own);
     return tell(err, &own, met(group, code, &own));
 }
 
-int rowgroup_read_rows(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count, struct arena *arena,
-                       struct slice *out, struct error *err) {
+int rowgroup_read_rows(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count,
+                       struct arena *arena, struct slice *out, struct error *err) {
     const struct memory_source *m = group->source;
     if (group->segment) return read_fields(group, col, rows, row_count, arena, out, sizeof *out, err);
     for (uint32_t i = 0; i < row_count; i++) out[i] = span_get_text(memtable_row(m->memtable, rows[i]), col);
     return 0;
 }
 
-int rowgroup_read_span_columns(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, uint64_t columns, struct arena *arena,
-                               struct span *out, struct error *err) {
+int rowgroup_read_span_columns(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, uint64_t columns,
+                               struct arena *arena, struct span *out, struct error *err) {
     const struct memory_source *m = group->source;
     int code = 0;
     for (uint32_t i = 0; i < row_count && !group->segment; i++) out[i] = *memtable_row(m->memtable, rows[i]);
     for (int c = 0; c < COL_COUNT && group->segment && row_count && !code; c++)
         if (columns & (uint64_t)1 << c)
-            code = read_fields(group, (enum col)c, rows, row_count, arena, (char *)out + span_columns[c].offset, sizeof *out, err);
+            code = read_fields(group, (enum col)c, rows, row_count, arena, (char *)out + span_columns[c].offset,
+                               sizeof *out, err);
     return code;
 }
 
-int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, struct arena *arena, struct span *out, struct error *err) {
+int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint32_t row_count, struct arena *arena,
+                        struct span *out, struct error *err) {
     return rowgroup_read_span_columns(group, rows, row_count, UINT64_MAX, arena, out, err);
 }
 
-int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out, struct error *err) {
+int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out,
+                       struct error *err) {
     return rowgroup_read_spans(group, &row, 1, arena, out, err);
 }
 
@@ -149,7 +163,9 @@ int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena 
 static bool filter_says(const struct rowgroup *group, bool may, bool broken) {
     struct error err;
     if (!broken) return may;
-    met(group, error_set(&err, VT_ECORRUPT, "row group %u: page index and filters do not match their checksum", group->index), &err);
+    met(group,
+        error_set(&err, VT_ECORRUPT, "row group %u: page index and filters do not match their checksum", group->index),
+        &err);
     return true;
 }
 
@@ -174,8 +190,12 @@ bool rowgroup_may_have_value(const struct rowgroup *group, enum col col, struct 
 /* ---- figures ---- */
 
 void store_get_stats(struct store *s, struct store_stats *out) {
-    *out = (struct store_stats){.spans_appended = atomic_load(&s->appended), .batches_appended = atomic_load(&s->batches),
-                                .fsyncs = atomic_load(&s->fsyncs), .oldest_ns = SPAN_NO_INT, .newest_ns = SPAN_NO_INT, .disk_full = atomic_load(&s->disk_full)};
+    *out = (struct store_stats){.spans_appended = atomic_load(&s->appended),
+                                .batches_appended = atomic_load(&s->batches),
+                                .fsyncs = atomic_load(&s->fsyncs),
+                                .oldest_ns = SPAN_NO_INT,
+                                .newest_ns = SPAN_NO_INT,
+                                .disk_full = atomic_load(&s->disk_full)};
     pthread_mutex_lock(&s->queue_lock);
     out->queue_batches = s->queued;
     out->queue_bytes = s->queued_bytes;
@@ -189,7 +209,8 @@ void store_get_stats(struct store *s, struct store_stats *out) {
         if (out->oldest_ns == SPAN_NO_INT || g->min_start_ns < out->oldest_ns) out->oldest_ns = g->min_start_ns;
         if (out->newest_ns == SPAN_NO_INT || g->max_start_ns > out->newest_ns) out->newest_ns = g->max_start_ns;
     }
-    for (uint32_t i = 0; snap && i < snap->memory_count; i++) out->memtable_bytes += memtable_bytes(snap->memory[i].memtable);
+    for (uint32_t i = 0; snap && i < snap->memory_count; i++)
+        out->memtable_bytes += memtable_bytes(snap->memory[i].memtable);
     for (uint32_t i = 0; snap && i < snap->segment_count; i++) out->segment_bytes += segment_bytes(snap->segments[i]);
     out->segments = snap ? snap->segment_count : 0;
     snapshot_free(snap);

@@ -6,7 +6,9 @@ static void put_varint(struct buf *out, uint64_t value) {
     buf_putc(out, (char)value);
 }
 
-static void put_zigzag(struct buf *out, int64_t value) { put_varint(out, (uint64_t)value << 1 ^ (uint64_t)(value >> 63)); }
+static void put_zigzag(struct buf *out, int64_t value) {
+    put_varint(out, (uint64_t)value << 1 ^ (uint64_t)(value >> 63));
+}
 
 static void put_field(struct thrift_writer *w, int16_t id, enum thrift_type type) {
     int delta = id - w->last[w->depth];
@@ -29,7 +31,9 @@ void thrift_i64(struct thrift_writer *w, int16_t id, int64_t value) {
     put_zigzag(w->out, value);
 }
 
-void thrift_bool(struct thrift_writer *w, int16_t id, bool value) { put_field(w, id, value ? THRIFT_TRUE : THRIFT_FALSE); }
+void thrift_bool(struct thrift_writer *w, int16_t id, bool value) {
+    put_field(w, id, value ? THRIFT_TRUE : THRIFT_FALSE);
+}
 
 void thrift_item_binary(struct thrift_writer *w, struct slice value) {
     put_varint(w->out, value.len);
@@ -41,7 +45,9 @@ void thrift_binary(struct thrift_writer *w, int16_t id, struct slice value) {
     thrift_item_binary(w, value);
 }
 
-void thrift_item_struct(struct thrift_writer *w) { w->last[++w->depth] = 0; }
+void thrift_item_struct(struct thrift_writer *w) {
+    w->last[++w->depth] = 0;
+}
 
 void thrift_struct(struct thrift_writer *w, int16_t id) {
     put_field(w, id, THRIFT_STRUCT);
@@ -58,7 +64,9 @@ void thrift_list(struct thrift_writer *w, int16_t id, enum thrift_type of, uint3
     }
 }
 
-void thrift_item_i32(struct thrift_writer *w, int32_t value) { put_zigzag(w->out, value); }
+void thrift_item_i32(struct thrift_writer *w, int32_t value) {
+    put_zigzag(w->out, value);
+}
 
 void thrift_end(struct thrift_writer *w) {
     buf_putc(w->out, THRIFT_STOP);
@@ -103,8 +111,10 @@ bool thrift_next(struct thrift_reader *r, struct thrift_field *field) {
 }
 
 void thrift_enter(struct thrift_reader *r) {
-    if (r->depth + 1 >= THRIFT_DEPTH_MAX) r->failed = true;
-    else r->last[++r->depth] = 0;
+    if (r->depth + 1 >= THRIFT_DEPTH_MAX)
+        r->failed = true;
+    else
+        r->last[++r->depth] = 0;
 }
 
 struct slice thrift_read_binary(struct thrift_reader *r) {
@@ -142,8 +152,10 @@ void thrift_skip(struct thrift_reader *r, enum thrift_type type) {
     case THRIFT_LIST:
     case THRIFT_SET:
         for (uint32_t n = thrift_read_list(r, &of); n && !r->failed; n--) {
-            if (of == THRIFT_TRUE || of == THRIFT_FALSE) r->at < r->end ? (void)r->at++ : (void)(r->failed = true);
-            else thrift_skip(r, of);
+            if (of == THRIFT_TRUE || of == THRIFT_FALSE)
+                r->at < r->end ? (void)r->at++ : (void)(r->failed = true);
+            else
+                thrift_skip(r, of);
         }
         break;
     case THRIFT_STRUCT:

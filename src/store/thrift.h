@@ -1,10 +1,25 @@
-/* Thrift's compact protocol, as far as Parquet's metadata needs it: a writer into a buffer and a reader over a slice. */
+/* Thrift's compact protocol, as far as Parquet's metadata needs it: a writer into a buffer and a reader over a slice.
+ */
 #ifndef STORE_THRIFT_H
 #define STORE_THRIFT_H
 
 #include "base/buf.h"
 
-enum thrift_type { THRIFT_STOP, THRIFT_TRUE, THRIFT_FALSE, THRIFT_I8, THRIFT_I16, THRIFT_I32, THRIFT_I64, THRIFT_DOUBLE, THRIFT_BINARY, THRIFT_LIST, THRIFT_SET, THRIFT_MAP, THRIFT_STRUCT };
+enum thrift_type {
+    THRIFT_STOP,
+    THRIFT_TRUE,
+    THRIFT_FALSE,
+    THRIFT_I8,
+    THRIFT_I16,
+    THRIFT_I32,
+    THRIFT_I64,
+    THRIFT_DOUBLE,
+    THRIFT_BINARY,
+    THRIFT_LIST,
+    THRIFT_SET,
+    THRIFT_MAP,
+    THRIFT_STRUCT
+};
 
 enum { THRIFT_DEPTH_MAX = 16 };
 
@@ -40,7 +55,7 @@ struct thrift_field {
 void thrift_reader_init(struct thrift_reader *r, struct slice bytes);
 /* Next field of the innermost struct; false at its end (which it leaves) or on a mistake. */
 bool thrift_next(struct thrift_reader *r, struct thrift_field *field);
-void thrift_enter(struct thrift_reader *r); /* into a struct field or list element */
+void thrift_enter(struct thrift_reader *r);       /* into a struct field or list element */
 int64_t thrift_read_int(struct thrift_reader *r); /* any integer type */
 struct slice thrift_read_binary(struct thrift_reader *r);
 uint32_t thrift_read_list(struct thrift_reader *r, enum thrift_type *of); /* number of elements */

@@ -23,7 +23,9 @@ struct header {
     uint64_t checksum;
 };
 
-void wal_path(const char *dir, uint64_t number, char *path, size_t size) { snprintf(path, size, "%s/%020llu.wal", dir, (unsigned long long)number); }
+void wal_path(const char *dir, uint64_t number, char *path, size_t size) {
+    snprintf(path, size, "%s/%020llu.wal", dir, (unsigned long long)number);
+}
 
 static int sync_dir(const char *dir) {
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -33,7 +35,9 @@ static int sync_dir(const char *dir) {
 }
 
 static int io_error(const char *path, const char *what, struct error *err) {
-    int code = errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? VT_EFULL : errno == ENOENT ? VT_ENOTFOUND : VT_EIO;
+    int code = errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? VT_EFULL
+               : errno == ENOENT                                    ? VT_ENOTFOUND
+                                                                    : VT_EIO;
     return error_set(err, code, "%s of %s: %s", what, path, strerror(errno));
 }
 
@@ -133,8 +137,9 @@ static void keep_damaged(const char *wal, const uint8_t *bytes, size_t size) {
     if (fd >= 0) close(fd);
 }
 
-static int walk(const char *path, const uint8_t *bytes, size_t size, bool read_only, int (*each)(void *, struct slice, struct error *), void *ctx,
-                struct wal_found *found, struct error *err) {
+static int walk(const char *path, const uint8_t *bytes, size_t size, bool read_only,
+                int (*each)(void *, struct slice, struct error *), void *ctx, struct wal_found *found,
+                struct error *err) {
     for (size_t at = 0; at < size;) {
         size_t next = at;
         struct slice payload = record_at(bytes, size, next);
@@ -145,8 +150,8 @@ static int walk(const char *path, const uint8_t *bytes, size_t size, bool read_o
         }
         if (next > at) {
             found->damaged_bytes += next - at;
-            log_error("%s: %zu bytes at offset %zu are damaged, whole batches follow; passed over%s", path, next - at, at,
-                      read_only ? "" : " and kept in a file beside it with .corrupt at its end");
+            log_error("%s: %zu bytes at offset %zu are damaged, whole batches follow; passed over%s", path, next - at,
+                      at, read_only ? "" : " and kept in a file beside it with .corrupt at its end");
             if (!read_only) keep_damaged(path, bytes + at, next - at);
         }
         int code = each(ctx, payload, err);
@@ -159,13 +164,14 @@ static int walk(const char *path, const uint8_t *bytes, size_t size, bool read_o
 }
 
 static int cut_tail(const char *path, int fd, const struct wal_found *found, struct error *err) {
-    log_warn("%s: %llu bytes at the end are no whole batch (the process was stopped while it wrote them, they were never acknowledged); cut off", path,
-             (unsigned long long)found->torn_bytes);
+    log_warn("%s: %llu bytes at the end are no whole batch (the process was stopped while it wrote them, they were "
+             "never acknowledged); cut off",
+             path, (unsigned long long)found->torn_bytes);
     return ftruncate(fd, (off_t)found->bytes) || fsync(fd) ? io_error(path, "cutting", err) : 0;
 }
 
-int wal_recover(const char *dir, uint64_t number, bool read_only, int (*each)(void *, struct slice, struct error *), void *ctx, struct wal_found *found,
-                struct error *err) {
+int wal_recover(const char *dir, uint64_t number, bool read_only, int (*each)(void *, struct slice, struct error *),
+                void *ctx, struct wal_found *found, struct error *err) {
     struct stat info;
     char path[512];
     int code = 0;

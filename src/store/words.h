@@ -1,5 +1,5 @@
-/* Words of prompts and completions, for the word filters of segments and the search: runs of letters, digits and bytes above 0x7f,
- * ASCII letters lower-cased (other scripts are taken as written). Words of over 64 bytes are cut there. */
+/* Words of prompts and completions, for the word filters of segments and the search: runs of letters, digits and bytes
+ * above 0x7f, ASCII letters lower-cased (other scripts are taken as written). Words of over 64 bytes are cut there. */
 #ifndef STORE_WORDS_H
 #define STORE_WORDS_H
 
@@ -7,7 +7,8 @@
 
 enum { WORD_MAX = 64 };
 
-/* The next word of *text, lower-cased into `word` (WORD_MAX bytes); *text is moved past it. 0 at the end, else the length. */
+/* The next word of *text, lower-cased into `word` (WORD_MAX bytes); *text is moved past it. 0 at the end, else the
+ * length. */
 static inline size_t word_next(struct slice *text, char *word) {
     const unsigned char *p = (const unsigned char *)text->ptr, *end = p + text->len;
     size_t len = 0;

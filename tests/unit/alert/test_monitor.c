@@ -11,7 +11,9 @@
 #include <stdlib.h>
 
 static struct arena arena;
-static int clear(void **state) { return arena_free(&arena), 0; }
+static int clear(void **state) {
+    return arena_free(&arena), 0;
+}
 
 static struct monitor_query parsed(const char *text) {
     struct monitor_query query;
@@ -37,7 +39,8 @@ static void query_of_the_storefront_is_read(void **state) {
 }
 
 static void query_takes_scope_groups_and_form(void **state) {
-    struct monitor_query q = parsed("max(last_2d):p95:my.shop.chat.duration{model:gpt-4o, !env:dev/x} by {model,user.id}.as_rate() <= -1.5e3");
+    struct monitor_query q = parsed(
+        "max(last_2d):p95:my.shop.chat.duration{model:gpt-4o, !env:dev/x} by {model,user.id}.as_rate() <= -1.5e3");
     assert_true(slice_is(q.service, "my.shop"));
     assert_string_equal(q.metric->name, "chat.duration");
     assert_int_equal(q.tag_count, 2);
@@ -111,23 +114,25 @@ static void file_of_the_storefront_is_read_unchanged(void **state) {
 
 static void file_options_and_targets_are_read(void **state) {
     setenv("TEST_HOOK_SECRET", "s3cret", 1);
-    struct monitor_file file = loaded("notify:\n"
-                                      "  - {name: hook, kind: webhook, url: 'http://127.0.0.1/x', secret: '${TEST_HOOK_SECRET}'}\n"
-                                      "monitors:\n"
-                                      "  - name: slow\n"
-                                      "    type: metric alert\n"
-                                      "    query: avg(last_5m):avg:a.llm.duration{*} > 100\n"
-                                      "    message: '{{value}} @hook'\n"
-                                      "    tags: [team:shop, env:prod]\n"
-                                      "    options:\n"
-                                      "      thresholds: {critical: 100, warning: 50, critical_recovery: 80}\n"
-                                      "      notify_no_data: true\n"
-                                      "      no_data_timeframe: 15\n"
-                                      "      renotify_interval: 60\n");
+    struct monitor_file file =
+        loaded("notify:\n"
+               "  - {name: hook, kind: webhook, url: 'http://127.0.0.1/x', secret: '${TEST_HOOK_SECRET}'}\n"
+               "monitors:\n"
+               "  - name: slow\n"
+               "    type: metric alert\n"
+               "    query: avg(last_5m):avg:a.llm.duration{*} > 100\n"
+               "    message: '{{value}} @hook'\n"
+               "    tags: [team:shop, env:prod]\n"
+               "    options:\n"
+               "      thresholds: {critical: 100, warning: 50, critical_recovery: 80}\n"
+               "      notify_no_data: true\n"
+               "      no_data_timeframe: 15\n"
+               "      renotify_interval: 60\n");
     const struct monitor *m = file.monitors;
     assert_int_equal(m->problem.code, 0);
     assert_true(m->critical == 100 && m->warning == 50 && m->critical_recovery == 80 && isnan(m->warning_recovery));
-    assert_true(m->notify_no_data && m->no_data_ns == 900 * INT64_C(1000000000) && m->renotify_ns == 3600 * INT64_C(1000000000));
+    assert_true(m->notify_no_data && m->no_data_ns == 900 * INT64_C(1000000000) &&
+                m->renotify_ns == 3600 * INT64_C(1000000000));
     assert_int_equal(m->tag_count, 2);
     assert_int_equal(file.target_count, 1);
     assert_true(slice_is(file.targets[0].secret, "s3cret"));
@@ -143,17 +148,29 @@ static void file_with_a_bad_monitor_keeps_the_others(void **state) {
                                       "- name: number\n  query: avg(last_5m):avg:a.llm.duration{*} > 1\n"
                                       "  options: {thresholds: {critical: lots}}\n"
                                       "- query: x\n");
-    static const char *const problems[] = {NULL, "monitor \"broken\": query column 18: expected a metric", "alerts.yaml:5: expected a monitor",
-                                           "has the name of line 1", "never reached", "critical is \"lots\"", "needs a name"};
+    static const char *const problems[] = {NULL,
+                                           "monitor \"broken\": query column 18: expected a metric",
+                                           "alerts.yaml:5: expected a monitor",
+                                           "has the name of line 1",
+                                           "never reached",
+                                           "critical is \"lots\"",
+                                           "needs a name"};
     assert_int_equal(file.count, 7);
     for (uint32_t i = 0; i < file.count; i++) {
-        if (!problems[i]) assert_int_equal(file.monitors[i].problem.code, 0);
-        else if (!strstr(file.monitors[i].problem.message, problems[i])) fail_msg("%u: %s", i, file.monitors[i].problem.message);
+        if (!problems[i])
+            assert_int_equal(file.monitors[i].problem.code, 0);
+        else if (!strstr(file.monitors[i].problem.message, problems[i]))
+            fail_msg("%u: %s", i, file.monitors[i].problem.message);
     }
 }
 
 static void file_that_is_no_list_is_refused(void **state) {
-    static const char *const texts[] = {"", "a: b", "[unclosed", "just text", "\t- x", "monitors: 3",
+    static const char *const texts[] = {"",
+                                        "a: b",
+                                        "[unclosed",
+                                        "just text",
+                                        "\t- x",
+                                        "monitors: 3",
                                         "notify: [{name: x, kind: pigeon, url: y}]\nmonitors: []"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct monitor_file file;

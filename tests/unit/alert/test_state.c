@@ -12,8 +12,12 @@
 enum { STEP_S = 10, STEPS = 400, SERIES = 600 };
 static const int64_t SECOND = 1000000000;
 
-static struct monitor monitor_of(double critical, double warning, double critical_recovery, double warning_recovery, enum compare compare) {
-    struct monitor m = {.critical = critical, .warning = warning, .critical_recovery = critical_recovery, .warning_recovery = warning_recovery};
+static struct monitor monitor_of(double critical, double warning, double critical_recovery, double warning_recovery,
+                                 enum compare compare) {
+    struct monitor m = {.critical = critical,
+                        .warning = warning,
+                        .critical_recovery = critical_recovery,
+                        .warning_recovery = warning_recovery};
     m.query.compare = compare;
     m.query.window_ns = 60 * SECOND;
     return m;
@@ -33,7 +37,8 @@ static enum alert_state reference(const struct monitor *m, const double *values,
         bool up = m->query.compare == CMP_GT;
         double v = up ? values[i] : -values[i];
         double crit = up ? m->critical : -m->critical, warn = up ? m->warning : -m->warning;
-        double crit_back = up ? m->critical_recovery : -m->critical_recovery, warn_back = up ? m->warning_recovery : -m->warning_recovery;
+        double crit_back = up ? m->critical_recovery : -m->critical_recovery,
+               warn_back = up ? m->warning_recovery : -m->warning_recovery;
         bool alert = v > crit || (state == ALERT_ALERT && v > crit_back);
         bool warned = v > warn || ((state == ALERT_ALERT || state == ALERT_WARN) && !isnan(warn) && v > warn_back);
         state = alert ? ALERT_ALERT : warned ? ALERT_WARN : ALERT_OK;
@@ -41,15 +46,18 @@ static enum alert_state reference(const struct monitor *m, const double *values,
     return state;
 }
 
-static double pick(unsigned *seed, double low, double high) { return low + (high - low) * (rand_r(seed) / (double)RAND_MAX); }
+static double pick(unsigned *seed, double low, double high) {
+    return low + (high - low) * (rand_r(seed) / (double)RAND_MAX);
+}
 
 static void state_equals_the_reference_on_random_series(void **unused) {
     for (unsigned n = 0; n < SERIES; n++) {
         unsigned seed = n + 1;
         bool up = rand_r(&seed) % 2;
         double sign = up ? 1 : -1, nan = (double)NAN;
-        struct monitor m = monitor_of(sign * 80, rand_r(&seed) % 2 ? sign * 60 : nan, rand_r(&seed) % 2 ? sign * 70 : nan,
-                                      rand_r(&seed) % 2 ? sign * 40 : nan, up ? CMP_GT : CMP_LT);
+        struct monitor m =
+            monitor_of(sign * 80, rand_r(&seed) % 2 ? sign * 60 : nan, rand_r(&seed) % 2 ? sign * 70 : nan,
+                       rand_r(&seed) % 2 ? sign * 40 : nan, up ? CMP_GT : CMP_LT);
         m.no_data_ns = rand_r(&seed) % 2 ? 120 * SECOND : 0;
         double values[STEPS], level = 50;
         struct alert_status status;
@@ -63,8 +71,8 @@ static void state_equals_the_reference_on_random_series(void **unused) {
             int64_t now = (rand_r(&seed) % 50 == 0 ? rand_r(&seed) : i * STEP_S) * SECOND;
             alert_advance(&m, &status, values[i], now, STEP_S * SECOND);
             if (status.state != reference(&m, values, i))
-                fail_msg("series %u step %d value %g: %s, reference %s", n, i, values[i], alert_state_names[status.state],
-                         alert_state_names[reference(&m, values, i)]);
+                fail_msg("series %u step %d value %g: %s, reference %s", n, i, values[i],
+                         alert_state_names[status.state], alert_state_names[reference(&m, values, i)]);
         }
     }
 }
@@ -101,7 +109,8 @@ static void renotify_repeats_while_the_state_lasts(void **unused) {
     struct alert_status status;
     alert_status_init(&status);
     int notices = 0;
-    for (int i = 0; i < 31; i++) notices += alert_advance(&m, &status, 5, i * STEP_S * SECOND, STEP_S * SECOND).notice != NOTICE_NONE;
+    for (int i = 0; i < 31; i++)
+        notices += alert_advance(&m, &status, 5, i * STEP_S * SECOND, STEP_S * SECOND).notice != NOTICE_NONE;
     assert_int_equal(notices, 1 + 30 / 6);
     assert_int_equal(alert_advance(&m, &status, 0, 0, STEP_S * SECOND).notice, NOTICE_RECOVERY);
 }

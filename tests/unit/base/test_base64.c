@@ -7,8 +7,13 @@
 #include <cmocka.h>
 
 static void encodes_and_decodes_the_examples_of_the_rfc(void **state) {
-    static const char *const pairs[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-                                           {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    static const char *const pairs[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
+                                           {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         struct slice plain = slice_of(pairs[i][0]), coded = slice_of(pairs[i][1]);
         char out[16];
@@ -33,7 +38,8 @@ static void takes_the_alphabet_for_urls(void **state) {
 }
 
 static void refuses_what_is_none(void **state) {
-    static const char *const wrong[] = {"A", "A===", "AB=A", "=", "====", "Zm9v!", "Zh==", "Zm9vY", "Zm 9v", "Zm9v===="};
+    static const char *const wrong[] = {
+        "A", "A===", "AB=A", "=", "====", "Zm9v!", "Zh==", "Zm9vY", "Zm 9v", "Zm9v===="};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         uint8_t out[16];
         size_t len = sizeof out;
@@ -46,6 +52,7 @@ static void refuses_what_is_none(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(encodes_and_decodes_the_examples_of_the_rfc),
-                                       cmocka_unit_test(takes_the_alphabet_for_urls), cmocka_unit_test(refuses_what_is_none)};
+                                       cmocka_unit_test(takes_the_alphabet_for_urls),
+                                       cmocka_unit_test(refuses_what_is_none)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 
 static struct arena arena;
-static int clear(void **state) { return arena_free(&arena), 0; }
+static int clear(void **state) {
+    return arena_free(&arena), 0;
+}
 
 static struct json_reader reader_on(const char *text) {
     struct json_reader r;
@@ -53,7 +55,8 @@ static void strings_are_unescaped(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct json_reader r = reader_on(cases[i].json);
         struct slice text;
-        if (!json_string(&r, &text) || !json_end(&r) || !slice_is(text, cases[i].text)) fail_msg("case %zu: %.*s %s", i, (int)text.len, text.ptr, r.err.message);
+        if (!json_string(&r, &text) || !json_end(&r) || !slice_is(text, cases[i].text))
+            fail_msg("case %zu: %.*s %s", i, (int)text.len, text.ptr, r.err.message);
     }
 }
 
@@ -62,15 +65,17 @@ static void mistakes_are_refused_with_their_place(void **state) {
         const char *json;
         int column;
     } cases[] = {
-        {"", 1},      {"{", 2},       {"[1,]", 4},     {"[1 2]", 4},    {"{\"a\" 1}", 6}, {"{a:1}", 2},    {"[01]", 2},
-        {"[1.]", 4},  {"[.5]", 2},    {"[-]", 3},      {"[1e]", 4},     {"\"abc", 5},     {"\"a\nb\"", 3}, {"\"\\x\"", 2},
-        {"tru", 1},   {"nul", 1},     {"[1]x", 4},     {"{\"a\":}", 6}, {"{,}", 2},       {"]", 1},        {"{\"a\":1,}", 8},
-        {"\"\\u12\"", 2}, {"[+1]", 2}, {"[1}", 3}, {"{\"a\":1]", 7},
+        {"", 1},           {"{", 2},         {"[1,]", 4},     {"[1 2]", 4},   {"{\"a\" 1}", 6},
+        {"{a:1}", 2},      {"[01]", 2},      {"[1.]", 4},     {"[.5]", 2},    {"[-]", 3},
+        {"[1e]", 4},       {"\"abc", 5},     {"\"a\nb\"", 3}, {"\"\\x\"", 2}, {"tru", 1},
+        {"nul", 1},        {"[1]x", 4},      {"{\"a\":}", 6}, {"{,}", 2},     {"]", 1},
+        {"{\"a\":1,}", 8}, {"\"\\u12\"", 2}, {"[+1]", 2},     {"[1}", 3},     {"{\"a\":1]", 7},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct json_reader r = reader_on(cases[i].json);
         json_skip(&r, NULL);
-        if (json_end(&r) || r.err.column != cases[i].column) fail_msg("%s: column %d, %s", cases[i].json, r.err.column, r.err.message);
+        if (json_end(&r) || r.err.column != cases[i].column)
+            fail_msg("%s: column %d, %s", cases[i].json, r.err.column, r.err.message);
     }
 }
 
@@ -102,9 +107,17 @@ static void integers_come_in_every_form(void **state) {
         const char *json;
         bool ok;
         int64_t value;
-    } cases[] = {{"1", true, 1}, {"\"1795460391722000000\"", true, 1795460391722000000}, {"-9223372036854775808", true, INT64_MIN},
-                 {"9223372036854775807", true, INT64_MAX}, {"9223372036854775808", false, 0}, {"1e3", true, 1000}, {"5.0", true, 5},
-                 {"5.5", false, 0}, {"\"\"", false, 0}, {"\"x\"", false, 0}, {"true", false, 0}};
+    } cases[] = {{"1", true, 1},
+                 {"\"1795460391722000000\"", true, 1795460391722000000},
+                 {"-9223372036854775808", true, INT64_MIN},
+                 {"9223372036854775807", true, INT64_MAX},
+                 {"9223372036854775808", false, 0},
+                 {"1e3", true, 1000},
+                 {"5.0", true, 5},
+                 {"5.5", false, 0},
+                 {"\"\"", false, 0},
+                 {"\"x\"", false, 0},
+                 {"true", false, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct json_reader r = reader_on(cases[i].json);
         int64_t value = 0;
@@ -132,7 +145,8 @@ static void doubles_round_trip(void **state) {
         json_reader_init(&r, buf_slice(&out), &arena);
         assert_true(json_number(&r, &n) && json_end(&r));
         back = n.real;
-        if (memcmp(&back, &value, sizeof back) != 0) fail_msg("%a became %.*s, read as %a", value, (int)out.len, out.ptr, back);
+        if (memcmp(&back, &value, sizeof back) != 0)
+            fail_msg("%a became %.*s, read as %a", value, (int)out.len, out.ptr, back);
         buf_free(&out);
     }
 }

@@ -1,4 +1,5 @@
-/* The event loop: order of tasks and timers, tasks from other threads, watches that are removed while events are pending. */
+/* The event loop: order of tasks and timers, tasks from other threads, watches that are removed while events are
+ * pending. */
 #include "base/loop.h"
 
 #include "base/id.h"
@@ -76,7 +77,8 @@ static void runs_timers_in_order_however_they_were_set_moved_and_stopped(void **
         timers[i].due = on_due;
         assert_true(loop_timer_set(loop, &timers[i], now_ns + (int64_t)(random_u64() % (50 * NS_PER_MS))));
     }
-    for (int i = 0; i < TIMERS; i += 3) loop_timer_set(loop, &timers[i], now_ns + (int64_t)(random_u64() % (50 * NS_PER_MS)));
+    for (int i = 0; i < TIMERS; i += 3)
+        loop_timer_set(loop, &timers[i], now_ns + (int64_t)(random_u64() % (50 * NS_PER_MS)));
     for (int i = 0; i < TIMERS; i += 2) loop_timer_stop(loop, &timers[i]);
     loop_run(loop);
     assert_int_equal(done, TIMERS / 2);

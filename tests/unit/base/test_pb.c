@@ -18,7 +18,8 @@ static void fields_round_trip(void **state) {
     struct pb_reader r, inner;
     struct pb_field f;
     pb_reader_init(&r, buf_slice(&out));
-    for (size_t i = 0; i < 6; i++) assert_true(pb_next(&r, &f) && f.number == 1 && f.wire == PB_VARINT && f.integer == numbers[i]);
+    for (size_t i = 0; i < 6; i++)
+        assert_true(pb_next(&r, &f) && f.number == 1 && f.wire == PB_VARINT && f.integer == numbers[i]);
     assert_true(pb_next(&r, &f) && f.number == 536870911 && f.wire == PB_FIXED64 && f.integer == 0x0102030405060708);
     assert_true(pb_next(&r, &f) && f.number == 3 && f.wire == PB_BYTES);
     pb_reader_init(&inner, f.bytes);
@@ -29,14 +30,23 @@ static void fields_round_trip(void **state) {
 }
 
 static void broken_bytes_are_refused(void **state) {
-    static const struct slice cases[] = {SLICE("\x08"), SLICE("\x08\x80"), SLICE("\x09\x01\x02"), SLICE("\x0d\x01"), SLICE("\x0a\x05" "abc"), SLICE("\x0b"),
-                                         SLICE("\x0f"), SLICE("\x00\x01"), SLICE("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+    static const struct slice cases[] = {SLICE("\x08"),
+                                         SLICE("\x08\x80"),
+                                         SLICE("\x09\x01\x02"),
+                                         SLICE("\x0d\x01"),
+                                         SLICE("\x0a\x05"
+                                               "abc"),
+                                         SLICE("\x0b"),
+                                         SLICE("\x0f"),
+                                         SLICE("\x00\x01"),
+                                         SLICE("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
                                          SLICE("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct pb_reader r;
         struct pb_field f;
         pb_reader_init(&r, cases[i]);
-        while (pb_next(&r, &f)) {}
+        while (pb_next(&r, &f)) {
+        }
         if (!r.failed || r.err.code != VT_EINVAL) fail_msg("case %zu was taken", i);
     }
 }

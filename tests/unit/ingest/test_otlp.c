@@ -250,7 +250,7 @@ static void json_written_by_hand_is_taken(void **state) {
         {SPANS("{" IDS START "\"kind\":\"SPAN_KIND_SERVER\",\"status\":\"ok\"}"),
          "\"status\":\"OK\",\"attributes\":{\"otel.kind\":\"SERVER\"}"},
         {SPANS("{" IDS START "\"attributes\":{\"llm.system\":\"openai\",\"llm.model_name\":\"gpt-4o\",\"deep\":{\"a\":["
-                             "1,{\"b\":null}]},\"n\":null,\"t\":true,\"f\":1.5}}"),
+               "1,{\"b\":null}]},\"n\":null,\"t\":true,\"f\":1.5}}"),
          "\"provider\":\"openai\",\"model\":\"gpt-4o\",\"attributes\":{\"llm.system\":\"openai\",\"llm.model_name\":"
          "\"gpt-4o\",\"deep\":{\"a\":[1,{\"b\":null}]},\"t\":true,\"f\":1.5}"},
         {SPANS("{" IDS START

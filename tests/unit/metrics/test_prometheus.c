@@ -26,7 +26,8 @@ static int stop(void **state) {
     return 0;
 }
 
-static struct span *add(enum span_kind kind, const char *service, const char *model, enum span_status status, uint8_t trace) {
+static struct span *add(enum span_kind kind, const char *service, const char *model, enum span_status status,
+                        uint8_t trace) {
     struct span *span = batch_add(batch);
     span->kind = kind;
     span->status = status;
@@ -45,8 +46,14 @@ static const char *written(bool openmetrics) {
     return buf_cstr(&text);
 }
 
-#define HAS(line) do { if (!strstr(all, line)) fail_msg("missing %s in\n%s", line, all); } while (0)
-#define HAS_NOT(line) do { if (strstr(all, line)) fail_msg("unexpected %s in\n%s", line, all); } while (0)
+#define HAS(line)                                                                                                      \
+    do {                                                                                                               \
+        if (!strstr(all, line)) fail_msg("missing %s in\n%s", line, all);                                              \
+    } while (0)
+#define HAS_NOT(line)                                                                                                  \
+    do {                                                                                                               \
+        if (strstr(all, line)) fail_msg("unexpected %s in\n%s", line, all);                                            \
+    } while (0)
 
 static void calls_are_counted_by_their_labels(void **state) {
     struct span *s = add(KIND_LLM, "ai-storefront", "gpt-4o", STATUS_OK, 1);
@@ -57,13 +64,19 @@ static void calls_are_counted_by_their_labels(void **state) {
     HAS("# TYPE ai_storefront_llm_requests_total counter\n");
     HAS("ai_storefront_llm_requests_total{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\"} 1\n");
     HAS("ai_storefront_llm_errors_total{service=\"ai-storefront\",model=\"gpt-4o\",status=\"ERROR\"} 1\n");
-    HAS("ai_storefront_llm_tokens_total{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",type=\"input\"} 100\n");
+    HAS("ai_storefront_llm_tokens_total{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",type=\"input\"} "
+        "100\n");
     HAS("ai_storefront_llm_cost_usd_total{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\"} 0.25\n");
-    HAS("ai_storefront_llm_duration_milliseconds_bucket{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",le=\"80\"} 0\n");
-    HAS("ai_storefront_llm_duration_milliseconds_bucket{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",le=\"160\"} 1\n");
-    HAS("gen_ai_client_token_usage_bucket{service_name=\"ai-storefront\",gen_ai_request_model=\"gpt-4o\",status=\"OK\",gen_ai_token_type=\"input\",le=\"64\"} 0\n");
-    HAS("gen_ai_client_token_usage_bucket{service_name=\"ai-storefront\",gen_ai_request_model=\"gpt-4o\",status=\"OK\",gen_ai_token_type=\"input\",le=\"256\"} 1\n");
-    HAS("gen_ai_server_time_to_first_token_seconds_sum{service_name=\"ai-storefront\",gen_ai_request_model=\"gpt-4o\",status=\"OK\"} 0.03\n");
+    HAS("ai_storefront_llm_duration_milliseconds_bucket{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",le="
+        "\"80\"} 0\n");
+    HAS("ai_storefront_llm_duration_milliseconds_bucket{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",le="
+        "\"160\"} 1\n");
+    HAS("gen_ai_client_token_usage_bucket{service_name=\"ai-storefront\",gen_ai_request_model=\"gpt-4o\",status=\"OK\","
+        "gen_ai_token_type=\"input\",le=\"64\"} 0\n");
+    HAS("gen_ai_client_token_usage_bucket{service_name=\"ai-storefront\",gen_ai_request_model=\"gpt-4o\",status=\"OK\","
+        "gen_ai_token_type=\"input\",le=\"256\"} 1\n");
+    HAS("gen_ai_server_time_to_first_token_seconds_sum{service_name=\"ai-storefront\",gen_ai_request_model=\"gpt-4o\","
+        "status=\"OK\"} 0.03\n");
     HAS_NOT("trace_id");
 }
 

@@ -24,7 +24,8 @@ static int start(void **state) {
     char text[64];
     struct timeval wait = {0, 200000};
     listener = socket(AF_INET, SOCK_DGRAM, 0);
-    if (bind(listener, (struct sockaddr *)&address, size) || getsockname(listener, (struct sockaddr *)&address, &size)) return -1;
+    if (bind(listener, (struct sockaddr *)&address, size) || getsockname(listener, (struct sockaddr *)&address, &size))
+        return -1;
     setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     snprintf(text, sizeof text, "127.0.0.1:%d", ntohs(address.sin_port));
     batch = batch_new();
@@ -57,7 +58,8 @@ static bool received(const char *wanted) {
 
 static void spans_become_the_storefronts_metrics(void **state) {
     struct span *call = batch_add(batch);
-    call->kind = KIND_LLM, call->status = STATUS_ERROR, call->duration_ns = 4283000000, call->tokens_input = 100, call->tokens_output = 50;
+    call->kind = KIND_LLM, call->status = STATUS_ERROR, call->duration_ns = 4283000000, call->tokens_input = 100,
+    call->tokens_output = 50;
     call->cost_usd = 0.5;
     *span_text(call, COL_SERVICE) = SLICE("ai-storefront");
     *span_text(call, COL_MODEL) = SLICE("a|b,c d");

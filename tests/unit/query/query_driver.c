@@ -1,5 +1,5 @@
-/* Fills a store with random spans and answers API requests from stdin, for the differential test: a process of its own, so that
- * another engine can read the same files.
+/* Fills a store with random spans and answers API requests from stdin, for the differential test: a process of its own,
+ * so that another engine can read the same files.
  *
  *     query_driver DIR SEED SPANS
  *
@@ -12,13 +12,17 @@
 #include <stdlib.h>
 
 static unsigned seed;
-static unsigned draw(unsigned below) { return (unsigned)rand_r(&seed) % below; }
+static unsigned draw(unsigned below) {
+    return (unsigned)rand_r(&seed) % below;
+}
 
-static const char *const words[] = {"jacket", "rain", "shoe", "tent", "Alpine", "SHELL", "return", "refund", "size", "blue", "stove", "rope"};
+static const char *const words[] = {"jacket", "rain",   "shoe", "tent", "Alpine", "SHELL",
+                                    "return", "refund", "size", "blue", "stove",  "rope"};
 
 static struct slice sentence(struct arena *arena) {
     struct buf text = {0};
-    for (unsigned i = 0, n = 1 + draw(9); i < n; i++) buf_printf(&text, "%s%s%s", i ? (draw(5) ? " " : ", ") : "", words[draw(12)], draw(9) ? "" : "s");
+    for (unsigned i = 0, n = 1 + draw(9); i < n; i++)
+        buf_printf(&text, "%s%s%s", i ? (draw(5) ? " " : ", ") : "", words[draw(12)], draw(9) ? "" : "s");
     struct slice out = arena_copy(arena, buf_slice(&text));
     buf_free(&text);
     return out;
@@ -43,8 +47,13 @@ static void fill(struct span *span, struct arena *arena) {
     if (draw(3)) *span_text(span, COL_THREAD_ID) = arena_printf(arena, "t%u", draw(800));
     if (draw(2)) *span_text(span, COL_PROMPT) = sentence(arena);
     if (draw(2)) *span_text(span, COL_COMPLETION) = sentence(arena);
-    if (draw(6)) *span_text(span, COL_ATTRIBUTES) = arena_printf(arena, "{\"region\":\"r%u\",\"tries\":%u,\"beta\":%s%s}", draw(4), draw(6), draw(2) ? "true" : "false", draw(3) ? "" : ",\"tier\":\"gold\"");
-    if (draw(3)) *span_text(span, COL_RESOURCE) = draw(2) ? SLICE("{\"host\":\"web-1\",\"tier\":\"iron\"}") : SLICE("{\"host\":\"web-2\"}");
+    if (draw(6))
+        *span_text(span, COL_ATTRIBUTES) =
+            arena_printf(arena, "{\"region\":\"r%u\",\"tries\":%u,\"beta\":%s%s}", draw(4), draw(6),
+                         draw(2) ? "true" : "false", draw(3) ? "" : ",\"tier\":\"gold\"");
+    if (draw(3))
+        *span_text(span, COL_RESOURCE) =
+            draw(2) ? SLICE("{\"host\":\"web-1\",\"tier\":\"iron\"}") : SLICE("{\"host\":\"web-2\"}");
 }
 
 static struct batch *random_batch(uint32_t count) {
@@ -76,8 +85,10 @@ static void answer(struct engine *engine, char *line) {
     line[strcspn(line, "\n")] = 0;
     if (body) *body++ = 0;
     mark = strchr(line, '?');
-    struct api_request request = {.method = body ? SLICE("POST") : SLICE("GET"), .path = slice_make(line, mark ? (size_t)(mark - line) : strlen(line)),
-                                  .query = mark ? slice_of(mark + 1) : slice_of(""), .body = slice_of(body)};
+    struct api_request request = {.method = body ? SLICE("POST") : SLICE("GET"),
+                                  .path = slice_make(line, mark ? (size_t)(mark - line) : strlen(line)),
+                                  .query = mark ? slice_of(mark + 1) : slice_of(""),
+                                  .body = slice_of(body)};
     if (api_call(engine, &request, &out, &err)) api_put_error(&out, &err);
     printf("%s\n", buf_cstr(&out));
     fflush(stdout);
@@ -97,7 +108,8 @@ int main(int argc, char **argv) {
     for (uint32_t left = (uint32_t)atoi(argv[3]); left;) {
         uint32_t count = left < 4000 ? left : 4000;
         struct batch *batch = random_batch(count);
-        if (store_append_wait(store, batch, &err) || store_seal(store, &err)) return fprintf(stderr, "%s\n", err.message), 1;
+        if (store_append_wait(store, batch, &err) || store_seal(store, &err))
+            return fprintf(stderr, "%s\n", err.message), 1;
         batch_unref(batch);
         left -= count;
     }

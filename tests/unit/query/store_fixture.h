@@ -54,6 +54,9 @@ static inline void fixture_seal(void) {
 
 /* For calls that must go well: assert_ok(store_seal(store, &failure)). */
 static struct error failure;
-#define assert_ok(call) do { if (call) fail_msg("%s: %s", #call, failure.message); } while (0)
+#define assert_ok(call)                                                                                                \
+    do {                                                                                                               \
+        if (call) fail_msg("%s: %s", #call, failure.message);                                                          \
+    } while (0)
 
 #endif

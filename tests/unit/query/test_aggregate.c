@@ -10,12 +10,24 @@ static const int64_t BASE_NS = INT64_C(1795460400000000000); /* 2026-11-23T19:00
 enum { SPANS = 6000 };
 
 /* What span n says; the test works out all answers from these. */
-static unsigned model_of(unsigned n) { return n % 5 == 4 ? 9 : n % 5; } /* 9 = not known */
-static double duration_ms_of(unsigned n) { return 1 + (n * 7919u) % 10007 / 3.0; }
-static bool failed(unsigned n) { return n % 7 == 0; }
-static bool restated(unsigned n) { return n % 11 == 0; }
-static double weight_of(unsigned n) { return n % 13 == 0 ? 4 : 1; }
-static int64_t minute_of(unsigned n) { return n / 100; }
+static unsigned model_of(unsigned n) {
+    return n % 5 == 4 ? 9 : n % 5;
+} /* 9 = not known */
+static double duration_ms_of(unsigned n) {
+    return 1 + (n * 7919u) % 10007 / 3.0;
+}
+static bool failed(unsigned n) {
+    return n % 7 == 0;
+}
+static bool restated(unsigned n) {
+    return n % 11 == 0;
+}
+static double weight_of(unsigned n) {
+    return n % 13 == 0 ? 4 : 1;
+}
+static int64_t minute_of(unsigned n) {
+    return n / 100;
+}
 
 static void add(struct batch *batch, unsigned n) {
     struct span *span = batch_add(batch);
@@ -35,7 +47,8 @@ static void add(struct batch *batch, unsigned n) {
     span->sample_rate = weight_of(n) > 1 ? 1 / weight_of(n) : (double)NAN;
     if (model_of(n) < 9) *span_text(span, COL_MODEL) = arena_printf(&batch->arena, "m%u", model_of(n));
     *span_text(span, COL_USER_ID) = arena_printf(&batch->arena, "u%u", n % 700);
-    *span_text(span, COL_ATTRIBUTES) = arena_printf(&batch->arena, "{\"region\":\"r%u\",\"tries\":%u,\"beta\":%s}", n % 3, n % 4, n % 2 ? "true" : "false");
+    *span_text(span, COL_ATTRIBUTES) = arena_printf(&batch->arena, "{\"region\":\"r%u\",\"tries\":%u,\"beta\":%s}",
+                                                    n % 3, n % 4, n % 2 ? "true" : "false");
     *span_text(span, COL_RESOURCE) = n % 2 ? SLICE("{\"host\":\"a\"}") : SLICE("{\"host\":\"b\"}");
     *span_text(span, COL_TURN_ID) = arena_printf(&batch->arena, "t%u", n % 50);
 }
@@ -76,7 +89,8 @@ static double exact_percentile(double share, int model) {
     static double values[4 * SPANS];
     unsigned count = 0;
     for (unsigned n = 0; n < SPANS; n++)
-        for (int w = 0; (model < 0 || (int)model_of(n) == model) && w < (int)weight_of(n); w++) values[count++] = (double)llround(duration_ms_of(n) * NS_PER_MS) / NS_PER_MS;
+        for (int w = 0; (model < 0 || (int)model_of(n) == model) && w < (int)weight_of(n); w++)
+            values[count++] = (double)llround(duration_ms_of(n) * NS_PER_MS) / NS_PER_MS;
     qsort(values, count, sizeof *values, by_value);
     unsigned rank = (unsigned)ceil(share * count - 1e-9);
     return values[rank ? rank - 1 : 0];
@@ -99,8 +113,11 @@ static void whole_range_in_one_group(void **state) {
         if (d < least) least = d;
         if (d > most) most = d;
     }
-    fixture_post(f, "/api/v1/query", "{" RANGE ",\"select\":[\"count\",\"errors\",\"error_rate\",\"sum(cost_usd)\",\"sum(tokens.total)\",\"avg(tokens)\",\"min(duration_ms)\",\"max(duration)\","
-                     "\"p0(duration_ms)\",\"p100(duration_ms)\",\"distinct(user_id)\",\"distinct(attr.tries)\",\"rate\",\"distinct(thread)\",\"avg(ttft_ms)\",\"distinct(turn)\"]}");
+    fixture_post(f, "/api/v1/query",
+                 "{" RANGE ",\"select\":[\"count\",\"errors\",\"error_rate\",\"sum(cost_usd)\",\"sum(tokens.total)\","
+                           "\"avg(tokens)\",\"min(duration_ms)\",\"max(duration)\","
+                 "\"p0(duration_ms)\",\"p100(duration_ms)\",\"distinct(user_id)\",\"distinct(attr.tries)\",\"rate\","
+                 "\"distinct(thread)\",\"avg(ttft_ms)\",\"distinct(turn)\"]}");
     expect_near(value_at(f, "", 1), count, 0);
     expect_near(value_at(f, "", 2), errors, 0);
     expect_near(value_at(f, "", 3), errors / count, 1e-12);
@@ -124,15 +141,18 @@ static void whole_range_in_one_group(void **state) {
 static void percentiles_are_within_one_percent(void **state) {
     struct fixture *f = *state;
     static const double shares[] = {0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999};
-    fixture_post(f, "/api/v1/query", "{" RANGE ",\"select\":[\"p1(duration_ms)\",\"p10(duration_ms)\",\"p25(duration_ms)\",\"p50(duration_ms)\",\"p75(duration_ms)\",\"p90(duration_ms)\","
-                     "\"p95(duration_ms)\",\"p99(duration_ms)\",\"p99.9(duration_ms)\"],\"group_by\":[\"model\"]}");
+    fixture_post(f, "/api/v1/query",
+                 "{" RANGE ",\"select\":[\"p1(duration_ms)\",\"p10(duration_ms)\",\"p25(duration_ms)\",\"p50(duration_"
+                           "ms)\",\"p75(duration_ms)\",\"p90(duration_ms)\","
+                 "\"p95(duration_ms)\",\"p99(duration_ms)\",\"p99.9(duration_ms)\"],\"group_by\":[\"model\"]}");
     for (int m = 0; m < 4; m++)
         for (unsigned p = 0; p < 9; p++) {
             char group[20];
             snprintf(group, sizeof group, "\"model\":\"m%d\"", m);
             expect_near(value_at(f, group, p + 1), exact_percentile(shares[p], m), 0.01);
         }
-    for (unsigned p = 0; p < 9; p++) expect_near(value_at(f, "", p + 1), exact_percentile(shares[p], 9), 0.01); /* the model is not known */
+    for (unsigned p = 0; p < 9; p++)
+        expect_near(value_at(f, "", p + 1), exact_percentile(shares[p], 9), 0.01); /* the model is not known */
 }
 
 static void groups_by_fields_and_attributes(void **state) {
@@ -147,15 +167,19 @@ static void groups_by_fields_and_attributes(void **state) {
     for (int m = 0; m < 5; m++)
         for (int r = 0; r < 3; r++) {
             char group[60];
-            if (m == 4) snprintf(group, sizeof group, "\"region\":\"r%d\"", r);
-            else snprintf(group, sizeof group, "\"model\":\"m%d\",\"region\":\"r%d\"", m, r);
+            if (m == 4)
+                snprintf(group, sizeof group, "\"region\":\"r%d\"", r);
+            else
+                snprintf(group, sizeof group, "\"model\":\"m%d\",\"region\":\"r%d\"", m, r);
             expect_near(value_at(f, group, 1), counts[m][r], 0);
         }
-    fixture_post(f, "/api/v1/query", "{" RANGE ",\"select\":[\"count\"],\"group_by\":[\"beta\",\"host\",\"kind\",\"tries\"]}");
+    fixture_post(f, "/api/v1/query",
+                 "{" RANGE ",\"select\":[\"count\"],\"group_by\":[\"beta\",\"host\",\"kind\",\"tries\"]}");
     expect_part(f, "{\"group\":{\"beta\":true,\"host\":\"a\",\"kind\":\"llm\",\"tries\":3}");
     expect_part(f, "{\"group\":{\"beta\":false,\"host\":\"b\",\"kind\":\"tool\",\"tries\":0}");
     assert_int_equal(count_parts(f->answer.ptr, "\"group\""), 4);
-    fixture_post(f, "/api/v1/query", "{" RANGE ",\"select\":[\"count\"],\"group_by\":[\"host\"],\"where\":\"attr.beta:true\"}");
+    fixture_post(f, "/api/v1/query",
+                 "{" RANGE ",\"select\":[\"count\"],\"group_by\":[\"host\"],\"where\":\"attr.beta:true\"}");
     expect_near(value_at(f, "\"host\":\"a\"", 1), host, 0);
     assert_int_equal(count_parts(f->answer.ptr, "\"group\""), 1);
 }
@@ -164,18 +188,21 @@ static void steps_of_time_stand_at_multiples(void **state) {
     struct fixture *f = *state;
     char part[120];
     double hour[2] = {0};
-    fixture_post(f, "/api/v1/query", "{" RANGE ",\"select\":[\"count\",\"rate\"],\"interval\":\"1m\",\"where\":\"model:m1\"}");
+    fixture_post(f, "/api/v1/query",
+                 "{" RANGE ",\"select\":[\"count\",\"rate\"],\"interval\":\"1m\",\"where\":\"model:m1\"}");
     assert_int_equal(count_parts(f->answer.ptr, ",["), 59);
     for (int m = 0; m < 60; m += 13) {
         double count = 0;
-        for (unsigned n = (unsigned)m * 100; n < (unsigned)m * 100 + 100; n++) count += model_of(n) == 1 ? weight_of(n) : 0;
+        for (unsigned n = (unsigned)m * 100; n < (unsigned)m * 100 + 100; n++)
+            count += model_of(n) == 1 ? weight_of(n) : 0;
         snprintf(part, sizeof part, "[%lld,%g,", (long long)(BASE_NS / NS_PER_MS + m * 60000), count);
         expect_part(f, part);
     }
     expect_part(f, "\"interval_ms\":60000");
     /* A range that begins within a step: the step begins before it and only counts what is inside. */
     for (unsigned n = 0; n < SPANS; n++) hour[minute_of(n) >= 30] += minute_of(n) >= 15 ? weight_of(n) : 0;
-    fixture_post(f, "/api/v1/query", "{\"from\":1795461300000,\"to\":\"2026-11-25\",\"select\":[\"count\",\"rate\"],\"interval\":\"30m\"}");
+    fixture_post(f, "/api/v1/query",
+                 "{\"from\":1795461300000,\"to\":\"2026-11-25\",\"select\":[\"count\",\"rate\"],\"interval\":\"30m\"}");
     snprintf(part, sizeof part, "[[1795460400000,%.17g,", hour[0]);
     expect_part(f, part);
     snprintf(part, sizeof part, ",[1795462200000,%.17g,", hour[1]);
@@ -185,11 +212,15 @@ static void steps_of_time_stand_at_multiples(void **state) {
 
 static void largest_groups_come_first(void **state) {
     struct fixture *f = *state;
-    fixture_post(f, "/api/v1/query", "{" RANGE ",\"select\":[\"count\"],\"group_by\":[\"user_id\"],\"limit\":3,\"order_by\":\"max(tokens.input)\"}");
+    fixture_post(f, "/api/v1/query",
+                 "{" RANGE
+                 ",\"select\":[\"count\"],\"group_by\":[\"user_id\"],\"limit\":3,\"order_by\":\"max(tokens.input)\"}");
     assert_int_equal(count_parts(f->answer.ptr, "\"group\""), 3);
     expect_part(f, "\"truncated\":true");
     expect_part(f, "\"columns\":[\"count\"]");
-    fixture_post(f, "/api/v1/query", "{" RANGE ",\"select\":[\"count\"],\"group_by\":[\"model\"],\"order\":\"asc\",\"where\":\"-model:m0\"}");
+    fixture_post(f, "/api/v1/query",
+                 "{" RANGE
+                 ",\"select\":[\"count\"],\"group_by\":[\"model\"],\"order\":\"asc\",\"where\":\"-model:m0\"}");
     double before = 0;
     for (const char *at = f->answer.ptr; (at = strstr(at, "\"points\":[["));) {
         at = strchr(at, ',') + 1;
@@ -202,9 +233,12 @@ static void largest_groups_come_first(void **state) {
 
 static void nothing_found_is_one_empty_series(void **state) {
     struct fixture *f = *state;
-    fixture_post(f, "/api/v1/query", "{\"from\":0,\"to\":1000,\"select\":[\"count\",\"avg(cost_usd)\",\"p50(duration_ms)\",\"error_rate\",\"distinct(user)\"]}");
+    fixture_post(f, "/api/v1/query",
+                 "{\"from\":0,\"to\":1000,\"select\":[\"count\",\"avg(cost_usd)\",\"p50(duration_ms)\",\"error_rate\","
+                 "\"distinct(user)\"]}");
     expect_part(f, "{\"series\":[{\"group\":{},\"points\":[[0,0,null,null,null,0]]}]");
-    fixture_post(f, "/api/v1/query", "{" RANGE ",\"select\":[\"count\"],\"group_by\":[\"model\"],\"where\":\"model:none\"}");
+    fixture_post(f, "/api/v1/query",
+                 "{" RANGE ",\"select\":[\"count\"],\"group_by\":[\"model\"],\"where\":\"model:none\"}");
     expect_part(f, "{\"series\":[],");
     fixture_post(f, "/api/v1/query", "{" RANGE ",\"select\":[\"count\"],\"interval\":\"1h\",\"where\":\"model:none\"}");
     expect_part(f, "{\"series\":[{\"group\":{},\"points\":[]}]");
@@ -247,19 +281,35 @@ static void bad_bodies_say_what_was_expected(void **state) {
         const char *body, *says;
         int code;
     } cases[] = {
-        {"", "the body: expected a JSON object", VT_EINVAL}, {"{", "the body", VT_EINVAL}, {"[]", "the body: expected a JSON object", VT_EINVAL}, {"{}", "select: expected at least one", VT_EINVAL},
-        {"{\"select\":[]}", "select: expected at least one", VT_EINVAL}, {"{\"select\":[\"count\"],\"from\":\"x\"}", "from: expected a moment", VT_EINVAL},
-        {"{\"select\":[\"p101(duration)\"]}", "expected an aggregate", VT_EINVAL}, {"{\"select\":[\"sum\"]}", "needs a field", VT_EINVAL}, {"{\"select\":[\"sum(model)\"]}", "needs a number", VT_EINVAL},
-        {"{\"select\":[\"sum(modle)\"]}", "no field 'modle'", VT_EINVAL}, {"{\"select\":[\"count(x)\"]}", "takes no field", VT_EINVAL}, {"{\"select\":[\"sum(cost\"]}", "lacks the ')'", VT_EINVAL},
-        {"{\"select\":[\"count\"],\"where\":\"status:bad\"}", "where: column 8", VT_EINVAL}, {"{\"select\":[\"count\"],\"interval\":\"1ms\"}", "interval: expected a time from 1s to 30d", VT_EINVAL},
-        {"{\"select\":[\"count\"],\"limit\":0}", "limit", VT_EINVAL}, {"{\"select\":[\"count\"],\"limit\":10001}", "limit", VT_EINVAL}, {"{\"select\":[\"count\"],\"groupby\":[]}", "no member 'groupby'", VT_EINVAL},
-        {"{\"select\":[\"count\"],\"order_by\":\"x\"}", "order_by: expected an aggregate", VT_EINVAL}, {"{\"select\":[\"count\"],\"order\":\"up\"}", "order: expected asc or desc", VT_EINVAL},
-        {"{\"select\":[\"count\"],\"group_by\":[\"\"]}", "group_by", VT_EINVAL}, {"{\"select\":[\"count\"],\"group_by\":\"model\"}", "group_by: expected a list", VT_EINVAL},
-        {"{\"select\":[\"count\"],\"group_by\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"]}", "more than 8", VT_ELIMIT}, {"{\"select\":[\"count\"]} x", "the body", VT_EINVAL},
+        {"", "the body: expected a JSON object", VT_EINVAL},
+        {"{", "the body", VT_EINVAL},
+        {"[]", "the body: expected a JSON object", VT_EINVAL},
+        {"{}", "select: expected at least one", VT_EINVAL},
+        {"{\"select\":[]}", "select: expected at least one", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"from\":\"x\"}", "from: expected a moment", VT_EINVAL},
+        {"{\"select\":[\"p101(duration)\"]}", "expected an aggregate", VT_EINVAL},
+        {"{\"select\":[\"sum\"]}", "needs a field", VT_EINVAL},
+        {"{\"select\":[\"sum(model)\"]}", "needs a number", VT_EINVAL},
+        {"{\"select\":[\"sum(modle)\"]}", "no field 'modle'", VT_EINVAL},
+        {"{\"select\":[\"count(x)\"]}", "takes no field", VT_EINVAL},
+        {"{\"select\":[\"sum(cost\"]}", "lacks the ')'", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"where\":\"status:bad\"}", "where: column 8", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"interval\":\"1ms\"}", "interval: expected a time from 1s to 30d", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"limit\":0}", "limit", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"limit\":10001}", "limit", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"groupby\":[]}", "no member 'groupby'", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"order_by\":\"x\"}", "order_by: expected an aggregate", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"order\":\"up\"}", "order: expected asc or desc", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"group_by\":[\"\"]}", "group_by", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"group_by\":\"model\"}", "group_by: expected a list", VT_EINVAL},
+        {"{\"select\":[\"count\"],\"group_by\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\"]}", "more than 8",
+         VT_ELIMIT},
+        {"{\"select\":[\"count\"]} x", "the body", VT_EINVAL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int code = fixture_ask(f, "/api/v1/query", cases[i].body, NULL);
-        if (code != cases[i].code || !strstr(f->answer.ptr, cases[i].says)) fail_msg("%s: %d %s", cases[i].body, code, f->answer.ptr);
+        if (code != cases[i].code || !strstr(f->answer.ptr, cases[i].says))
+            fail_msg("%s: %d %s", cases[i].body, code, f->answer.ptr);
     }
     char *deep = malloc(1000001);
     memset(deep, '[', 1000000);
@@ -304,7 +354,9 @@ static void distinct_is_exact_and_then_close(void **state) {
         struct arena arena = {0};
         struct distinct whole = {0}, parts[2] = {{0}, {0}};
         for (uint64_t i = 1; i <= n; i++)
-            assert_true(distinct_add(&whole, scrambled(i), &arena) && distinct_add(&parts[i % 2], scrambled(i), &arena) && distinct_add(&parts[0], scrambled(i / 2 + 1), &arena));
+            assert_true(distinct_add(&whole, scrambled(i), &arena) &&
+                        distinct_add(&parts[i % 2], scrambled(i), &arena) &&
+                        distinct_add(&parts[0], scrambled(i / 2 + 1), &arena));
         assert_true(distinct_merge(&parts[0], &parts[1], &arena));
         double share = n <= DISTINCT_EXACT ? 0 : 0.02;
         expect_near(distinct_count(&whole), (double)n, share);

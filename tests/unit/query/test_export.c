@@ -73,8 +73,11 @@ static void every_span_goes_out_once_as_a_line_of_json(void **state) {
         snprintf(part, sizeof part, "\"prompt\":\"question %u\",\"attributes\":{\"n\":%u}}\n", n, n);
         assert_int_equal(count_parts(all.ptr, part), 1);
     }
-    assert_non_null(strstr(all.ptr, "{\"trace_id\":\"01000000000000000000000000000000\",\"span_id\":\"0200000000000000\",\"parent_span_id\":\"0100000000000000\",\"operation\":\"call\",\"kind\":\"llm\",\"project\":\"lab\","
-                                    "\"start\":\"2026-11-23T18:53:20.001005Z\",\"duration_ms\":0.5,\"status\":\"OK\",\"model\":\"gpt-4o\",\"tokens\":{\"input\":1,"));
+    assert_non_null(
+        strstr(all.ptr, "{\"trace_id\":\"01000000000000000000000000000000\",\"span_id\":\"0200000000000000\",\"parent_"
+                        "span_id\":\"0100000000000000\",\"operation\":\"call\",\"kind\":\"llm\",\"project\":\"lab\","
+                        "\"start\":\"2026-11-23T18:53:20.001005Z\",\"duration_ms\":0.5,\"status\":\"OK\",\"model\":"
+                        "\"gpt-4o\",\"tokens\":{\"input\":1,"));
     buf_free(&all);
 }
 
@@ -84,9 +87,13 @@ static void csv_quotes_what_needs_it(void **state) {
     export_all(f, "from=0&format=csv&to=1795460000003", NULL, &all);
     const char *rows = strstr(all.ptr, "\r\n") + 2;
     assert_int_equal(strncmp(all.ptr, "trace_id,span_id,parent_span_id,start,duration_ms,operation,kind,", 60), 0);
-    assert_string_equal(rows, "01000000000000000000000000000000,0100000000000000,,2026-11-23T18:53:20.000005Z,0,\"chat.\"\"x\"\",\ny\",turn,OK,,,lab,,,0,,,,,,,,,,,,,question 0,,\"{\"\"n\"\":0}\",,\r\n"
-                              "01000000000000000000000000000000,0200000000000000,0100000000000000,2026-11-23T18:53:20.001005Z,0.5,call,llm,OK,,,lab,,gpt-4o,1,,,,,,,,,,,,,question 1,,\"{\"\"n\"\":1}\",,\r\n"
-                              "02000000000000000000000000000000,0300000000000000,,2026-11-23T18:53:20.002005Z,1,\"chat.\"\"x\"\",\ny\",turn,OK,,,lab,,gpt-4o,2,,,,,,,,,,,,,question 2,,\"{\"\"n\"\":2}\",,\r\n");
+    assert_string_equal(rows,
+                        "01000000000000000000000000000000,0100000000000000,,2026-11-23T18:53:20.000005Z,0,\"chat."
+                        "\"\"x\"\",\ny\",turn,OK,,,lab,,,0,,,,,,,,,,,,,question 0,,\"{\"\"n\"\":0}\",,\r\n"
+                        "01000000000000000000000000000000,0200000000000000,0100000000000000,2026-11-23T18:53:20."
+                        "001005Z,0.5,call,llm,OK,,,lab,,gpt-4o,1,,,,,,,,,,,,,question 1,,\"{\"\"n\"\":1}\",,\r\n"
+                        "02000000000000000000000000000000,0300000000000000,,2026-11-23T18:53:20.002005Z,1,\"chat."
+                        "\"\"x\"\",\ny\",turn,OK,,,lab,,gpt-4o,2,,,,,,,,,,,,,question 2,,\"{\"\"n\"\":2}\",,\r\n");
     buf_free(&all);
 }
 
@@ -132,8 +139,12 @@ static void an_export_shows_the_store_as_it_was(void **state) {
     buf_free(&all);
 }
 
-static bool count_calls(void *ctx, const struct export_progress *progress) { return ++*(int *)ctx > 0; }
-static bool stop_at_once(void *ctx, const struct export_progress *progress) { return false; }
+static bool count_calls(void *ctx, const struct export_progress *progress) {
+    return ++*(int *)ctx > 0;
+}
+static bool stop_at_once(void *ctx, const struct export_progress *progress) {
+    return false;
+}
 
 static void parquet_holds_the_spans_as_they_were(void **state) {
     struct fixture *f = *state;

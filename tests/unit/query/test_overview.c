@@ -5,7 +5,8 @@
 
 static const int64_t DAY_MS = INT64_C(86400000), BASE_MS = INT64_C(1795460400000);
 
-static struct span *add(struct batch *batch, uint8_t trace, uint8_t span, uint8_t parent, const char *service, enum span_kind kind, int64_t at_ms, int64_t duration_ms) {
+static struct span *add(struct batch *batch, uint8_t trace, uint8_t span, uint8_t parent, const char *service,
+                        enum span_kind kind, int64_t at_ms, int64_t duration_ms) {
     struct span *s = batch_add(batch);
     s->trace_id[0] = trace, s->span_id[0] = span, s->parent_span_id[0] = parent;
     s->kind = kind, s->status = STATUS_OK;
@@ -15,7 +16,8 @@ static struct span *add(struct batch *batch, uint8_t trace, uint8_t span, uint8_
 }
 
 /* One turn with one LLM call. */
-static void talk(struct fixture *f, uint8_t n, int64_t at_ms, const char *user, const char *thread, const char *model, bool fails) {
+static void talk(struct fixture *f, uint8_t n, int64_t at_ms, const char *user, const char *thread, const char *model,
+                 bool fails) {
     struct batch *batch = batch_new();
     struct span *turn = add(batch, n, (uint8_t)(2 * n), 0, "shop", KIND_TURN, at_ms, 100);
     *span_text(turn, COL_USER_ID) = slice_of(user);
@@ -58,7 +60,8 @@ static double member(const char *from, const char *key) {
 static void the_numbers_of_now_are_right(void **state) {
     struct fixture *f = *state;
     fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m");
-    expect_part(f, "{\"from_ms\":1795460400000,\"to_ms\":1795464000000,\"interval_ms\":60000,\"now\":{\"llm_calls\":4,\"errors\":1,\"error_rate\":0.25,");
+    expect_part(f, "{\"from_ms\":1795460400000,\"to_ms\":1795464000000,\"interval_ms\":60000,\"now\":{\"llm_calls\":4,"
+                   "\"errors\":1,\"error_rate\":0.25,");
     const char *now = strstr(f->answer.ptr, "\"now\"");
     assert_true(fabs(member(now, "p50_ms") - 30) < 0.3);
     assert_true(fabs(member(now, "p99_ms") - 50) < 0.5);
@@ -67,14 +70,17 @@ static void the_numbers_of_now_are_right(void **state) {
     assert_true(fabs(member(now, "cost_per_thread_usd") - 0.07) < 1e-9);
     assert_true(fabs(member(now, "cost_per_turn_usd") - 0.035) < 1e-9);
     expect_part(f, "\"tokens\":{\"input\":400,\"output\":40,\"cached\":160,\"total\":440}");
-    expect_part(f, "\"turns\":4,\"threads\":2,\"turns_per_thread\":2,\"active_users\":2,\"returning_users\":1,\"new_users\":1,\"fallbacks\":1,\"fallback_rate\":0.25,");
+    expect_part(f, "\"turns\":4,\"threads\":2,\"turns_per_thread\":2,\"active_users\":2,\"returning_users\":1,\"new_"
+                   "users\":1,\"fallbacks\":1,\"fallback_rate\":0.25,");
     expect_no_part(f, "previous");
 }
 
 static void the_trend_stands_at_multiples_of_the_interval(void **state) {
     struct fixture *f = *state;
     fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m");
-    expect_part(f, "\"trend\":{\"columns\":[\"llm_calls\",\"error_rate\",\"p50_ms\",\"p95_ms\",\"ttft_p50_ms\",\"tokens.input\",\"tokens.output\",\"tokens.cached\",\"cost_usd\",\"turns\",\"threads\",\"active_users\",\"fallbacks\"],\"points\":[[1795460400000,1,0,");
+    expect_part(f, "\"trend\":{\"columns\":[\"llm_calls\",\"error_rate\",\"p50_ms\",\"p95_ms\",\"ttft_p50_ms\","
+                   "\"tokens.input\",\"tokens.output\",\"tokens.cached\",\"cost_usd\",\"turns\",\"threads\",\"active_"
+                   "users\",\"fallbacks\"],\"points\":[[1795460400000,1,0,");
     expect_part(f, "],[1795460460000,2,0.5,");
     expect_part(f, ",2,2,2,1],[1795460520000,1,0,");
     assert_int_equal(fixture_ask(f, "/api/v1/overview?" RANGE "&interval=0s", NULL, NULL), VT_EINVAL);
@@ -85,8 +91,11 @@ static void models_and_providers_have_their_shares(void **state) {
     struct fixture *f = *state;
     fixture_get(f, "/api/v1/overview?" RANGE);
     const char *models = strstr(f->answer.ptr, "\"models\":[");
-    expect_part(f, "\"models\":[{\"model\":\"gpt-4o\",\"provider\":\"openai\",\"calls\":3,\"share\":0.75,\"errors\":1,");
-    expect_part(f, "},{\"model\":\"claude\",\"provider\":\"anthropic\",\"calls\":1,\"share\":0.25,\"errors\":0,\"error_rate\":0,");
+    expect_part(f,
+                "\"models\":[{\"model\":\"gpt-4o\",\"provider\":\"openai\",\"calls\":3,\"share\":0.75,\"errors\":1,");
+    expect_part(
+        f,
+        "},{\"model\":\"claude\",\"provider\":\"anthropic\",\"calls\":1,\"share\":0.25,\"errors\":0,\"error_rate\":0,");
     assert_true(fabs(member(models, "cost_share") - 0.1 / 0.14) < 1e-9);
     expect_part(f, "\"providers\":[{\"provider\":\"openai\",\"calls\":3,\"errors\":1,");
 }
@@ -97,7 +106,8 @@ static void the_time_before_is_compared_with(void **state) {
     expect_part(f, "\"previous\":{\"llm_calls\":1,\"errors\":0,\"error_rate\":0,");
     expect_part(f, "\"active_users\":1,\"returning_users\":0,\"new_users\":1,");
     fixture_get(f, "/api/v1/overview?" RANGE "&compare=1");
-    expect_part(f, "\"previous\":{\"llm_calls\":0,\"errors\":0,\"turns\":0,\"threads\":0,\"active_users\":0,\"returning_users\":0,\"new_users\":0,\"fallbacks\":0}");
+    expect_part(f, "\"previous\":{\"llm_calls\":0,\"errors\":0,\"turns\":0,\"threads\":0,\"active_users\":0,"
+                   "\"returning_users\":0,\"new_users\":0,\"fallbacks\":0}");
 }
 
 static void where_nobody_sends_turns_traces_of_conversations_are_turns(void **state) {
@@ -119,12 +129,17 @@ static void filters_and_projects_narrow_it(void **state) {
 static void scores_stand_against_cost(void **state) {
     struct fixture *f = *state;
     char from[200];
-    static const char *const scores[] = {"{\"trace_id\":\"02000000000000000000000000000000\",\"name\":\"helpful\",\"value\":1}", "{\"trace_id\":\"05000000000000000000000000000000\",\"name\":\"helpful\",\"value\":0}",
-                                         "{\"trace_id\":\"04000000000000000000000000000000\",\"name\":\"helpful\",\"value\":1}", "{\"trace_id\":\"04000000000000000000000000000000\",\"span_id\":\"0900000000000000\",\"name\":\"correct\",\"value\":0.5}",
-                                         "{\"trace_id\":\"01000000000000000000000000000000\",\"name\":\"old\",\"value\":1}"};
+    static const char *const scores[] = {
+        "{\"trace_id\":\"02000000000000000000000000000000\",\"name\":\"helpful\",\"value\":1}",
+        "{\"trace_id\":\"05000000000000000000000000000000\",\"name\":\"helpful\",\"value\":0}",
+        "{\"trace_id\":\"04000000000000000000000000000000\",\"name\":\"helpful\",\"value\":1}",
+        "{\"trace_id\":\"04000000000000000000000000000000\",\"span_id\":\"0900000000000000\",\"name\":\"correct\","
+        "\"value\":0.5}",
+        "{\"trace_id\":\"01000000000000000000000000000000\",\"name\":\"old\",\"value\":1}"};
     for (int i = 0; i < 5; i++) fixture_post(f, "/api/v1/scores", scores[i]);
     fixture_get(f, "/api/v1/overview?from=-1h");
-    expect_part(f, "\"scores\":[{\"name\":\"correct\",\"model\":\"claude\",\"count\":1,\"avg\":0.5,\"cost_usd\":0.04},{\"name\":\"helpful\",\"model\":\"gpt-4o\",\"count\":2,\"avg\":0.5,\"cost_usd\":0.035");
+    expect_part(f, "\"scores\":[{\"name\":\"correct\",\"model\":\"claude\",\"count\":1,\"avg\":0.5,\"cost_usd\":0.04},{"
+                   "\"name\":\"helpful\",\"model\":\"gpt-4o\",\"count\":2,\"avg\":0.5,\"cost_usd\":0.035");
     expect_part(f, "{\"name\":\"helpful\",\"model\":\"claude\",\"count\":1,\"avg\":1,\"cost_usd\":0.04}");
     snprintf(from, sizeof from, "/api/v1/overview?%s", RANGE);
     fixture_get(f, from);
@@ -163,10 +178,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_trend_stands_at_multiples_of_the_interval, start, fixture_stop),
         cmocka_unit_test_setup_teardown(models_and_providers_have_their_shares, start, fixture_stop),
         cmocka_unit_test_setup_teardown(the_time_before_is_compared_with, start, fixture_stop),
-        cmocka_unit_test_setup_teardown(where_nobody_sends_turns_traces_of_conversations_are_turns, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(where_nobody_sends_turns_traces_of_conversations_are_turns, start,
+                                        fixture_stop),
         cmocka_unit_test_setup_teardown(filters_and_projects_narrow_it, start, fixture_stop),
         cmocka_unit_test_setup_teardown(scores_stand_against_cost, start, fixture_stop),
-        cmocka_unit_test_setup_teardown(services_and_their_calls_are_found_wherever_the_parent_lies, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(services_and_their_calls_are_found_wherever_the_parent_lies, start,
+                                        fixture_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

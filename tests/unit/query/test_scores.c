@@ -21,8 +21,13 @@ static int stop(void **state) {
 }
 
 static int64_t put(uint8_t trace, uint8_t span, const char *name, const char *user, double value) {
-    struct score score = {.trace_id = {trace}, .span_id = {span}, .name = slice_of(name), .user_id = slice_of(user), .value = value,
-                          .comment = SLICE("it's \"fine\"; DROP TABLE score"), .time_ns = time_now_ns()};
+    struct score score = {.trace_id = {trace},
+                          .span_id = {span},
+                          .name = slice_of(name),
+                          .user_id = slice_of(user),
+                          .value = value,
+                          .comment = SLICE("it's \"fine\"; DROP TABLE score"),
+                          .time_ns = time_now_ns()};
     int64_t id = 0;
     assert_ok(scores_put(scores, &score, &id, &failure));
     return id;
@@ -118,7 +123,8 @@ static void a_directory_never_scored_reads_as_without_scores(void **state) {
 static void users_and_traces_take_their_scores_with_them(void **state) {
     struct score *found;
     uint64_t deleted;
-    put(1, 0, "helpful", "ann", 1), put(2, 0, "helpful", "ann", 1), put(2, 0, "helpful", "bob", 1), put(3, 0, "helpful", "", 1);
+    put(1, 0, "helpful", "ann", 1), put(2, 0, "helpful", "ann", 1), put(2, 0, "helpful", "bob", 1),
+        put(3, 0, "helpful", "", 1);
     struct score_forget ann = {.user_id = SLICE("ann")}, third = {.trace_id = (uint8_t[16]){3}}, nothing = {0};
     assert_ok(scores_forget(scores, &nothing, &deleted, &failure));
     assert_int_equal(deleted, 0);
@@ -137,7 +143,8 @@ static void a_sweep_keeps_the_scores_of_traces_that_are_there(void **state) {
         struct batch *batch = batch_new();
         for (int i = 0; i < 500; i++) {
             struct span *span = batch_add(batch);
-            span->trace_id[0] = (uint8_t)(1 + 2 * round), span->trace_id[15] = (uint8_t)i, span->trace_id[14] = (uint8_t)(i >> 8);
+            span->trace_id[0] = (uint8_t)(1 + 2 * round), span->trace_id[15] = (uint8_t)i,
+            span->trace_id[14] = (uint8_t)(i >> 8);
             span->span_id[0] = 1, span->start_ns = time_now_ns();
         }
         fixture_append(batch);

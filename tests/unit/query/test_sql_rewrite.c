@@ -35,11 +35,18 @@ static void expect(const char *sql, const char *wanted) {
 }
 
 static void plain_sql_stays_as_it_is(void **state) {
-    static const char *const same[] = {
-        "", "SELECT 1", "SELECT 'it''s r''x''' AS \"a.b\", [x y], `m n` FROM spans -- FROM `a.b.spans`\nWHERE /* INTERVAL 1 DAY */ x = 1",
-        "WITH t AS (SELECT 1) SELECT * FROM t", "SELECT trace.operation FROM traces AS trace", "SELECT cast(x AS TEXT), interval FROM t",
-        "SELECT date(start), timestamp('2026-01-01'), r, \"r'x'\" FROM spans", "SELECT a-b, x->>'$.y' FROM spans s JOIN traces t", "SELECT 'unfinished",
-        "SELECT 0x1F, 1.5e3 FROM spans WHERE model LIKE '%`%'", "SELECT \xe2\x82\xac FROM spans"};
+    static const char *const same[] = {"",
+                                       "SELECT 1",
+                                       "SELECT 'it''s r''x''' AS \"a.b\", [x y], `m n` FROM spans -- FROM "
+                                       "`a.b.spans`\nWHERE /* INTERVAL 1 DAY */ x = 1",
+                                       "WITH t AS (SELECT 1) SELECT * FROM t",
+                                       "SELECT trace.operation FROM traces AS trace",
+                                       "SELECT cast(x AS TEXT), interval FROM t",
+                                       "SELECT date(start), timestamp('2026-01-01'), r, \"r'x'\" FROM spans",
+                                       "SELECT a-b, x->>'$.y' FROM spans s JOIN traces t",
+                                       "SELECT 'unfinished",
+                                       "SELECT 0x1F, 1.5e3 FROM spans WHERE model LIKE '%`%'",
+                                       "SELECT \xe2\x82\xac FROM spans"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         struct buf out = {0};
         struct sql_text *text;
@@ -77,15 +84,19 @@ static void casts_take_its_types(void **state) {
 }
 
 static void moments_and_intervals_are_functions(void **state) {
-    expect("SELECT TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 7 DAY)", "SELECT TIMESTAMP_SUB(now_timestamp(), interval_ms( 7 , 'DAY'))");
-    expect("SELECT TIMESTAMP_TRUNC(timestamp, HOUR), EXTRACT(HOUR FROM timestamp)", "SELECT TIMESTAMP_TRUNC(timestamp, 'HOUR'), EXTRACT('HOUR' , timestamp)");
-    expect("SELECT t > TIMESTAMP '2026-11-23', DATE '2026-11-23'", "SELECT t > timestamp( '2026-11-23'), date( '2026-11-23')");
+    expect("SELECT TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 7 DAY)",
+           "SELECT TIMESTAMP_SUB(now_timestamp(), interval_ms( 7 , 'DAY'))");
+    expect("SELECT TIMESTAMP_TRUNC(timestamp, HOUR), EXTRACT(HOUR FROM timestamp)",
+           "SELECT TIMESTAMP_TRUNC(timestamp, 'HOUR'), EXTRACT('HOUR' , timestamp)");
+    expect("SELECT t > TIMESTAMP '2026-11-23', DATE '2026-11-23'",
+           "SELECT t > timestamp( '2026-11-23'), date( '2026-11-23')");
     expect("SELECT CURRENT_TIMESTAMP, CAST(x AS DATE)", "SELECT now_timestamp(), DATE(x )");
     expect("SELECT hour, day FROM t", "SELECT hour, day FROM t");
 }
 
 static void functions_have_their_names_here(void **state) {
-    expect("SELECT STRING_AGG(a, ','), APPROX_COUNT_DISTINCT(b), least FROM t", "SELECT group_concat(a, ','), count(DISTINCT b), least FROM t");
+    expect("SELECT STRING_AGG(a, ','), APPROX_COUNT_DISTINCT(b), least FROM t",
+           "SELECT group_concat(a, ','), count(DISTINCT b), least FROM t");
     expect("SELECT APPROX_QUANTILES(a, 100)[OFFSET(95)] FROM t", "SELECT approx_quantile(a, 100, 95) FROM t");
 }
 

@@ -70,7 +70,8 @@ static void trace_is_shown_with_its_spans_in_order(void **state) {
         assert_int_equal(count_parts(answer, "\"span_id\""), 2);
         expect_part(f, "\"operation\":\"chat.continue_thread\",\"service\":\"ai-storefront\",\"start\":\"2026-11-2");
         expect_part(f, "\"duration_ms\":13,\"status\":\"OK\",\"error\":\"Rate limit reached\"");
-        expect_part(f, "\"span_count\":2,\"llm_calls\":1,\"tokens\":{\"input\":100,\"output\":50,\"total\":150},\"cost_usd\":0.25,\"user_id\":\"user-");
+        expect_part(f, "\"span_count\":2,\"llm_calls\":1,\"tokens\":{\"input\":100,\"output\":50,\"total\":150},\"cost_"
+                       "usd\":0.25,\"user_id\":\"user-");
         expect_part(f, "\"fallback\":true,\"spans\":[{\"depth\":0,");
         expect_part(f, "\"usage_restated\":true");
         expect_part(f, "{\"depth\":1,");
@@ -90,7 +91,8 @@ static void list_is_newest_first_and_pages_without_gaps(void **state) {
     for (int page = 0; page < 10; page++) {
         /* Spans that come in meanwhile shift nothing. */
         if (page == 2) add_turns(f, 300, 320);
-        snprintf(target, sizeof target, "/api/v1/traces?from=2026-01-01&to=2027-01-01&limit=37%s%s", cursor[0] ? "&cursor=" : "", cursor);
+        snprintf(target, sizeof target, "/api/v1/traces?from=2026-01-01&to=2027-01-01&limit=37%s%s",
+                 cursor[0] ? "&cursor=" : "", cursor);
         const char *at = fixture_get(f, target);
         const char *more = strstr(at, "\"next\":\"");
         while ((at = strstr(at, "{\"trace_id\":\""))) {
@@ -112,16 +114,42 @@ static void list_takes_filters_and_ranges(void **state) {
         const char *query;
         unsigned traces;
     } cases[] = {
-        {"q=model:gpt-4o", 150}, {"q=status:error", 100}, {"q=model:gpt-4o%20status:error", 50}, {"q=model:gpt*", 300}, {"q=-model:gpt-4o%20kind:llm", 150}, {"q=user:user-1", 75},
-        {"q=attr.region:r3", 60}, {"q=attr.region:r3+OR+user:user-1", 120}, {"q=jacket", 300}, {"q=%22jacket+fits%22", 0}, {"q=fits", 300}, {"q=trousers", 0}, {"q=acket", 0}, {"q=*acke*", 300}, {"q=fallback:true", 100},
-        {"q=-fallback:true+kind:turn", 200}, {"q=tokens:150", 300}, {"q=tokens:>150", 0}, {"q=root:true", 300}, {"q=has:error", 100}, {"q=error:limit", 100},
-        {"q=duration:<10ms", 300}, {"q=cost:0.25", 300}, {"q=cost:>0.25", 0}, {"from=1795460010000&to=1795460020000", 10}, {"from=1795460010001&to=1795460020001&q=kind:turn", 10}, {"q=project:lab", 150},
-        {"q=has:attr.region", 300}, {"q=-has:region+kind:llm", 0}, {"q=(model:gpt-4o+OR+model:gpt-4o-mini)+status:ok", 200},
+        {"q=model:gpt-4o", 150},
+        {"q=status:error", 100},
+        {"q=model:gpt-4o%20status:error", 50},
+        {"q=model:gpt*", 300},
+        {"q=-model:gpt-4o%20kind:llm", 150},
+        {"q=user:user-1", 75},
+        {"q=attr.region:r3", 60},
+        {"q=attr.region:r3+OR+user:user-1", 120},
+        {"q=jacket", 300},
+        {"q=%22jacket+fits%22", 0},
+        {"q=fits", 300},
+        {"q=trousers", 0},
+        {"q=acket", 0},
+        {"q=*acke*", 300},
+        {"q=fallback:true", 100},
+        {"q=-fallback:true+kind:turn", 200},
+        {"q=tokens:150", 300},
+        {"q=tokens:>150", 0},
+        {"q=root:true", 300},
+        {"q=has:error", 100},
+        {"q=error:limit", 100},
+        {"q=duration:<10ms", 300},
+        {"q=cost:0.25", 300},
+        {"q=cost:>0.25", 0},
+        {"from=1795460010000&to=1795460020000", 10},
+        {"from=1795460010001&to=1795460020001&q=kind:turn", 10},
+        {"q=project:lab", 150},
+        {"q=has:attr.region", 300},
+        {"q=-has:region+kind:llm", 0},
+        {"q=(model:gpt-4o+OR+model:gpt-4o-mini)+status:ok", 200},
     };
     fill(f);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char target[400];
-        snprintf(target, sizeof target, "/api/v1/traces?limit=1000&%s%s", strstr(cases[i].query, "from") ? "" : "from=2026-01-01&to=2027-01-01&", cases[i].query);
+        snprintf(target, sizeof target, "/api/v1/traces?limit=1000&%s%s",
+                 strstr(cases[i].query, "from") ? "" : "from=2026-01-01&to=2027-01-01&", cases[i].query);
         unsigned traces = count_parts(fixture_get(f, target), "{\"trace_id\"");
         if (traces != cases[i].traces) fail_msg("%s: %u traces, expected %u", cases[i].query, traces, cases[i].traces);
     }
@@ -150,16 +178,25 @@ static void bad_requests_say_what_is_wrong(void **state) {
         int code;
         const char *says;
     } cases[] = {
-        {"/api/v1/traces?q=status:bad", NULL, VT_EINVAL, "q: column 8: expected one of"}, {"/api/v1/traces?q=status:bad", NULL, VT_EINVAL, "\"column\":8"},
-        {"/api/v1/traces?limit=0", NULL, VT_EINVAL, "limit: expected a number from 1 to 1000"}, {"/api/v1/traces?limit=1001", NULL, VT_EINVAL, "found '1001'"},
-        {"/api/v1/traces?limit=99999999999999999999", NULL, VT_EINVAL, "limit"}, {"/api/v1/traces?limit=x", NULL, VT_EINVAL, "limit"},
-        {"/api/v1/traces?from=yesterday", NULL, VT_EINVAL, "from: expected a moment, found 'yesterday'"}, {"/api/v1/traces?from=now&to=-1h", NULL, VT_EINVAL, "before 'to'"},
-        {"/api/v1/traces?cursor=%00zz", NULL, VT_EINVAL, "cursor"}, {"/api/v1/nothing", NULL, VT_ENOTFOUND, "nothing at /api/v1/nothing"}, {"/api/v1/traces", "{}", VT_EUNSUPPORTED, "it takes GET"},
-        {"/api/v1/traces/", NULL, 0, "traces"}, {"", NULL, VT_ENOTFOUND, "nothing at"}, {"/api/v1/traces/a/b", NULL, VT_ENOTFOUND, "nothing at"},
+        {"/api/v1/traces?q=status:bad", NULL, VT_EINVAL, "q: column 8: expected one of"},
+        {"/api/v1/traces?q=status:bad", NULL, VT_EINVAL, "\"column\":8"},
+        {"/api/v1/traces?limit=0", NULL, VT_EINVAL, "limit: expected a number from 1 to 1000"},
+        {"/api/v1/traces?limit=1001", NULL, VT_EINVAL, "found '1001'"},
+        {"/api/v1/traces?limit=99999999999999999999", NULL, VT_EINVAL, "limit"},
+        {"/api/v1/traces?limit=x", NULL, VT_EINVAL, "limit"},
+        {"/api/v1/traces?from=yesterday", NULL, VT_EINVAL, "from: expected a moment, found 'yesterday'"},
+        {"/api/v1/traces?from=now&to=-1h", NULL, VT_EINVAL, "before 'to'"},
+        {"/api/v1/traces?cursor=%00zz", NULL, VT_EINVAL, "cursor"},
+        {"/api/v1/nothing", NULL, VT_ENOTFOUND, "nothing at /api/v1/nothing"},
+        {"/api/v1/traces", "{}", VT_EUNSUPPORTED, "it takes GET"},
+        {"/api/v1/traces/", NULL, 0, "traces"},
+        {"", NULL, VT_ENOTFOUND, "nothing at"},
+        {"/api/v1/traces/a/b", NULL, VT_ENOTFOUND, "nothing at"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int code = fixture_ask(f, cases[i].target, cases[i].body, NULL);
-        if (code != cases[i].code || !strstr(f->answer.ptr, cases[i].says)) fail_msg("%s: %d %s", cases[i].target, code, f->answer.ptr);
+        if (code != cases[i].code || !strstr(f->answer.ptr, cases[i].says))
+            fail_msg("%s: %d %s", cases[i].target, code, f->answer.ptr);
     }
     assert_int_equal(api_status(VT_EINVAL), 400);
     assert_int_equal(api_status(VT_ETIMEOUT), 504);
@@ -169,7 +206,8 @@ static void deadline_and_cancel_end_a_request(void **state) {
     struct fixture *f = *state;
     int cancel = 1;
     add_turns(f, 0, 10);
-    struct api_request request = {.method = SLICE("GET"), .path = SLICE("/api/v1/traces"), .query = SLICE("from=0"), .cancel = &cancel};
+    struct api_request request = {
+        .method = SLICE("GET"), .path = SLICE("/api/v1/traces"), .query = SLICE("from=0"), .cancel = &cancel};
     assert_int_equal(api_call(f->engine, &request, &f->answer, &f->err), VT_ECANCELLED);
     cancel = 0;
     request.deadline_ns = 1;
@@ -209,10 +247,13 @@ static void corrupt_segment_is_set_aside_and_the_rest_answers(void **state) {
     struct store_stats stats;
     fill(f);
     /* One byte of each 512 of the first segment, but for its footer. */
-    snprintf(command, sizeof command, "f=$(ls %s/spans/*/*.parquet | head -1); n=$(($(stat -c %%s $f) / 512 - 12)); "
-             "for i in $(seq 1 $n); do printf '\\377' | dd of=$f bs=1 seek=$((i * 512)) conv=notrunc status=none; done", f->dir);
+    snprintf(command, sizeof command,
+             "f=$(ls %s/spans/*/*.parquet | head -1); n=$(($(stat -c %%s $f) / 512 - 12)); "
+             "for i in $(seq 1 $n); do printf '\\377' | dd of=$f bs=1 seek=$((i * 512)) conv=notrunc status=none; done",
+             f->dir);
     assert_int_equal(system(command), 0);
-    const char *query = "{\"from\":0,\"select\":[\"count\",\"distinct(attr.region)\",\"p50(duration_ms)\",\"sum(cost_usd)\"],\"group_by\":[\"user_id\",\"operation\"]}";
+    const char *query = "{\"from\":0,\"select\":[\"count\",\"distinct(attr.region)\",\"p50(duration_ms)\",\"sum(cost_"
+                        "usd)\"],\"group_by\":[\"user_id\",\"operation\"]}";
     fixture_post(f, "/api/v1/query", query);
     fixture_post(f, "/api/v1/query", "{\"from\":0,\"select\":[\"count\"]}");
     expect_part(f, ",400]]");

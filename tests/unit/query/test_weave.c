@@ -1,5 +1,5 @@
-/* However spans come – in any order, in any batches, twice, sealed or not – what is read of them is the same. Seeded: a case that
- * fails names its number; VITRINE_CASES sets how many are tried. */
+/* However spans come – in any order, in any batches, twice, sealed or not – what is read of them is the same. Seeded: a
+ * case that fails names its number; VITRINE_CASES sets how many are tried. */
 #include "ask.h"
 
 #include "base/id.h"
@@ -9,7 +9,9 @@ enum { SPANS_MAX = 60, CASES = 60 };
 static const int64_t BASE_NS = INT64_C(1795460400000000000);
 static unsigned seed;
 
-static unsigned draw(unsigned below) { return (unsigned)rand_r(&seed) % below; }
+static unsigned draw(unsigned below) {
+    return (unsigned)rand_r(&seed) % below;
+}
 
 struct story {
     struct span spans[SPANS_MAX];
@@ -30,10 +32,13 @@ static void tell(struct story *story) {
             span_init(span);
             memcpy(span->trace_id, &trace, 8);
             memcpy(span->span_id, &id, 8);
-            if (n) memcpy(span->parent_span_id, story->spans[first + draw(n)].span_id, 8);
-            else if (lost_root) memcpy(span->parent_span_id, &(uint64_t){0x9000 + story->count}, 8);
+            if (n)
+                memcpy(span->parent_span_id, story->spans[first + draw(n)].span_id, 8);
+            else if (lost_root)
+                memcpy(span->parent_span_id, &(uint64_t){0x9000 + story->count}, 8);
             if (lines) span->flags = SPAN_JOIN_BY_PARENT;
-            span->start_ns = BASE_NS + (int64_t)t * 3 * NS_PER_S + (int64_t)(n * 50 + draw(40)) * NS_PER_MS + story->count;
+            span->start_ns =
+                BASE_NS + (int64_t)t * 3 * NS_PER_S + (int64_t)(n * 50 + draw(40)) * NS_PER_MS + story->count;
             span->duration_ns = (int64_t)(1 + draw(5000)) * NS_PER_MS;
             span->kind = n ? 1 + draw(KIND_COUNT - 1) : KIND_TURN;
             span->status = draw(4) ? STATUS_OK : STATUS_ERROR;
@@ -68,11 +73,15 @@ static void keep(struct fixture *f, struct buf *out) {
 
 /* All that can be asked, as one text. */
 static void ask_all(struct fixture *f, struct buf *out) {
-    static const char *const filters[] = {"", "status:error", "user:u1", "thread:t2", "fallback:true", "-fallback:true+kind:turn", "word3", "model:m1+-user:u2", "root:true", "turn:turn4"};
+    static const char *const filters[] = {
+        "",      "status:error",      "user:u1",   "thread:t2", "fallback:true", "-fallback:true+kind:turn",
+        "word3", "model:m1+-user:u2", "root:true", "turn:turn4"};
     static const char *const queries[] = {
-        "\"select\":[\"count\",\"sum(tokens.total)\",\"sum(cost_usd)\",\"errors\",\"distinct(user)\",\"distinct(trace)\",\"distinct(turn)\",\"max(duration_ms)\"]",
+        "\"select\":[\"count\",\"sum(tokens.total)\",\"sum(cost_usd)\",\"errors\",\"distinct(user)\",\"distinct(trace)"
+        "\",\"distinct(turn)\",\"max(duration_ms)\"]",
         "\"select\":[\"count\",\"sum(tokens.input)\",\"sum(cost_usd)\"],\"group_by\":[\"user_id\",\"fallback\"]",
-        "\"select\":[\"sum(tokens.output)\",\"count\"],\"group_by\":[\"thread_id\",\"turn_id\",\"kind\"],\"interval\":\"1s\"",
+        "\"select\":[\"sum(tokens.output)\",\"count\"],\"group_by\":[\"thread_id\",\"turn_id\",\"kind\"],\"interval\":"
+        "\"1s\"",
         "\"select\":[\"count\"],\"group_by\":[\"trace_id\"],\"where\":\"has:user\"",
     };
     char target[300], id[40];
@@ -121,7 +130,8 @@ static void fixture_clear(struct fixture *f) {
     snprintf(command, sizeof command, "rm -rf %s/*", f->dir);
     assert_int_equal(system(command), 0);
     struct store_options options = {.dir = f->dir, .seal_after_ms = 600000, .async_durability = true};
-    if (store_open(&f->store, &options, &f->err) || engine_open(&f->engine, f->store, NULL, &f->err)) fail_msg("%s", f->err.message);
+    if (store_open(&f->store, &options, &f->err) || engine_open(&f->engine, f->store, NULL, &f->err))
+        fail_msg("%s", f->err.message);
 }
 
 static void one_case(struct fixture *f, unsigned number) {
@@ -147,7 +157,8 @@ static void one_case(struct fixture *f, unsigned number) {
         if (n > count - from) n = count - from;
         append(f, &story, order + from, n);
         if (draw(4) == 0) fixture_seal(f);
-        if (draw(4) == 0) fixture_get(f, "/api/v1/traces?from=2026-11-01&to=2026-12-01"); /* the weave grows step by step */
+        if (draw(4) == 0)
+            fixture_get(f, "/api/v1/traces?from=2026-11-01&to=2026-12-01"); /* the weave grows step by step */
     }
     ask_all(f, &got);
     expect_same(&wanted, &got, number, "in pieces");

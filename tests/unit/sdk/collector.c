@@ -67,12 +67,14 @@ static uint32_t count_fields(struct slice message, uint32_t depth, uint32_t *bad
 static void unpack(struct request *request, const char *body, size_t size) {
     request->packed_size = size;
     bool gzip = !strcmp(request_header(request, "content-encoding"), "gzip");
-    if (gzip && size >= 4) { /* its last four bytes say how long it was: room for that much, not for the most that may come */
+    if (gzip &&
+        size >= 4) { /* its last four bytes say how long it was: room for that much, not for the most that may come */
         const unsigned char *tail = (const unsigned char *)body + size - 4;
         size_t room = tail[0] | (size_t)tail[1] << 8 | (size_t)tail[2] << 16 | (size_t)tail[3] << 24;
         struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
         request->body = malloc(room + 1);
-        if (room > UNPACKED_MAX || libdeflate_gzip_decompress(d, body, size, request->body, room, &request->size)) request->size = 0;
+        if (room > UNPACKED_MAX || libdeflate_gzip_decompress(d, body, size, request->body, room, &request->size))
+            request->size = 0;
         libdeflate_free_decompressor(d);
     } else {
         request->body = malloc(size + 1);

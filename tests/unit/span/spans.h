@@ -23,8 +23,10 @@ static inline uint32_t attrs_of_json(struct arena *arena, const char *json, cons
         case JSON_NUMBER:
             json_number(&r, &number);
             attr->value.type = number.is_int ? VALUE_INT : VALUE_DOUBLE;
-            if (number.is_int) attr->value.integer = number.integer;
-            else attr->value.real = number.real;
+            if (number.is_int)
+                attr->value.integer = number.integer;
+            else
+                attr->value.real = number.real;
             break;
         case JSON_BOOL: attr->value.type = VALUE_BOOL, json_bool(&r, &truth), attr->value.integer = truth; break;
         default: attr->value.type = VALUE_JSON, json_skip(&r, &attr->value.text); break;
@@ -38,7 +40,11 @@ static inline uint32_t attrs_of_json(struct arena *arena, const char *json, cons
 static const int64_t TEST_START_NS = INT64_C(1763924391722) * 1000000;
 
 static inline struct raw_span raw_of_json(struct arena *arena, const char *name, const char *json) {
-    struct raw_span raw = {.trace_id = {1}, .span_id = {2}, .source = SOURCE_OTLP, .name = slice_of(name), .start_ns = TEST_START_NS,
+    struct raw_span raw = {.trace_id = {1},
+                           .span_id = {2},
+                           .source = SOURCE_OTLP,
+                           .name = slice_of(name),
+                           .start_ns = TEST_START_NS,
                            .end_ns = TEST_START_NS + 5 * INT64_C(1000000)};
     raw.attr_count = attrs_of_json(arena, json, &raw.attrs);
     return raw;

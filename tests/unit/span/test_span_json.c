@@ -18,8 +18,10 @@ static void leaves_out_what_is_not_known(void **state) {
     struct span span;
     span_init(&span);
     span.span_id[7] = 1;
-    assert_string_equal(json_of(&span), "{\"span_id\":\"0000000000000001\",\"kind\":\"other\",\"start\":\"1970-01-01T00:00:00.000000Z\","
-                                        "\"duration_ms\":0,\"status\":\"UNSET\"}");
+    assert_string_equal(
+        json_of(&span),
+        "{\"span_id\":\"0000000000000001\",\"kind\":\"other\",\"start\":\"1970-01-01T00:00:00.000000Z\","
+        "\"duration_ms\":0,\"status\":\"UNSET\"}");
 }
 
 static void shows_known_zeros_and_totals(void **state) {
@@ -30,7 +32,8 @@ static void shows_known_zeros_and_totals(void **state) {
     span.cost_usd = 0;
     span.duration_ns = 1500000;
     span.flags = SPAN_USAGE_ESTIMATED;
-    assert_non_null(strstr(json_of(&span), "\"tokens\":{\"input\":0,\"output\":7,\"total\":7},\"cost_usd\":0,\"estimated\":true"));
+    assert_non_null(
+        strstr(json_of(&span), "\"tokens\":{\"input\":0,\"output\":7,\"total\":7},\"cost_usd\":0,\"estimated\":true"));
     assert_non_null(strstr(json_of(&span), "\"duration_ms\":1.5,"));
 }
 
@@ -39,7 +42,8 @@ static void puts_messages_as_a_list_and_anything_else_as_text(void **state) {
     span_init(&span);
     *span_text(&span, COL_PROMPT) = SLICE("[{\"role\":\"user\",\"content\":\"hi\"}]");
     *span_text(&span, COL_COMPLETION) = SLICE("[sighs] \"no\"");
-    assert_non_null(strstr(json_of(&span), "\"prompt\":[{\"role\":\"user\",\"content\":\"hi\"}],\"completion\":\"[sighs] \\\"no\\\"\""));
+    assert_non_null(strstr(
+        json_of(&span), "\"prompt\":[{\"role\":\"user\",\"content\":\"hi\"}],\"completion\":\"[sighs] \\\"no\\\"\""));
     *span_text(&span, COL_PROMPT) = SLICE("[1],\"injected\":true");
     assert_non_null(strstr(json_of(&span), "\"prompt\":\"[1],\\\"injected\\\":true\""));
 }

@@ -49,8 +49,13 @@ void fill(struct span *span, uint32_t n, struct arena *arena) {
     span->kind = rand_r(&seed) % KIND_COUNT;
     span->status = rand_r(&seed) % STATUS_COUNT;
     for (int c = COL_TEXT_FIRST; c < COL_COUNT; c++)
-        if (rand_r(&seed) % 3 && c != COL_USER_ID) *span_text(span, (enum col)c) = arena_printf(arena, "%s %d %*s", span_columns[c].name, rand_r(&seed) % (c < COL_USER_ID ? 5 : 100000), rand_r(&seed) % 300, "x");
-    if (n % 3 != 1) *span_text(span, COL_USER_ID) = arena_printf(arena, "user %u", n / 30); /* the middle one of a trace says none */
+        if (rand_r(&seed) % 3 && c != COL_USER_ID)
+            *span_text(span, (enum col)c) =
+                arena_printf(arena, "%s %d %*s", span_columns[c].name, rand_r(&seed) % (c < COL_USER_ID ? 5 : 100000),
+                             rand_r(&seed) % 300, "x");
+    if (n % 3 != 1)
+        *span_text(span, COL_USER_ID) =
+            arena_printf(arena, "user %u", n / 30); /* the middle one of a trace says none */
 }
 
 static struct batch *batch_of(uint32_t first, uint32_t count) {
@@ -69,13 +74,18 @@ void append(uint32_t first, uint32_t count) {
 static void compare(const struct span *a, const struct span *b) {
     assert_memory_equal(a, b, offsetof(struct span, ttft_ns));
     for (int c = COL_TTFT_NS; c < COL_TEXT_FIRST; c++) {
-        if (span_columns[c].type == COL_INT) assert_int_equal(span_get_int(a, (enum col)c), span_get_int(b, (enum col)c));
-        else assert_true(isnan(span_get_double(a, (enum col)c)) ? isnan(span_get_double(b, (enum col)c)) : span_get_double(a, (enum col)c) == span_get_double(b, (enum col)c));
+        if (span_columns[c].type == COL_INT)
+            assert_int_equal(span_get_int(a, (enum col)c), span_get_int(b, (enum col)c));
+        else
+            assert_true(isnan(span_get_double(a, (enum col)c))
+                            ? isnan(span_get_double(b, (enum col)c))
+                            : span_get_double(a, (enum col)c) == span_get_double(b, (enum col)c));
     }
     for (int c = COL_TEXT_FIRST; c < COL_COUNT; c++)
         if (!slice_eq(span_get_text(a, (enum col)c), span_get_text(b, (enum col)c)))
-            fail_msg("%s: %.*s, expected %.*s", span_columns[c].name, (int)span_get_text(b, (enum col)c).len, span_get_text(b, (enum col)c).ptr,
-                     (int)span_get_text(a, (enum col)c).len, span_get_text(a, (enum col)c).ptr);
+            fail_msg("%s: %.*s, expected %.*s", span_columns[c].name, (int)span_get_text(b, (enum col)c).len,
+                     span_get_text(b, (enum col)c).ptr, (int)span_get_text(a, (enum col)c).len,
+                     span_get_text(a, (enum col)c).ptr);
 }
 
 void expect_those(uint32_t count, bool (*wanted_n)(uint32_t n), uint32_t step) {
@@ -87,12 +97,15 @@ void expect_those(uint32_t count, bool (*wanted_n)(uint32_t n), uint32_t step) {
         struct arena arena = {0};
         struct vec ids, starts;
         struct error err = {0};
-        if (rowgroup_read(group, COL_SPAN_ID, &arena, &ids, &err) || rowgroup_read(group, COL_START_NS, &arena, &starts, &err)) fail_msg("%s", err.message);
+        if (rowgroup_read(group, COL_SPAN_ID, &arena, &ids, &err) ||
+            rowgroup_read(group, COL_START_NS, &arena, &starts, &err))
+            fail_msg("%s", err.message);
         for (uint32_t i = 0; i < group->rows; i++) {
             uint64_t id;
             memcpy(&id, ids.bytes + (size_t)i * 8, 8);
             assert_true(id >= 1 && id <= count);
-            if (wanted_n && !wanted_n((uint32_t)id - 1)) fail_msg("span %llu is there and should not be", (unsigned long long)id);
+            if (wanted_n && !wanted_n((uint32_t)id - 1))
+                fail_msg("span %llu is there and should not be", (unsigned long long)id);
             if (seen[id - 1]++) fail_msg("span %llu is there twice", (unsigned long long)id);
             assert_true(starts.ints[i] >= group->min_start_ns && starts.ints[i] <= group->max_start_ns);
             total++;
@@ -115,7 +128,9 @@ void expect_those(uint32_t count, bool (*wanted_n)(uint32_t n), uint32_t step) {
     snapshot_free(snap);
 }
 
-void expect(uint32_t count, uint32_t step) { expect_those(count, NULL, step); }
+void expect(uint32_t count, uint32_t step) {
+    expect_those(count, NULL, step);
+}
 
 void reopen(void) {
     store_close(store);

@@ -23,7 +23,8 @@ void shell(const char *format, ...) __attribute__((format(printf, 1, 2))); /* wi
 /* Span n; every third of a field is not known. Users are "user N" with N = n / 30, three spans a trace, a thread 15. */
 void fill(struct span *span, uint32_t n, struct arena *arena);
 void append(uint32_t first, uint32_t count); /* waits until they are durable */
-/* Exactly the spans of 0 … count-1 for which `wanted` (NULL = all) is true are there, once; every `step`th is compared field by field. */
+/* Exactly the spans of 0 … count-1 for which `wanted` (NULL = all) is true are there, once; every `step`th is compared
+ * field by field. */
 void expect_those(uint32_t count, bool (*wanted)(uint32_t n), uint32_t step);
 void expect(uint32_t count, uint32_t step);
 struct store_stats stats(void);

@@ -10,9 +10,13 @@
 
 enum { MAX = 5000 };
 
-static uint64_t random64(unsigned *seed) { return (uint64_t)rand_r(seed) << 42 ^ (uint64_t)rand_r(seed) << 21 ^ (uint64_t)rand_r(seed); }
+static uint64_t random64(unsigned *seed) {
+    return (uint64_t)rand_r(seed) << 42 ^ (uint64_t)rand_r(seed) << 21 ^ (uint64_t)rand_r(seed);
+}
 
-static void pad(struct buf *buf) { buf_put(buf, "\0\0\0\0\0\0\0\0", 8), buf->len -= 8; }
+static void pad(struct buf *buf) {
+    buf_put(buf, "\0\0\0\0\0\0\0\0", 8), buf->len -= 8;
+}
 
 static void delta_round_trips(void **state) {
     static int64_t in[MAX], out[MAX];
@@ -21,13 +25,18 @@ static void delta_round_trips(void **state) {
         uint32_t count = n < 140 ? n : (uint32_t)rand_r(&seed) % MAX;
         int kind = rand_r(&seed) % 4;
         for (uint32_t i = 0; i < count; i++)
-            in[i] = kind == 0 ? (int64_t)random64(&seed) : kind == 1 ? 7 : kind == 2 ? (i ? in[i - 1] : 0) + rand_r(&seed) % 1000 : i % 2 ? INT64_MAX : INT64_MIN + 1;
+            in[i] = kind == 0   ? (int64_t)random64(&seed)
+                    : kind == 1 ? 7
+                    : kind == 2 ? (i ? in[i - 1] : 0) + rand_r(&seed) % 1000
+                    : i % 2     ? INT64_MAX
+                                : INT64_MIN + 1;
         struct buf buf = {0};
         delta_encode(&buf, in, count);
         pad(&buf);
         assert_true(delta_decode((uint8_t *)buf.ptr, (uint8_t *)buf.ptr + buf.len, out, count));
         assert_memory_equal(in, out, count * sizeof *in);
-        if (count > 1) assert_false(delta_decode((uint8_t *)buf.ptr, (uint8_t *)buf.ptr + buf.len / 2, out, count) && buf.len > 8);
+        if (count > 1)
+            assert_false(delta_decode((uint8_t *)buf.ptr, (uint8_t *)buf.ptr + buf.len / 2, out, count) && buf.len > 8);
         assert_false(delta_decode((uint8_t *)buf.ptr, (uint8_t *)buf.ptr + buf.len, out, count + 1));
         buf_free(&buf);
     }
@@ -40,7 +49,8 @@ static void hybrid_round_trips(void **state) {
         uint32_t count = 1 + (uint32_t)rand_r(&seed) % (MAX - 1);
         uint32_t mask = width == 32 ? UINT32_MAX : (1u << width) - 1;
         for (uint32_t i = 0; i < count;) {
-            uint32_t run = rand_r(&seed) % 3 ? 1 : 1 + (uint32_t)rand_r(&seed) % 40, value = (uint32_t)random64(&seed) & mask;
+            uint32_t run = rand_r(&seed) % 3 ? 1 : 1 + (uint32_t)rand_r(&seed) % 40,
+                     value = (uint32_t)random64(&seed) & mask;
             while (run-- && i < count) in[i++] = value;
         }
         struct buf buf = {0};
@@ -48,7 +58,8 @@ static void hybrid_round_trips(void **state) {
         pad(&buf);
         assert_true(hybrid_decode((uint8_t *)buf.ptr, (uint8_t *)buf.ptr + buf.len, out, count, width));
         assert_memory_equal(in, out, count * sizeof *in);
-        assert_false(hybrid_decode((uint8_t *)buf.ptr, (uint8_t *)buf.ptr + buf.len - 1, out, count, width) && in[count - 1] != in[count - 2 + (count == 1)]);
+        assert_false(hybrid_decode((uint8_t *)buf.ptr, (uint8_t *)buf.ptr + buf.len - 1, out, count, width) &&
+                     in[count - 1] != in[count - 2 + (count == 1)]);
         buf_free(&buf);
     }
 }

@@ -1,5 +1,6 @@
-/* The store is killed, or finds the disk full, at every write, sync, rename and unlink that it does in a life of appending, sealing,
- * merging and deleting; SQLite's own included. Whatever moment it is: what was acknowledged is there once, what was deleted is gone. */
+/* The store is killed, or finds the disk full, at every write, sync, rename and unlink that it does in a life of
+ * appending, sealing, merging and deleting; SQLite's own included. Whatever moment it is: what was acknowledged is
+ * there once, what was deleted is gone. */
 #include "kit.h"
 
 #include "base/log.h"
@@ -23,7 +24,7 @@ static struct {
     uint8_t sent[SPANS], acknowledged[SPANS];
     uint8_t delete_begun, delete_done;
     atomic_int calls;
-} *shared;
+} * shared;
 
 static enum how how;
 static int strike_at;
@@ -69,7 +70,8 @@ VISIBLE ssize_t writev(int fd, const struct iovec *parts, int count) {
         long n = syscall(SYS_write, fd, parts[0].iov_base, parts[0].iov_len);
         return n > 0 ? n : full();
     }
-    if (now && how == DIE_IN_THE_MIDDLE) syscall(SYS_writev, fd, parts, 1), syscall(SYS_write, fd, parts[1].iov_base, parts[1].iov_len / 2), die();
+    if (now && how == DIE_IN_THE_MIDDLE)
+        syscall(SYS_writev, fd, parts, 1), syscall(SYS_write, fd, parts[1].iov_base, parts[1].iov_len / 2), die();
     long n = syscall(SYS_writev, fd, parts, count);
     if (now) die();
     return n;
@@ -84,7 +86,7 @@ VISIBLE ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
 }
 
 #define STAND_IN(name, params, is_full, call)                                                                          \
-    VISIBLE int name params {                                                                                               \
+    VISIBLE int name params {                                                                                          \
         bool now = before(false);                                                                                      \
         if (now && how == DISK_FULL && (is_full)) return (int)full();                                                  \
         long n = call;                                                                                                 \
@@ -99,7 +101,9 @@ STAND_IN(unlink, (const char *path), false, syscall(SYS_unlink, path))
 
 /* ---- a life ---- */
 
-static void mark(uint8_t *marks, uint32_t first) { memset(marks + first, 1, BATCH); }
+static void mark(uint8_t *marks, uint32_t first) {
+    memset(marks + first, 1, BATCH);
+}
 
 static void send(uint32_t first) {
     struct batch *batch = batch_new();
@@ -121,7 +125,8 @@ static void live(void) {
         if (first % (2 * BATCH)) store_seal(store, NULL);
         if (first == SPANS / 2) {
             shared->delete_begun = 1;
-            shared->delete_done = !store_delete(store, &(struct store_delete){.user_id = SLICE("user 7")}, &deleted, &err);
+            shared->delete_done =
+                !store_delete(store, &(struct store_delete){.user_id = SLICE("user 7")}, &deleted, &err);
         }
     }
     usleep(20000); /* merging goes on */
@@ -143,33 +148,40 @@ static void look(uint8_t *seen, int call) {
         struct arena arena = {0};
         struct vec ids, prompts;
         struct error err = {0};
-        if (rowgroup_read(snapshot_rowgroup(snap, g), COL_SPAN_ID, &arena, &ids, &err) || rowgroup_read(snapshot_rowgroup(snap, g), COL_PROMPT, &arena, &prompts, &err))
+        if (rowgroup_read(snapshot_rowgroup(snap, g), COL_SPAN_ID, &arena, &ids, &err) ||
+            rowgroup_read(snapshot_rowgroup(snap, g), COL_PROMPT, &arena, &prompts, &err))
             fail_msg("call %d: %s", call, err.message);
         for (uint32_t i = 0; i < ids.count; i++) {
             uint64_t id;
             memcpy(&id, ids.bytes + (size_t)i * SPAN_ID_SIZE, sizeof id);
-            if (!id || id > SPANS || seen[id - 1]++) fail_msg("call %d: span %llu is there twice, or is none of ours", call, (unsigned long long)id);
+            if (!id || id > SPANS || seen[id - 1]++)
+                fail_msg("call %d: span %llu is there twice, or is none of ours", call, (unsigned long long)id);
         }
         arena_free(&arena);
     }
     snapshot_free(snap);
 }
 
-static void no_problem(void *ctx, const char *path, const char *message) { fail_msg("call %d: %s: %s", *(int *)ctx, path, message); }
+static void no_problem(void *ctx, const char *path, const char *message) {
+    fail_msg("call %d: %s: %s", *(int *)ctx, path, message);
+}
 
 static void judge(int call) {
     uint8_t seen[SPANS];
     look(seen, call);
     /* A deletion that was noted goes on after the start; one that was not has changed nothing. */
     uint32_t begun_with = count_user(shared->acknowledged);
-    for (int i = 0; i < 500 && shared->delete_begun && count_user(seen) && count_user(seen) < begun_with; i++) usleep(10000), look(seen, call);
+    for (int i = 0; i < 500 && shared->delete_begun && count_user(seen) && count_user(seen) < begun_with; i++)
+        usleep(10000), look(seen, call);
     for (uint32_t n = 0; n < SPANS; n++) {
         bool user = n / 30 == DELETED_USER;
         if (seen[n] && !shared->sent[n]) fail_msg("call %d: span %u was never sent", call, n);
         if (user && shared->delete_done && seen[n]) fail_msg("call %d: span %u was deleted", call, n);
-        if (!seen[n] && shared->acknowledged[n] && !(user && shared->delete_begun)) fail_msg("call %d: span %u was acknowledged and is lost", call, n);
+        if (!seen[n] && shared->acknowledged[n] && !(user && shared->delete_begun))
+            fail_msg("call %d: span %u was acknowledged and is lost", call, n);
     }
-    if (shared->delete_begun && count_user(seen) && count_user(seen) != begun_with) fail_msg("call %d: half of a deletion is left", call);
+    if (shared->delete_begun && count_user(seen) && count_user(seen) != begun_with)
+        fail_msg("call %d: half of a deletion is left", call);
 }
 
 static void check_directory(int call) {
@@ -193,7 +205,8 @@ static bool die_at(enum how way, int call) {
     }
     int status;
     waitpid(pid, &status, 0);
-    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) fail_msg("call %d: ended by signal %d", call, WTERMSIG(status));
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+        fail_msg("call %d: ended by signal %d", call, WTERMSIG(status));
     for (int i = 0; i < 2; i++) { /* the second start finds what the first has left */
         struct error err = {0};
         if (store_open(&store, &options, &err)) fail_msg("call %d: %s", call, err.message);
@@ -217,10 +230,18 @@ static void at_every_call(enum how way, int from, int step) {
     assert_true(last > 200); /* the stand-ins are in the way of what they should be */
 }
 
-static void killed_before_a_call(void **state) { at_every_call(DIE_BEFORE, 1, 5); }
-static void killed_after_a_call(void **state) { at_every_call(DIE_AFTER, 2, 5); }
-static void killed_in_the_middle_of_a_write(void **state) { at_every_call(DIE_IN_THE_MIDDLE, 3, 5); }
-static void disk_full_for_a_while(void **state) { at_every_call(DISK_FULL, 4, 29); }
+static void killed_before_a_call(void **state) {
+    at_every_call(DIE_BEFORE, 1, 5);
+}
+static void killed_after_a_call(void **state) {
+    at_every_call(DIE_AFTER, 2, 5);
+}
+static void killed_in_the_middle_of_a_write(void **state) {
+    at_every_call(DIE_IN_THE_MIDDLE, 3, 5);
+}
+static void disk_full_for_a_while(void **state) {
+    at_every_call(DISK_FULL, 4, 29);
+}
 
 static int set_up(void **state) {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

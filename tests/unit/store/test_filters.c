@@ -22,7 +22,8 @@ static void all_words_of_a_text_are_found_again(void **state) {
         put_word_bits(&bits, &set);
         struct slice rest = slice_make(text, len);
         size_t found;
-        while ((found = word_next(&rest, word))) assert_true(bloom_has((uint8_t *)bits.ptr, (uint32_t)bits.len, word_hash(slice_make(word, found))));
+        while ((found = word_next(&rest, word)))
+            assert_true(bloom_has((uint8_t *)bits.ptr, (uint32_t)bits.len, word_hash(slice_make(word, found))));
         buf_free(&bits);
         word_set_free(&set);
     }
@@ -48,6 +49,7 @@ static void words_behind_escapes_are_found_too(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_words_of_a_text_are_found_again), cmocka_unit_test(words_behind_escapes_are_found_too)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_words_of_a_text_are_found_again),
+                                       cmocka_unit_test(words_behind_escapes_are_found_too)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The life of data: merging, retention, deletion, checks, and what a start makes of a directory that was tampered with. */
+/* The life of data: merging, retention, deletion, checks, and what a start makes of a directory that was tampered with.
+ */
 #include "kit.h"
 
 #include "store/parquet.h"
@@ -16,8 +17,12 @@ static void seal(void) {
     if (store_seal(store, &err)) fail_msg("%s", err.message);
 }
 
-static bool merged(void) { return stats().segments == 1; }
-static bool merged_once(void) { return stats().merges >= 1; }
+static bool merged(void) {
+    return stats().segments == 1;
+}
+static bool merged_once(void) {
+    return stats().merges >= 1;
+}
 
 static void small_segments_of_a_day_become_one(void **state) {
     for (uint32_t n = 0; n < 2400; n += 300) append(n, 300), seal();
@@ -53,7 +58,9 @@ static void snapshot_outlives_a_merge(void **state) {
     snapshot_free(snap);
 }
 
-static bool not_user_3(uint32_t n) { return n / 30 != 3; }
+static bool not_user_3(uint32_t n) {
+    return n / 30 != 3;
+}
 
 static void deleted_user_is_gone_from_memory_wal_and_segments(void **state) {
     append(0, 100);
@@ -61,14 +68,16 @@ static void deleted_user_is_gone_from_memory_wal_and_segments(void **state) {
     append(100, 100);
     uint64_t deleted;
     struct error err = {0};
-    if (store_delete(store, &(struct store_delete){.user_id = SLICE("user 3")}, &deleted, &err)) fail_msg("%s", err.message);
+    if (store_delete(store, &(struct store_delete){.user_id = SLICE("user 3")}, &deleted, &err))
+        fail_msg("%s", err.message);
     assert_int_equal(deleted, 30);
     expect_those(200, not_user_3, 1);
     shell("! cat $D/wal/* $D/catalog* | grep -aq 'user 3'");
     for (uint32_t g = 0; g < 1; g++) {
         struct snapshot *snap = store_snapshot(store);
         for (uint32_t i = 0; i < snapshot_count(snap); i++)
-            assert_false(rowgroup_may_have_value(snapshot_rowgroup(snap, i), COL_USER_ID, SLICE("user 3"))); /* not in a dictionary either */
+            assert_false(rowgroup_may_have_value(snapshot_rowgroup(snap, i), COL_USER_ID,
+                                                 SLICE("user 3"))); /* not in a dictionary either */
         snapshot_free(snap);
     }
     reopen();
@@ -77,7 +86,9 @@ static void deleted_user_is_gone_from_memory_wal_and_segments(void **state) {
     assert_int_equal(deleted, 0);
 }
 
-static bool not_trace_of_50(uint32_t n) { return n / 3 != 50 / 3; }
+static bool not_trace_of_50(uint32_t n) {
+    return n / 3 != 50 / 3;
+}
 
 static void deleted_trace_is_gone(void **state) {
     struct arena arena = {0};
@@ -87,7 +98,8 @@ static void deleted_trace_is_gone(void **state) {
     span_init(&span);
     fill(&span, 50, &arena);
     append(0, 200);
-    if (store_delete(store, &(struct store_delete){.trace_id = span.trace_id}, &deleted, &err)) fail_msg("%s", err.message);
+    if (store_delete(store, &(struct store_delete){.trace_id = span.trace_id}, &deleted, &err))
+        fail_msg("%s", err.message);
     assert_int_equal(deleted, 3);
     expect_those(200, not_trace_of_50, 1);
     arena_free(&arena);
@@ -97,7 +109,9 @@ static void deletion_that_names_nothing_or_too_much_is_refused(void **state) {
     uint64_t deleted;
     struct error err = {0};
     assert_int_equal(store_delete(store, &(struct store_delete){0}, &deleted, &err), VT_EINVAL);
-    assert_int_equal(store_delete(store, &(struct store_delete){.user_id = SLICE("a"), .thread_id = SLICE("b")}, &deleted, &err), VT_EINVAL);
+    assert_int_equal(
+        store_delete(store, &(struct store_delete){.user_id = SLICE("a"), .thread_id = SLICE("b")}, &deleted, &err),
+        VT_EINVAL);
 }
 
 /* A span of the day `days_ago`, in a trace of its own. */
@@ -111,7 +125,9 @@ static void append_old(uint32_t n, int days_ago) {
     batch_unref(batch);
 }
 
-static bool five_are_left(void) { return stats().spans_total == 5; }
+static bool five_are_left(void) {
+    return stats().spans_total == 5;
+}
 
 static void retention_by_age_drops_what_is_past_it(void **state) {
     for (uint32_t n = 0; n < 10; n++) append_old(n, (int)n);
@@ -126,7 +142,9 @@ static void retention_by_age_drops_what_is_past_it(void **state) {
     shell("test $(ls -d $D/spans/* | wc -l) -le 10 && test $(ls $D/spans/*/*.parquet | wc -l) = 5");
 }
 
-static bool within_bytes(void) { return stats().segment_bytes <= options.retention_bytes; }
+static bool within_bytes(void) {
+    return stats().segment_bytes <= options.retention_bytes;
+}
 
 static void retention_by_bytes_drops_the_oldest_days(void **state) {
     for (uint32_t n = 0; n < 10; n++) append_old(n, (int)n);
@@ -164,7 +182,8 @@ static void check_names_what_is_wrong(void **state) {
     assert_int_equal(checked.problems, 0);
     assert_int_equal(checked.spans, 600);
     assert_int_equal(checked.wal_spans, 10);
-    shell("f=$(ls $D/spans/*/*.parquet | head -1); printf 'X' | dd of=$f bs=1 seek=4000 conv=notrunc 2>/dev/null; cp $f $D/spans/2026-11-23/000000000099.parquet");
+    shell("f=$(ls $D/spans/*/*.parquet | head -1); printf 'X' | dd of=$f bs=1 seek=4000 conv=notrunc 2>/dev/null; cp "
+          "$f $D/spans/2026-11-23/000000000099.parquet");
     checked = check();
     assert_int_equal(checked.problems, 2);
     assert_int_equal(checked.spans, 300);
@@ -173,7 +192,8 @@ static void check_names_what_is_wrong(void **state) {
     assert_non_null(strstr(problems, "000000000099.parquet: is not in the catalog"));
 }
 
-/* Whatever byte of a segment is wrong: every span that is still answered is right, and a segment that is not is named. */
+/* Whatever byte of a segment is wrong: every span that is still answered is right, and a segment that is not is named.
+ */
 static void flipped_byte_is_found_wherever_it_is(void **state) {
     char path[128], command[400];
     append(0, 300);
@@ -204,13 +224,15 @@ static void flipped_byte_is_found_wherever_it_is(void **state) {
         for (uint32_t g = 0; g < snapshot_count(snap); g++) {
             struct arena arena = {0};
             struct vec vec;
-            for (int c = 0; c < COL_COUNT; c++) rowgroup_read(snapshot_rowgroup(snap, g), (enum col)c, &arena, &vec, NULL);
+            for (int c = 0; c < COL_COUNT; c++)
+                rowgroup_read(snapshot_rowgroup(snap, g), (enum col)c, &arena, &vec, NULL);
             rowgroup_may_have_word(snapshot_rowgroup(snap, g), SLICE("prompt"));
             arena_free(&arena);
         }
         snapshot_free(snap);
         struct store_stats now = stats();
-        if (now.segments_set_aside != 1 || now.spans_total != 300) fail_msg("byte %ld of %ld is wrong and nobody noticed", at, size);
+        if (now.segments_set_aside != 1 || now.spans_total != 300)
+            fail_msg("byte %ld of %ld is wrong and nobody noticed", at, size);
         store_close(store);
         shell("ls $D/spans/*/*.parquet.corrupt >/dev/null");
         open_store(); /* named once, counted from then on, passed over */
@@ -267,7 +289,8 @@ static void many_wal_files_are_sealed_oldest_first(void **state) {
 static void damage_in_the_middle_of_a_wal_costs_that_batch_alone(void **state) {
     for (uint32_t n = 0; n < 100; n += 10) append(n, 10);
     store_close(store);
-    shell("f=$(ls $D/wal/*.wal); s=$(stat -c %%s $f); printf 'XXXX' | dd of=$f bs=1 seek=$((s/2)) conv=notrunc 2>/dev/null");
+    shell("f=$(ls $D/wal/*.wal); s=$(stat -c %%s $f); printf 'XXXX' | dd of=$f bs=1 seek=$((s/2)) conv=notrunc "
+          "2>/dev/null");
     assert_int_equal(check().problems, 1);
     open_store();
     assert_int_equal(stats().spans_total, 90);
@@ -391,7 +414,8 @@ static void newer_minor_is_read_and_newer_major_refused(void **state) {
 
 static int no_columns[] = {COL_TTFT_NS, COL_MODEL, COL_PROMPT, COL_COST_USD, COL_PARENT_SPAN_ID};
 
-/* A segment that lacks columns (an older version wrote it) and has one that we do not know: its names are changed in the footer. */
+/* A segment that lacks columns (an older version wrote it) and has one that we do not know: its names are changed in
+ * the footer. */
 static void columns_may_be_missing_or_unknown(void **state) {
     char path[128], command[200];
     append(0, 50);
@@ -427,7 +451,8 @@ static void columns_may_be_missing_or_unknown(void **state) {
     for (uint32_t row = 0; row < 50; row++) {
         struct error err = {0};
         if (rowgroup_read_span(snapshot_rowgroup(snap, 0), row, &arena, &span, &err)) fail_msg("%s", err.message);
-        assert_true(span.ttft_ns == SPAN_NO_INT && isnan(span.cost_usd) && !span_get_text(&span, COL_MODEL).len && !span_get_text(&span, COL_PROMPT).len);
+        assert_true(span.ttft_ns == SPAN_NO_INT && isnan(span.cost_usd) && !span_get_text(&span, COL_MODEL).len &&
+                    !span_get_text(&span, COL_PROMPT).len);
         assert_true(id_is_zero(span.parent_span_id, SPAN_ID_SIZE) && !id_is_zero(span.span_id, SPAN_ID_SIZE));
         struct vec vec;
         assert_int_equal(rowgroup_read(snapshot_rowgroup(snap, 0), COL_MODEL, &arena, &vec, &err), 0);
@@ -444,7 +469,8 @@ static void reader_beside_a_server_that_seals_and_merges_sees_each_span_once(voi
         if (n % 250) continue;
         struct store *own = store, *reader;
         struct error err = {0};
-        if (store_open(&reader, &(struct store_options){.dir = dir, .read_only = true}, &err)) fail_msg("%s", err.message);
+        if (store_open(&reader, &(struct store_options){.dir = dir, .read_only = true}, &err))
+            fail_msg("%s", err.message);
         store = reader;
         expect(n + 50, 97);
         store_close(reader);
