@@ -94,10 +94,14 @@ static void flush_spans(struct forward *f, struct packing *p) {
     bool ok = !p->body.failed && compress_body(p->gzip, buf_slice(&p->body), &p->packed);
     pthread_mutex_lock(&f->lock);
     uint64_t lost = f->spool.spans_dropped;
-    int code = ok ? spool_push(&f->spool, buf_slice(&p->packed), p->count, &err) : error_set(&err, VT_ENOMEM, "memory ran out");
-    if (code) note_drop(f, p->count, err.message);
-    else f->stats.spans_queued += p->count;
-    if (f->spool.spans_dropped > lost) note_drop(f, f->spool.spans_dropped - lost, "the queue on disk is at its limit, the oldest go");
+    int code = ok ? spool_push(&f->spool, buf_slice(&p->packed), p->count, &err)
+                  : error_set(&err, VT_ENOMEM, "memory ran out");
+    if (code)
+        note_drop(f, p->count, err.message);
+    else
+        f->stats.spans_queued += p->count;
+    if (f->spool.spans_dropped > lost)
+        note_drop(f, f->spool.spans_dropped - lost, "the queue on disk is at its limit, the oldest go");
     pthread_cond_broadcast(&f->wake);
     pthread_mutex_unlock(&f->lock);
     p->count = 0;
@@ -124,12 +128,14 @@ static void pause_ms(struct forward *f, long ms, uint64_t enough_spans) {
     until.tv_sec += ms / 1000;
     until.tv_nsec += ms % 1000 * NS_PER_MS;
     if (until.tv_nsec >= NS_PER_S) until.tv_nsec -= NS_PER_S, until.tv_sec++;
-    while (!f->stop && f->waiting_spans < enough_spans && pthread_cond_timedwait(&f->wake, &f->lock, &until) == 0) continue;
+    while (!f->stop && f->waiting_spans < enough_spans && pthread_cond_timedwait(&f->wake, &f->lock, &until) == 0)
+        continue;
 }
 
 static void *pack_loop(void *ctx) {
     struct forward *f = ctx;
-    struct packing p = {.gzip = libdeflate_alloc_compressor(GZIP_LEVEL), .spans = malloc(f->target.spans_max * sizeof *p.spans)};
+    struct packing p = {.gzip = libdeflate_alloc_compressor(GZIP_LEVEL),
+                        .spans = malloc(f->target.spans_max * sizeof *p.spans)};
     for (bool end = !p.gzip || !p.spans; !end;) {
         pthread_mutex_lock(&f->lock);
         while (!f->first && !f->stop) pthread_cond_wait(&f->wake, &f->lock);
@@ -153,7 +159,9 @@ static void *pack_loop(void *ctx) {
 
 enum verdict { TAKEN, LATER, NEVER };
 
-static size_t ignore_answer(char *data, size_t size, size_t count, void *ctx) { return size * count; }
+static size_t ignore_answer(char *data, size_t size, size_t count, void *ctx) {
+    return size * count;
+}
 
 static struct curl_slist *make_headers(const struct target *t) {
     char type[128];
@@ -164,7 +172,8 @@ static struct curl_slist *make_headers(const struct target *t) {
 }
 
 /* *wait_ms becomes what the target asks for in Retry-After. */
-static enum verdict post(CURL *curl, const struct target *t, struct curl_slist *headers, struct slice body, long *wait_ms, char *why, size_t why_size) {
+static enum verdict post(CURL *curl, const struct target *t, struct curl_slist *headers, struct slice body,
+                         long *wait_ms, char *why, size_t why_size) {
     long status = 0;
     curl_off_t retry_after = 0;
     curl_easy_reset(curl);
@@ -210,10 +219,13 @@ static void *send_loop(void *ctx) {
         pthread_mutex_unlock(&f->lock);
         char why[160] = "";
         long wait_ms = 0;
-        enum verdict verdict = code ? NEVER : post(curl, &f->target, headers, buf_slice(&body), &wait_ms, why, sizeof why);
+        enum verdict verdict =
+            code ? NEVER : post(curl, &f->target, headers, buf_slice(&body), &wait_ms, why, sizeof why);
         pthread_mutex_lock(&f->lock);
         if (verdict == LATER) {
-            if (!retry_ms) log_warn("forwarding to %s waits: %s; %u requests are queued on disk", f->stats.name, why, f->spool.count);
+            if (!retry_ms)
+                log_warn("forwarding to %s waits: %s; %u requests are queued on disk", f->stats.name, why,
+                         f->spool.count);
             retry_ms = retry_ms ? retry_ms * 2 < RETRY_MAX_MS ? retry_ms * 2 : RETRY_MAX_MS : RETRY_FIRST_MS;
             long jitter = (long)(random_u64() % (uint64_t)(retry_ms / 2 + 1));
             pause_ms(f, wait_ms ? wait_ms : retry_ms / 2 + jitter, UINT64_MAX);
@@ -221,7 +233,8 @@ static void *send_loop(void *ctx) {
         }
         if (retry_ms) log_info("forwarding to %s goes on", f->stats.name);
         retry_ms = 0;
-        if (verdict == TAKEN) f->stats.requests_sent++, f->told_drop = false;
+        if (verdict == TAKEN)
+            f->stats.requests_sent++, f->told_drop = false;
         else {
             f->stats.requests_refused++;
             note_drop(f, file.spans, code ? err.message : why);
@@ -237,7 +250,8 @@ static void *send_loop(void *ctx) {
 
 /* ---- life ---- */
 
-int forward_open(struct forward **out, const char *target, const char *spool_dir, uint64_t limit_bytes, struct error *err) {
+int forward_open(struct forward **out, const char *target, const char *spool_dir, uint64_t limit_bytes,
+                 struct error *err) {
     struct forward *f = calloc(1, sizeof *f);
     pthread_condattr_t clock;
     *out = NULL;
@@ -248,7 +262,8 @@ int forward_open(struct forward **out, const char *target, const char *spool_dir
         free(f);
         return code;
     }
-    snprintf(f->stats.name, sizeof f->stats.name, "%s", f->target.kind);
+    const char *slash = strrchr(spool_dir, '/');
+    snprintf(f->stats.name, sizeof f->stats.name, "%s", slash ? slash + 1 : spool_dir);
     f->tail = &f->first;
     pthread_mutex_init(&f->lock, NULL);
     pthread_condattr_init(&clock);

@@ -10,30 +10,50 @@ enum { PREFIX_MAX = 128, SERVICES_MAX = 200, QUERY_MAX = 1024 };
 struct panel {
     const char *title, *unit; /* Grafana's unit id */
     const char *promql, *legend;
-    const char *datadog;      /* in storefront metric names; NULL: not shown there */
+    const char *datadog; /* in storefront metric names; NULL: not shown there */
 };
 
 static const struct panel panels[] = {
-    {"LLM calls per minute", "cpm", "sum by (model) (rate(%s_llm_requests_total[5m])) * 60", "{{model}}", "sum:%s.llm.requests{*} by {model}.as_rate()"},
-    {"LLM latency p95 by model", "ms", "histogram_quantile(0.95, sum by (le, model) (rate(%s_llm_duration_milliseconds_bucket[5m])))", "{{model}}", "p95:%s.llm.duration{*} by {model}"},
-    {"LLM latency p50 by model", "ms", "histogram_quantile(0.50, sum by (le, model) (rate(%s_llm_duration_milliseconds_bucket[5m])))", "{{model}}", "p50:%s.llm.duration{*} by {model}"},
-    {"Time to first token p95", "ms", "histogram_quantile(0.95, sum by (le, model) (rate(%s_llm_ttft_milliseconds_bucket[5m])))", "{{model}}", "p95:%s.llm.ttft{*} by {model}"},
-    {"LLM error rate by provider", "percentunit", "sum by (provider) (rate(%1$s_llm_errors_total[5m])) / sum by (provider) (rate(%1$s_llm_requests_total[5m]))", "{{provider}}", "sum:%s.llm.errors{*} by {provider}.as_count()"},
-    {"Tokens per minute", "short", "sum by (type) (rate(%s_llm_tokens_total[5m])) * 60", "{{type}}", "sum:%s.llm.tokens{*} by {model}.as_rate()"},
-    {"Cost per hour by model (USD)", "currencyUSD", "sum by (model) (rate(%s_llm_cost_usd_total[5m])) * 3600", "{{model}}", "sum:%s.llm.cost{*} by {model}.as_count()"},
-    {"Chat turns per minute", "cpm", "sum(rate(%s_chat_turns_total[5m])) * 60", "turns", "sum:%s.chat.turns{*}.as_rate()"},
-    {"Chat turn duration p95", "ms", "histogram_quantile(0.95, sum by (le) (rate(%s_chat_duration_milliseconds_bucket[5m])))", "p95", "p95:%s.chat.duration{*}"},
-    {"Fallback rate", "percentunit", "sum(rate(%1$s_chat_fallbacks_total[5m])) / sum(rate(%1$s_chat_turns_total[5m]))", "fallbacks", "sum:%s.chat.fallbacks{*}.as_count()"},
+    {"LLM calls per minute", "cpm", "sum by (model) (rate(%s_llm_requests_total[5m])) * 60", "{{model}}",
+     "sum:%s.llm.requests{*} by {model}.as_rate() * 60"},
+    {"LLM latency p95 by model", "s",
+     "histogram_quantile(0.95, sum by (le, model) (rate(%s_llm_duration_seconds_bucket[5m])))", "{{model}}",
+     "p95:%s.llm.duration{*} by {model}"},
+    {"LLM latency p50 by model", "s",
+     "histogram_quantile(0.50, sum by (le, model) (rate(%s_llm_duration_seconds_bucket[5m])))", "{{model}}",
+     "p50:%s.llm.duration{*} by {model}"},
+    {"Time to first token p95", "s",
+     "histogram_quantile(0.95, sum by (le, model) (rate(%s_llm_ttft_seconds_bucket[5m])))", "{{model}}",
+     "p95:%s.llm.ttft{*} by {model}"},
+    {"LLM error rate by provider", "percentunit",
+     "sum by (provider) (rate(%1$s_llm_errors_total[5m])) / sum by (provider) (rate(%1$s_llm_requests_total[5m]))",
+     "{{provider}}",
+     "sum:%1$s.llm.errors{*} by {provider}.as_count() / sum:%1$s.llm.requests{*} by {provider}.as_count()"},
+    {"Tokens per minute", "short", "sum by (type) (rate(%s_llm_tokens_total[5m])) * 60", "{{type}}",
+     "sum:%s.llm.tokens{*} by {model}.as_rate() * 60"},
+    {"Cost per hour by model (USD)", "currencyUSD", "sum by (model) (rate(%s_llm_cost_usd_total[5m])) * 3600",
+     "{{model}}", "sum:%s.llm.cost{*} by {model}.as_rate() * 3600"},
+    {"Chat turns per minute", "cpm", "sum(rate(%s_chat_turns_total[5m])) * 60", "turns",
+     "sum:%s.chat.turns{*}.as_rate() * 60"},
+    {"Chat turn duration p95", "s", "histogram_quantile(0.95, sum by (le) (rate(%s_chat_duration_seconds_bucket[5m])))",
+     "p95", "p95:%s.chat.duration{*}"},
+    {"Fallback rate", "percentunit", "sum(rate(%1$s_chat_fallbacks_total[5m])) / sum(rate(%1$s_chat_turns_total[5m]))",
+     "fallbacks", "sum:%1$s.chat.fallbacks{*}.as_count() / sum:%1$s.chat.turns{*}.as_count()"},
 };
 enum { PANELS = sizeof panels / sizeof *panels };
 
 static const struct {
     const char *name, *promql, *wait, *severity, *summary;
 } rules[] = {
-    {"HighLLMLatency", "sum(rate(%1$s_llm_duration_milliseconds_sum[5m])) / sum(rate(%1$s_llm_duration_milliseconds_count[5m])) > 10000", "5m", "warning", "LLM calls of %s take over 10 s on average"},
-    {"LLMErrors", "sum(increase(%s_llm_errors_total[10m])) > 5", "0m", "critical", "more than 5 LLM errors of %s in 10 minutes"},
-    {"HighTokenUsage", "sum(increase(%s_llm_tokens_total[1h])) > 100000", "0m", "warning", "%s used over 100,000 tokens in an hour"},
-    {"ChatFallbacks", "sum(rate(%1$s_chat_fallbacks_total[15m])) / sum(rate(%1$s_chat_turns_total[15m])) > 0.05", "5m", "warning", "over 5 %% of the chat turns of %s fell back"},
+    {"HighLLMLatency",
+     "sum(rate(%1$s_llm_duration_seconds_sum[5m])) / sum(rate(%1$s_llm_duration_seconds_count[5m])) > 10", "5m",
+     "warning", "LLM calls of %s take over 10 s on average"},
+    {"LLMErrors", "sum(increase(%s_llm_errors_total[10m])) > 5", "0m", "critical",
+     "more than 5 LLM errors of %s in 10 minutes"},
+    {"HighTokenUsage", "sum(increase(%s_llm_tokens_total[1h])) > 100000", "0m", "warning",
+     "%s used over 100,000 tokens in an hour"},
+    {"ChatFallbacks", "sum(rate(%1$s_chat_fallbacks_total[15m])) / sum(rate(%1$s_chat_turns_total[15m])) > 0.05", "5m",
+     "warning", "over 5 %% of the chat turns of %s fell back"},
 };
 
 int dashboard_form_named(struct slice name) {
@@ -83,7 +103,8 @@ static void put_datasource(struct json_writer *w) {
     json_close(w, '}');
 }
 
-static void put_grafana_panel(struct json_writer *w, const struct panel *panel, const char *prefix, int id, int x, int y) {
+static void put_grafana_panel(struct json_writer *w, const struct panel *panel, const char *prefix, int id, int x,
+                              int y) {
     char query[QUERY_MAX];
     json_open(w, '{');
     put_int(w, "id", id);
@@ -175,7 +196,8 @@ static void write_grafana(const struct slice *services, uint32_t count, struct b
         put_int(&w, "h", 1);
         json_close(&w, '}');
         json_close(&w, '}');
-        for (int i = 0; i < PANELS; i++) put_grafana_panel(&w, &panels[i], prefix, first + i + 1, i % 2 * 12, rows + 1 + i / 2 * 8);
+        for (int i = 0; i < PANELS; i++)
+            put_grafana_panel(&w, &panels[i], prefix, first + i + 1, i % 2 * 12, rows + 1 + i / 2 * 8);
     }
     json_close(&w, ']');
     json_close(&w, '}');
@@ -244,7 +266,7 @@ static void put_quoted(struct buf *out, struct slice text) {
 }
 
 static void write_prometheus(const struct slice *services, uint32_t count, struct buf *out) {
-    buf_puts(out, "# Alert rules for Prometheus. Load with rule_files: [\"vitrine.rules.yml\"]; check with promtool check rules.\ngroups:\n");
+    buf_puts(out, "# Alert rules for Prometheus. Load with rule_files; check with promtool check rules.\ngroups:\n");
     for (uint32_t s = 0; s < count; s++) {
         char prefix[PREFIX_MAX], text[QUERY_MAX], service[PREFIX_MAX];
         metric_prefix(services[s], prefix, sizeof prefix);
@@ -253,7 +275,8 @@ static void write_prometheus(const struct slice *services, uint32_t count, struc
         for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
             buf_printf(out, "      - alert: %s\n        expr: ", rules[i].name);
             put_quoted(out, filled(rules[i].promql, prefix, text));
-            buf_printf(out, "\n        for: %s\n        labels: {severity: %s, service: ", rules[i].wait, rules[i].severity);
+            buf_printf(out, "\n        for: %s\n        labels: {severity: %s, service: ", rules[i].wait,
+                       rules[i].severity);
             put_quoted(out, slice_of(service));
             buf_puts(out, "}\n        annotations: {summary: ");
             put_quoted(out, filled(rules[i].summary, service, text));
@@ -262,9 +285,11 @@ static void write_prometheus(const struct slice *services, uint32_t count, struc
     }
 }
 
-int dashboard_write(enum dashboard_form form, const struct slice *services, uint32_t count, struct buf *out, struct error *err) {
+int dashboard_write(enum dashboard_form form, const struct slice *services, uint32_t count, struct buf *out,
+                    struct error *err) {
     if (!count || count > SERVICES_MAX)
-        return error_set(err, count ? VT_ELIMIT : VT_EINVAL, "a dashboard shows 1 to %d services, not %u", SERVICES_MAX, count);
+        return error_set(err, count ? VT_ELIMIT : VT_EINVAL, "a dashboard shows 1 to %d services, not %u", SERVICES_MAX,
+                         count);
     switch (form) {
     case DASHBOARD_GRAFANA: write_grafana(services, count, out); break;
     case DASHBOARD_DATADOG: write_datadog(services, count, out); break;

@@ -1,12 +1,13 @@
 /* Prometheus: counters and histograms kept while spans come in, and their text (0.0.4 and OpenMetrics 1.0).
  *
- * Families: gen_ai_client_token_usage and gen_ai_client_operation_duration_seconds (OpenTelemetry GenAI semantic conventions,
- * with their advised buckets), gen_ai_server_time_to_first_token_seconds; and for each service, with - as _:
- * <service>_llm_{requests,errors,tokens,cost_usd}_total, _llm_{duration,ttft}_milliseconds, _chat_{turns,errors,fallbacks}_total,
- * _chat_duration_milliseconds. Labels: service, provider, model, operation, status (and type of token).
+ * Families: gen_ai_client_token_usage and gen_ai_client_operation_duration_seconds (OpenTelemetry GenAI semantic
+ * conventions, with their advised buckets), gen_ai_server_time_to_first_token_seconds; and for each service, with - as
+ * _: <service>_llm_{requests,errors,tokens,cost_usd}_total, _llm_{duration,ttft}_seconds,
+ * _chat_{turns,errors,fallbacks}_total, _chat_duration_seconds. Labels: service, provider, model, operation, status
+ * (and type of token).
  *
- * Cardinality is bounded: past `series_max` combinations of labels everything new is counted on one series of its service whose
- * provider, model and operation are "overflow"; past that many services too, the service is "overflow".
+ * Cardinality is bounded: past `series_max` combinations of labels everything new is counted on one series of its
+ * service whose provider, model and operation are "overflow"; past that many services too, the service is "overflow".
  * Tokens and cost of spans whose usage a descendant restates are not counted (SPAN_USAGE_RESTATED within the batch).
  * A span that stands for several (sample_rate) counts as several. */
 #ifndef METRICS_PROMETHEUS_H
@@ -23,7 +24,8 @@ struct prometheus *prometheus_new(uint32_t series_max); /* 0 = default; NULL whe
 void prometheus_free(struct prometheus *p);
 /* Any thread; takes one lock a batch. */
 void prometheus_observe(struct prometheus *p, const struct batch *batch);
-/* Appends the families. OpenMetrics adds exemplars with trace ids; the caller writes "# EOF" after its last family. Any thread. */
+/* Appends the families. OpenMetrics adds exemplars with trace ids; the caller writes "# EOF" after its last family. Any
+ * thread. */
 void prometheus_write(struct prometheus *p, bool openmetrics, struct buf *out);
 
 /* For families of other parts: one line, label values escaped. `labels` is name, value, …, NULL. */

@@ -6,9 +6,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-const double token_bounds[HISTOGRAM_BUCKETS] = {1,     4,      16,     64,      256,     1024,     4096,
+const double token_bounds[HISTOGRAM_BUCKETS] = {1,     4,     16,     64,      256,     1024,     4096,
                                                 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864};
-const double duration_bounds[HISTOGRAM_BUCKETS] = {0.01, 0.02, 0.04, 0.08, 0.16,  0.32,  0.64,
+const double duration_bounds[HISTOGRAM_BUCKETS] = {0.01, 0.02, 0.04, 0.08,  0.16,  0.32,  0.64,
                                                    1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
 
 enum { LABEL_BYTES_MAX = 200, OVERFLOW_RESERVE = 16 };
@@ -45,7 +45,8 @@ void series_table_free(struct series_table *t) {
 
 static uint64_t hash_labels(int64_t kind, const struct slice labels[LABELS]) {
     uint64_t hash = (uint64_t)kind;
-    for (int i = 0; i < LABELS; i++) hash = XXH3_64bits_withSeed(labels[i].ptr ? labels[i].ptr : "", labels[i].len, hash + 1);
+    for (int i = 0; i < LABELS; i++)
+        hash = XXH3_64bits_withSeed(labels[i].ptr ? labels[i].ptr : "", labels[i].len, hash + 1);
     return hash;
 }
 
@@ -55,7 +56,8 @@ static bool same(const struct series *s, uint64_t hash, int64_t kind, const stru
     return equal;
 }
 
-static struct series *find(struct series_table *t, int64_t kind, const struct slice labels[LABELS], uint64_t hash, uint32_t *free_slot) {
+static struct series *find(const struct series_table *t, int64_t kind, const struct slice labels[LABELS], uint64_t hash,
+                           uint32_t *free_slot) {
     uint32_t at = (uint32_t)hash & (t->slot_count - 1);
     for (; t->slots[at]; at = (at + 1) & (t->slot_count - 1))
         if (same(t->slots[at], hash, kind, labels)) return t->slots[at];
@@ -63,10 +65,16 @@ static struct series *find(struct series_table *t, int64_t kind, const struct sl
     return NULL;
 }
 
+const struct series *series_table_find(const struct series_table *t, int64_t kind, const struct slice labels[LABELS]) {
+    uint32_t slot;
+    return find(t, kind, labels, hash_labels(kind, labels), &slot);
+}
+
 struct series *series_table_get(struct series_table *t, int64_t kind, const struct slice given[LABELS]) {
     struct slice labels[LABELS];
     uint32_t slot;
-    for (int i = 0; i < LABELS; i++) labels[i] = given[i].len > LABEL_BYTES_MAX ? slice_make(given[i].ptr, LABEL_BYTES_MAX) : given[i];
+    for (int i = 0; i < LABELS; i++)
+        labels[i] = given[i].len > LABEL_BYTES_MAX ? slice_make(given[i].ptr, LABEL_BYTES_MAX) : given[i];
     /* First as it is, then with all but the service folded, then with the service folded too. */
     for (int fold = 0; fold < 3; fold++) {
         if (fold == 1) labels[LABEL_PROVIDER] = labels[LABEL_MODEL] = labels[LABEL_OPERATION] = SLICE("overflow");

@@ -29,10 +29,10 @@ enum { LABEL_SERVICE, LABEL_PROVIDER, LABEL_MODEL, LABEL_OPERATION, LABEL_STATUS
 struct series {
     struct slice labels[LABELS];
     uint64_t hash;
-    int64_t kind;  /* KIND_LLM (and embeddings) or KIND_TURN */
+    int64_t kind; /* KIND_LLM (and embeddings) or KIND_TURN */
     double count;
     double fallbacks, cost_usd;
-    struct histogram duration, ttft, input, output; /* seconds, seconds, tokens, tokens */
+    struct histogram duration, ttft, input, output;   /* seconds, seconds, tokens, tokens */
     struct exemplar exemplars[HISTOGRAM_BUCKETS + 1]; /* of duration */
 };
 
@@ -42,12 +42,14 @@ struct series_table {
     uint32_t slot_count; /* a power of two */
     struct series **all; /* in order of first sight */
     uint32_t count, max, reserve;
-    uint32_t refused;    /* observations that went to an overflow series */
+    uint32_t refused; /* observations that went to an overflow series */
 };
 
 bool series_table_init(struct series_table *t, uint32_t max);
 void series_table_free(struct series_table *t);
 /* The series of these labels, or the overflow series; NULL only without memory. */
 struct series *series_table_get(struct series_table *t, int64_t kind, const struct slice labels[LABELS]);
+/* The series of just these labels, or NULL. */
+const struct series *series_table_find(const struct series_table *t, int64_t kind, const struct slice labels[LABELS]);
 
 #endif

@@ -5,6 +5,7 @@
 #include "serve/server.h"
 
 #include <dirent.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -111,6 +112,39 @@ static void put_rest(const struct sheet *sheet, struct server *server) {
     prometheus_put_sample(sheet->out, "vitrine_build_info", labels, 1);
 }
 
+/* What goes onward, by target: "otlp-1", "datadog-2". */
+static void put_forwards(const struct sheet *sheet, const struct outlets *outlets) {
+    static const struct {
+        const char *family, *type, *help;
+        size_t at; /* of a uint64_t within forward_stats */
+    } families[] = {
+        {"vitrine_forward_spans_queued", "counter", "Spans written to the queue of a target.",
+         offsetof(struct forward_stats, spans_queued)},
+        {"vitrine_forward_requests_sent", "counter", "Requests that a target took.",
+         offsetof(struct forward_stats, requests_sent)},
+        {"vitrine_forward_requests_refused", "counter", "Requests that a target will never take.",
+         offsetof(struct forward_stats, requests_refused)},
+        {"vitrine_forward_spans_dropped", "counter", "Spans that neither memory nor queue had room for.",
+         offsetof(struct forward_stats, spans_dropped)},
+        {"vitrine_forward_queue_bytes", "gauge", "Bytes that wait on disk for a target.",
+         offsetof(struct forward_stats, queue_bytes)},
+    };
+    struct forward_stats stats[FORWARDS_MAX];
+    for (size_t i = 0; i < outlets->forward_count; i++) forward_get_stats(outlets->forwards[i], &stats[i]);
+    for (size_t f = 0; outlets->forward_count && f < sizeof families / sizeof *families; f++) {
+        char name[96];
+        snprintf(name, sizeof name, "%s%s", families[f].family,
+                 strcmp(families[f].type, "counter") == 0 ? "_total" : "");
+        prometheus_put_type(sheet->out, sheet->openmetrics, families[f].family, families[f].type, families[f].help);
+        for (size_t i = 0; i < outlets->forward_count; i++) {
+            const char *labels[] = {"target", stats[i].name, NULL};
+            uint64_t value;
+            memcpy(&value, (const char *)&stats[i] + families[f].at, sizeof value);
+            prometheus_put_sample(sheet->out, name, labels, (double)value);
+        }
+    }
+}
+
 static double open_descriptors(void) {
     DIR *dir = opendir("/proc/self/fd");
     double count = -3; /* ".", ".." and the one that looks */
@@ -153,6 +187,7 @@ int answer_metrics(struct server *server, struct work *work, struct error *err) 
     put_intake(&sheet, &server->intake);
     put_http(&sheet, server->http);
     put_rest(&sheet, server);
+    put_forwards(&sheet, &server->outlets);
     put_process(&sheet, server->started_ns);
     if (work->openmetrics) buf_puts(&work->out, "# EOF\n");
     return 0;

@@ -67,10 +67,10 @@ static void calls_are_counted_by_their_labels(void **state) {
     HAS("ai_storefront_llm_tokens_total{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",type=\"input\"} "
         "100\n");
     HAS("ai_storefront_llm_cost_usd_total{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\"} 0.25\n");
-    HAS("ai_storefront_llm_duration_milliseconds_bucket{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",le="
-        "\"80\"} 0\n");
-    HAS("ai_storefront_llm_duration_milliseconds_bucket{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",le="
-        "\"160\"} 1\n");
+    HAS("ai_storefront_llm_duration_seconds_bucket{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",le=\"0."
+        "08\"} 0\n");
+    HAS("ai_storefront_llm_duration_seconds_bucket{service=\"ai-storefront\",model=\"gpt-4o\",status=\"OK\",le=\"0."
+        "16\"} 1\n");
     HAS("gen_ai_client_token_usage_bucket{service_name=\"ai-storefront\",gen_ai_request_model=\"gpt-4o\",status=\"OK\","
         "gen_ai_token_type=\"input\",le=\"64\"} 0\n");
     HAS("gen_ai_client_token_usage_bucket{service_name=\"ai-storefront\",gen_ai_request_model=\"gpt-4o\",status=\"OK\","
@@ -78,6 +78,18 @@ static void calls_are_counted_by_their_labels(void **state) {
     HAS("gen_ai_server_time_to_first_token_seconds_sum{service_name=\"ai-storefront\",gen_ai_request_model=\"gpt-4o\","
         "status=\"OK\"} 0.03\n");
     HAS_NOT("trace_id");
+}
+
+static void errors_are_zero_until_the_first(void **state) {
+    add(KIND_LLM, "a", "m", STATUS_OK, 1);
+    add(KIND_TURN, "a", "", STATUS_OK, 1);
+    const char *all = written(false);
+    HAS("a_llm_errors_total{service=\"a\",model=\"m\",status=\"ERROR\"} 0\n");
+    HAS("a_chat_errors_total{service=\"a\",status=\"ERROR\"} 0\n");
+    add(KIND_LLM, "a", "m", STATUS_ERROR, 2);
+    all = written(false);
+    HAS("a_llm_errors_total{service=\"a\",model=\"m\",status=\"ERROR\"} 1\n");
+    HAS_NOT("a_llm_errors_total{service=\"a\",model=\"m\",status=\"ERROR\"} 0\n");
 }
 
 static void restated_usage_and_weights_are_respected(void **state) {
@@ -151,6 +163,7 @@ static void families_stand_together(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(calls_are_counted_by_their_labels, start, stop),
+        cmocka_unit_test_setup_teardown(errors_are_zero_until_the_first, start, stop),
         cmocka_unit_test_setup_teardown(restated_usage_and_weights_are_respected, start, stop),
         cmocka_unit_test_setup_teardown(fallback_is_counted_in_either_order, start, stop),
         cmocka_unit_test_setup_teardown(labels_are_escaped_and_exemplars_written, start, stop),

@@ -1,0 +1,60 @@
+// What the storefront sends: its log lines as libvitrine writes them, and something that a platform would listen with.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { gunzipSync } from 'node:zlib';
+import { once } from 'node:events';
+import { randomBytes } from 'node:crypto';
+
+const id = (bytes) => randomBytes(bytes).toString('hex');
+
+/** One LLM call as a log line (an object). */
+export function call({ traceId = id(16), parentSpanId, model = 'gpt-4o-mini', provider = 'openai', ms = 4283, error, tokens = [159, 237], at = Date.now() - ms, service = 'ai-storefront', attributes } = {}) {
+  const operation = `${provider}.chat.completions.create`;
+  return {
+    timestamp: new Date(at).toISOString(), level: error ? 'ERROR' : 'INFO', message: `TRACE: ${operation}`,
+    trace: { traceId, spanId: id(8), ...(parentSpanId && { parentSpanId }), operation, duration: `${ms}ms`, status: error ? 'ERROR' : 'OK', ...(error && { error }) },
+    attributes: {
+      'service.name': service, 'service.version': '1.0.0', 'llm.vendor': provider, 'llm.request.model': model, 'llm.request.temperature': 0.7,
+      'llm.usage.prompt_tokens': tokens[0], 'llm.usage.completion_tokens': tokens[1], 'llm.usage.total_tokens': tokens[0] + tokens[1],
+      'user.id': 'test-user', 'thread.id': 'test-thread-123', 'gen_ai.server.time_to_first_token': 0.3, ...attributes,
+    },
+    events: [{ name: 'llm.prompt', timestamp: at, attributes: { 'prompt.preview': 'Hello' } }],
+  };
+}
+
+/** A chat turn around a call; `fallback`: a failed call before it. */
+export function turn({ fallback = false, ms = 5000, ...rest } = {}) {
+  const traceId = id(16), spanId = id(8), at = Date.now() - ms, service = rest.service ?? 'ai-storefront';
+  const calls = [...(fallback ? [call({ ...rest, traceId, parentSpanId: spanId, error: 'HTTP 429: rate limit', at })] : []), call({ ...rest, traceId, parentSpanId: spanId, at })];
+  return [...calls, {
+    timestamp: new Date(at).toISOString(), level: 'INFO', message: 'TRACE: chat.continue_thread',
+    trace: { traceId, spanId, operation: 'chat.continue_thread', duration: `${ms}ms`, status: 'OK' },
+    attributes: { 'service.name': service, 'chat.thread_id': 'test-thread-123', 'chat.user_id': 'test-user', 'chat.turn_id': id(4), 'chat.message_count': 3 },
+  }];
+}
+
+export const lines = (objects) => objects.map((object) => JSON.stringify(object)).join('\n') + '\n';
+
+/** A platform's door: keeps {path, headers, body, json} of what it got; answers `got.status`, 202 at first. */
+export async function platform(t) {
+  const got = Object.assign([], { status: 202 });
+  const server = createServer(async (request, response) => {
+    const parts = [];
+    for await (const part of request) parts.push(part);
+    let body = Buffer.concat(parts);
+    if (request.headers['content-encoding'] === 'gzip') body = gunzipSync(body);
+    response.statusCode = got.status;
+    response.setHeader('content-type', 'application/json');
+    response.end('{}');
+    const json = (request.headers['content-type'] ?? '').startsWith('application/json') ? JSON.parse(body.toString()) : undefined;
+    got.push({ method: request.method, path: request.url, headers: request.headers, body, json });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => (server.closeAllConnections(), server.close()));
+  got.url = `http://127.0.0.1:${server.address().port}`;
+  got.until = async (found) => {
+    for (let i = 0; i < 400 && !found(got); i++) await new Promise((done) => setTimeout(done, 50));
+    assert.ok(found(got), `what was waited for never came; got ${got.length} requests: ${got.map((g) => g.body).join('\n').slice(0, 2000)}`);
+  };
+  return got;
+}
