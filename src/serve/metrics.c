@@ -51,6 +51,7 @@ static void put_store(const struct sheet *sheet, struct store *store) {
     counter(sheet, "vitrine_store_fsyncs", "Syncs of the write-ahead log; one serves all batches that wait.", s.fsyncs);
     counter(sheet, "vitrine_store_refused", "Batches refused because the queue or the disk was full.", s.refused);
     counter(sheet, "vitrine_store_merges", "Merges of small Parquet files.", s.merges);
+    counter(sheet, "vitrine_store_spans_sampled_out", "Spans that tail sampling let go.", s.sampled_out);
 }
 
 static void put_intake(const struct sheet *sheet, const struct intake_stats *s) {

@@ -8,6 +8,7 @@
 #include "serve/routes.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,10 +60,22 @@ static bool loop_busy(struct http_loop *loop, bool late) {
 
 /* --- the start --- */
 
+static int open_sampling(struct server *server, struct error *err) {
+    struct serve_options *options = &server->options;
+    char catalog[PATH_MAX];
+    snprintf(catalog, sizeof catalog, "%s/catalog.sqlite", options->store.dir); /* the store has no name for it yet */
+    int code = sampling_load(&server->sampling, options->sample, catalog, err);
+    if (code || !server->sampling) return code;
+    options->store.keep = sampling_keep;
+    options->store.keep_ctx = server->sampling;
+    return 0;
+}
+
 static int open_data(struct server *server, struct error *err) {
     const struct serve_options *options = &server->options;
     struct engine_options engine = {.timeout_ms = options->query_timeout_ms};
-    int code = store_open(&server->store, &options->store, err);
+    int code = open_sampling(server, err); /* first: a start may find much to seal */
+    if (!code) code = store_open(&server->store, &options->store, err);
     if (!code) code = keys_open(&server->keys, store_catalog_path(server->store), err);
     if (!code) code = prices_load(&server->prices, options->prices, err);
     if (!code) code = mask_load(&server->mask, options->mask, err);
@@ -215,6 +228,7 @@ void serve_stop(struct server *server) {
     live_free(server->live);
     prices_free(server->prices);
     mask_free(server->mask);
+    sampling_free(server->sampling);
     prometheus_free(server->prometheus);
     arena_free(&server->arena);
     free(server);

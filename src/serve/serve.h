@@ -48,6 +48,7 @@ struct serve_options {
     unsigned convex_skew_ms;   /* --convex-max-skew: events further off than this are refused; 0 = none are */
 
     const char *mask;             /* --mask: rules ("email,card,apikey") or a YAML file; NULL = nothing is masked */
+    const char *sample;           /* --sample: rules or a YAML file (sampling.h); NULL = all traces are kept */
     const char *prices;           /* --prices FILE: laid over the prices that are built in */
     const char *const *upstreams; /* --upstream name=url, for /proxy/name/… */
     size_t upstream_count;

@@ -15,6 +15,7 @@
 #include "serve/keys.h"
 #include "serve/live.h"
 #include "serve/outlets.h"
+#include "serve/sampling.h"
 #include "serve/serve.h"
 #include "serve/workers.h"
 #include "span/mask.h"
@@ -32,6 +33,7 @@ struct server {
     struct keys *keys;
     struct prices *prices;
     struct mask *mask;
+    struct sampling *sampling; /* the store's sealer; NULL: all traces are kept */
     struct prometheus *prometheus;
     struct workers *workers;      /* for queries */
     struct workers *housekeepers; /* one, for what is quick and must not wait for queries */

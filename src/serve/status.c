@@ -24,6 +24,7 @@ static void put_store(struct json_writer *w, struct server *server) {
         member_count(w, "disk_free_bytes", (uint64_t)fs.f_bavail * fs.f_frsize);
     member_bool(w, "disk_full", s.disk_full);
     member_count(w, "segments_set_aside", s.segments_set_aside);
+    member_count(w, "sampled_out", s.sampled_out);
     json_close(w, '}');
     member_open(w, "queues", '{');
     member_count(w, "store_batches", s.queue_batches);
@@ -91,11 +92,12 @@ static void put_upstreams(struct json_writer *w, const struct serve_options *opt
 
 int answer_status(struct server *server, struct work *work, struct error *err) {
     struct json_writer w = json_writer_on(&work->out);
-    struct buf masking = {0};
+    struct buf masking = {0}, sampling = {0};
     struct live_stats live;
     int64_t now_ns = time_now_ns();
     live_get_stats(server->live, &live);
     if (server->mask) mask_describe(server->mask, &masking);
+    if (server->sampling) sampling_describe(server->sampling, &sampling);
     json_open(&w, '{');
     member_str(&w, "version", VITRINE_VERSION);
     member_time(&w, "started", server->started_ns);
@@ -108,10 +110,12 @@ int answer_status(struct server *server, struct work *work, struct error *err) {
     member_bool(&w, "keys_required", server->admission.key_required);
     put_addresses(&w, server);
     member_text(&w, "masking", buf_slice(&masking));
+    member_text(&w, "sampling", buf_slice(&sampling));
     put_upstreams(&w, &server->options);
     outlets_put_status(&server->outlets, &w);
     json_close(&w, '}');
     buf_putc(&work->out, '\n');
     buf_free(&masking);
+    buf_free(&sampling);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Inside span: a small YAML file (prices, masking) as a tree of nodes. Not thread-safe. */
+/* A small YAML file (prices, masking, sampling) as a tree of nodes. Not thread-safe. */
 #ifndef SPAN_YAML_FILE_H
 #define SPAN_YAML_FILE_H
 

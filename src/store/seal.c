@@ -36,6 +36,30 @@ static int64_t sort_rows(const struct memtable *m, uint32_t count, struct arena 
     return kept;
 }
 
+/* Asks which traces stay; their rows move up, as copies in `arena` where their weight changes. Returns how many, or
+ * VT_ENOMEM. */
+static int64_t sample_rows(const struct store_options *options, const struct span **rows, uint32_t count,
+                           struct arena *arena) {
+    uint32_t kept = 0;
+    for (uint32_t start = 0, end; start < count; start = end) {
+        for (end = start + 1; end < count && memcmp(rows[end]->trace_id, rows[start]->trace_id, TRACE_ID_SIZE) == 0;)
+            end++;
+        double rate = options->keep(options->keep_ctx, rows + start, end - start);
+        if (!(rate > 0)) continue;
+        for (uint32_t i = start; i < end; i++) {
+            if (rate < 1) {
+                struct span *span = arena_alloc(arena, sizeof *span);
+                if (!span) return VT_ENOMEM;
+                *span = *rows[i];
+                span->sample_rate = rate * (span->sample_rate > 0 && span->sample_rate < 1 ? span->sample_rate : 1);
+                rows[i] = span;
+            }
+            rows[kept++] = rows[i];
+        }
+    }
+    return kept;
+}
+
 struct sorted_rows {
     const struct span *const *rows;
 };
@@ -114,10 +138,12 @@ int seal_memtable(struct store *s, struct memtable *m, struct error *err) {
     uint64_t wal = memtable_wal(m);
     snprintf(origin, sizeof origin, "wal %llu", (unsigned long long)wal);
     struct arena arena = {0};
-    int64_t kept = rows ? sort_rows(m, count, &arena, rows) : VT_ENOMEM;
+    int64_t sorted = rows ? sort_rows(m, count, &arena, rows) : VT_ENOMEM;
+    int64_t kept = sorted >= 0 && s->options.keep ? sample_rows(&s->options, rows, (uint32_t)sorted, &arena) : sorted;
     int code = kept < 0 ? error_set(err, VT_ENOMEM, "no memory to seal %u spans", count) : 0;
     if (!code) code = write_days(s, rows, (uint32_t)kept, origin, &fresh, &fresh_count, err);
     if (!code) code = segments_replace(s, fresh, fresh_count, NULL, 0, m, err);
+    if (!code) s->sampled_out += (uint64_t)(sorted - kept);
     if (!code) remove_wals(s, wal);
     for (uint32_t i = 0; code && i < fresh_count; i++) fresh_discard(&fresh[i]);
     arena_free(&arena);

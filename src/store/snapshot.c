@@ -193,6 +193,7 @@ void store_get_stats(struct store *s, struct store_stats *out) {
     *out = (struct store_stats){.spans_appended = atomic_load(&s->appended),
                                 .batches_appended = atomic_load(&s->batches),
                                 .fsyncs = atomic_load(&s->fsyncs),
+                                .sampled_out = atomic_load(&s->sampled_out),
                                 .oldest_ns = SPAN_NO_INT,
                                 .newest_ns = SPAN_NO_INT,
                                 .disk_full = atomic_load(&s->disk_full)};

@@ -12,6 +12,12 @@
 
 struct store;
 
+/* What a trace, or the part of it that is there, comes to when it is sealed: 1 = it stays, 0 = it goes, between = it stays by
+ * chance, at that rate: sample_rate of its spans is multiplied by it. It must say the same again of the same trace, since a
+ * seal that failed is tried again. `trace`: its spans by start, settled (settle.h), at least one. One thread at a time, also
+ * that of store_open. */
+typedef double store_keep(void *ctx, const struct span *const *trace, uint32_t count);
+
 struct store_options {
     const char *dir;             /* created when missing; locked against a second process (flock) */
     bool read_only;              /* for the CLI beside a running server: segments and WAL are read, nothing is written */
@@ -24,6 +30,8 @@ struct store_options {
     uint64_t retention_bytes;    /* of segments; the oldest days go; 0 = keep */
     uint32_t queue_batches;      /* 0 = 1,024 */
     uint64_t queue_bytes;        /* memory of the batches that wait, bodies included; 0 = 32 MiB */
+    store_keep *keep;            /* NULL = all traces stay */
+    void *keep_ctx;
 };
 
 int store_open(struct store **store, const struct store_options *options, struct error *err);
@@ -79,6 +87,7 @@ struct store_stats {
     uint64_t segments, segment_bytes, wal_bytes;
     uint64_t queue_batches, queue_bytes;
     uint64_t merges;              /* since start */
+    uint64_t sampled_out;         /* spans that `keep` let go, since start */
     uint64_t segments_set_aside;  /* whose files lie there as *.corrupt */
     int64_t oldest_ns, newest_ns; /* of start times; SPAN_NO_INT when empty */
     bool disk_full;

@@ -38,6 +38,7 @@ struct store {
     atomic_ullong wal_bytes;            /* of the file that is written */
     atomic_bool disk_full, backlogged;  /* backlogged: sealing fails and memory is used up */
     atomic_ullong appended, batches, fsyncs;
+    atomic_ullong sampled_out;          /* sealer */
     store_watch *watch;                 /* set before the first append */
     void *watch_ctx;
 
