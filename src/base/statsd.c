@@ -87,6 +87,8 @@ void statsd_put(struct statsd *s, struct slice name, double value, const char *t
     if (!isfinite(value)) return;
     snprintf(number, sizeof number, ":%.10g|", value);
     at = put_str(line, at, size, number);
+    if (s->plain && (strcmp(type, "d") == 0 || strcmp(type, "h") == 0))
+        type = "ms"; /* distributions are DogStatsD's own */
     at = put_str(line, at, size, type);
     if (rate < 1) snprintf(number, sizeof number, "|@%.6g", rate), at = put_str(line, at, size, number);
     bool first = true;

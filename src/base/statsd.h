@@ -12,7 +12,7 @@ enum { STATSD_PACKET_MAX = 1432, STATSD_TAGS_MAX = 12 };
 
 struct statsd {
     int fd;     /* connected UDP or Unix datagram socket, -1 = none */
-    bool plain; /* no tags */
+    bool plain; /* no tags; distributions go as timers */
     size_t used;
     char packet[STATSD_PACKET_MAX];
     uint64_t packets, dropped; /* dropped: packets that the socket refused, and lines too long for any packet */
