@@ -1,10 +1,10 @@
 #!/bin/sh
 # The whole test suite, from a bare Debian 12: installs what is missing, builds, runs every stage, ends with the totals.
-# scripts/test.sh [STAGE…]      stages: unit lint asan tsan fuzz install e2e (all, in that order, when none is named)
+# scripts/test.sh [STAGE…]      stages: unit lint asan tsan fuzz e2e (all, in that order, when none is named)
 set -eu
 . "$(dirname -- "$0")/lib.sh"
 
-STAGES='unit lint asan tsan fuzz install e2e'
+STAGES='unit lint asan tsan fuzz e2e'
 FUZZ_SECONDS=${FUZZ_SECONDS:-8} # for each target
 for stage in "$@"; do
     case " $STAGES " in *" $stage "*) ;; *) die "no stage is called '$stage'; stages: $STAGES" ;; esac
@@ -63,8 +63,6 @@ stage_fuzz() {
     compile "$logs/fuzz"
     sh "$root/tests/fuzz/run.sh" "$FUZZ_SECONDS" "$logs/fuzz"
 }
-
-stage_install() { sh "$root/tests/install/run.sh" "$logs/install"; }
 
 # install_clients DIR: npm packages by the lock file, unless they are there already.
 install_clients() {
