@@ -133,8 +133,8 @@ static void scores_stand_against_cost(void **state) {
         "{\"trace_id\":\"02000000000000000000000000000000\",\"name\":\"helpful\",\"value\":1}",
         "{\"trace_id\":\"05000000000000000000000000000000\",\"name\":\"helpful\",\"value\":0}",
         "{\"trace_id\":\"04000000000000000000000000000000\",\"name\":\"helpful\",\"value\":1}",
-        "{\"trace_id\":\"04000000000000000000000000000000\",\"span_id\":\"0900000000000000\",\"name\":\"correct\","
-        "\"value\":0.5}",
+        ("{\"trace_id\":\"04000000000000000000000000000000\",\"span_id\":\"0900000000000000\",\"name\":\"correct\","
+         "\"value\":0.5}"),
         "{\"trace_id\":\"01000000000000000000000000000000\",\"name\":\"old\",\"value\":1}"};
     for (int i = 0; i < 5; i++) fixture_post(f, "/api/v1/scores", scores[i]);
     fixture_get(f, "/api/v1/overview?from=-1h");
