@@ -156,7 +156,20 @@ static int by_size(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+/* For other load generators (grpc.sh): one body, in a file. */
+static int write_body(uint32_t spans, const char *path) {
+    struct body body;
+    FILE *file = fopen(path, "wb");
+    if (!file || spans < SPANS_PER_TRACE || spans % SPANS_PER_TRACE) return 2;
+    body_build(&body, 1, spans);
+    body_renew(&body, 1, time_now_ns(), 1000000);
+    bool whole = fwrite(body.bytes.ptr, 1, body.bytes.len, file) == body.bytes.len;
+    body_free(&body);
+    return fclose(file) == 0 && whole ? 0 : 1;
+}
+
 int main(int argc, char **argv) {
+    if (argc == 4 && strcmp(argv[1], "body") == 0) return write_body((uint32_t)atoi(argv[2]), argv[3]);
     if (argc < 5)
         return fprintf(stderr, "bench_ingest HOST PORT CONNECTIONS SECONDS [SPANS_PER_REQUEST] [SERVER_PID]\n"), 2;
     int count = atoi(argv[3]), pid = argc > 6 ? atoi(argv[6]) : 0;
