@@ -130,7 +130,7 @@ struct question {
 static const struct question questions[] = {
     {"p50/p95/p99 by model and minute", "/api/v1/query",
      "{" RANGE ",\"where\":\"kind:llm\",\"select\":[\"p50(duration_ms)\",\"p95(duration_ms)\",\"p99(duration_ms)\"],"
-               "\"group_by\":[\"model\"],\"interval\":\"1m\"}"},
+     "\"group_by\":[\"model\"],\"interval\":\"1m\"}"},
     {"top 20 users by cost", "/api/v1/query",
      "{" RANGE ",\"select\":[\"sum(cost_usd)\",\"count\"],\"group_by\":[\"user_id\"],\"limit\":20}"},
     {"newest 50 with model and status", "/api/v1/traces?" URL_RANGE "&q=model:gpt-4o+status:error&limit=50", NULL},

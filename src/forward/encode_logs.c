@@ -1,4 +1,5 @@
-/* Spans as logs of Datadog (Logs API v2) and New Relic (Log API v1): one log a span, with what links it to its trace. */
+/* Spans as logs of Datadog (Logs API v2) and New Relic (Log API v1): one log a span, with what links it to its trace.
+ */
 #include "forward/target.h"
 
 #include "base/json.h"
@@ -41,13 +42,15 @@ static void put_tags(struct json_writer *w, const struct span *span) {
     static const struct {
         const char *tag;
         enum col col;
-    } tags[] = {{"service", COL_SERVICE}, {"provider", COL_PROVIDER}, {"model", COL_MODEL}, {"operation", COL_OPERATION}};
+    } tags[] = {
+        {"service", COL_SERVICE}, {"provider", COL_PROVIDER}, {"model", COL_MODEL}, {"operation", COL_OPERATION}};
     struct buf text = {0};
     for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
         struct slice value = span_get_text(span, tags[i].col);
         if (!value.len) continue;
         buf_printf(&text, "%s%s:", text.len ? "," : "", tags[i].tag);
-        for (size_t k = 0; k < value.len; k++) buf_putc(&text, value.ptr[k] == ',' || value.ptr[k] == ' ' ? '_' : value.ptr[k]);
+        for (size_t k = 0; k < value.len; k++)
+            buf_putc(&text, value.ptr[k] == ',' || value.ptr[k] == ' ' ? '_' : value.ptr[k]);
     }
     put_member(w, "ddtags", buf_slice(&text));
     buf_free(&text);

@@ -1,5 +1,5 @@
-/* Spans as OTLP (opentelemetry-proto 1.x, ExportTraceServiceRequest). What the sender wrote goes on as it was; prompt, completion and cost, which
- * Vitrine keeps apart, go under their GenAI names. */
+/* Spans as OTLP (opentelemetry-proto 1.x, ExportTraceServiceRequest). What the sender wrote goes on as it was; prompt,
+ * completion and cost, which Vitrine keeps apart, go under their GenAI names. */
 #include "forward/target.h"
 
 #include "base/json.h"
@@ -29,8 +29,10 @@ static void put_any(struct buf *out, uint32_t field, struct json_reader *r, unsi
         break;
     case JSON_NUMBER:
         if (!json_number(r, &number)) break;
-        if (number.is_int) pb_put_tag(out, 3, PB_VARINT), pb_put_varint(out, (uint64_t)number.integer);
-        else pb_put_double(out, 4, number.real);
+        if (number.is_int)
+            pb_put_tag(out, 3, PB_VARINT), pb_put_varint(out, (uint64_t)number.integer);
+        else
+            pb_put_double(out, 4, number.real);
         break;
     case JSON_ARRAY:
         list = pb_begin(out, 5);
@@ -81,10 +83,14 @@ static void put_event(struct buf *out, struct json_reader *r) {
     size_t event = pb_begin(out, 11);
     if (json_object(r))
         while (json_key(r, &key)) {
-            if (slice_is(key, "name")) json_string(r, &name);
-            else if (slice_is(key, "timestamp")) json_number(r, &at);
-            else if (slice_is(key, "attributes")) put_attributes(out, 3, r);
-            else json_skip(r, NULL);
+            if (slice_is(key, "name"))
+                json_string(r, &name);
+            else if (slice_is(key, "timestamp"))
+                json_number(r, &at);
+            else if (slice_is(key, "attributes"))
+                put_attributes(out, 3, r);
+            else
+                json_skip(r, NULL);
         }
     pb_put_fixed64(out, 1, (uint64_t)(at.is_int ? at.integer * NS_PER_MS : (int64_t)(at.real * NS_PER_MS)));
     pb_put_bytes(out, 2, name);
@@ -94,7 +100,8 @@ static void put_event(struct buf *out, struct json_reader *r) {
 static void put_json_text(const struct span *span, enum col col, struct buf *out, struct arena *arena) {
     struct json_reader r;
     json_reader_init(&r, span_get_text(span, col), arena);
-    if (col == COL_ATTRIBUTES) put_attributes(out, 9, &r);
+    if (col == COL_ATTRIBUTES)
+        put_attributes(out, 9, &r);
     else if (json_array(&r))
         while (json_item(&r)) put_event(out, &r);
 }
@@ -103,7 +110,8 @@ static void put_span(struct buf *out, const struct span *span, struct arena *are
     size_t at = pb_begin(out, 2);
     pb_put_bytes(out, 1, slice_make(span->trace_id, TRACE_ID_SIZE));
     pb_put_bytes(out, 2, slice_make(span->span_id, SPAN_ID_SIZE));
-    if (!id_is_zero(span->parent_span_id, SPAN_ID_SIZE)) pb_put_bytes(out, 4, slice_make(span->parent_span_id, SPAN_ID_SIZE));
+    if (!id_is_zero(span->parent_span_id, SPAN_ID_SIZE))
+        pb_put_bytes(out, 4, slice_make(span->parent_span_id, SPAN_ID_SIZE));
     pb_put_bytes(out, 5, span_get_text(span, COL_OPERATION));
     pb_put_uint(out, 6, span->kind == KIND_LLM || span->kind == KIND_EMBEDDING ? 3 : 1);
     pb_put_fixed64(out, 7, (uint64_t)span->start_ns);
@@ -128,7 +136,8 @@ static void put_span(struct buf *out, const struct span *span, struct arena *are
 }
 
 static bool same_sender(const struct span *a, const struct span *b) {
-    return slice_eq(span_get_text(a, COL_RESOURCE), span_get_text(b, COL_RESOURCE)) && slice_eq(span_get_text(a, COL_SERVICE), span_get_text(b, COL_SERVICE));
+    return slice_eq(span_get_text(a, COL_RESOURCE), span_get_text(b, COL_RESOURCE)) &&
+           slice_eq(span_get_text(a, COL_SERVICE), span_get_text(b, COL_SERVICE));
 }
 
 void encode_otlp(const struct span *spans, uint32_t count, struct buf *out) {
@@ -139,7 +148,8 @@ void encode_otlp(const struct span *spans, uint32_t count, struct buf *out) {
         struct slice said = span_get_text(&spans[i], COL_RESOURCE);
         json_reader_init(&r, said, &arena);
         if (said.len) put_attributes(out, 1, &r);
-        if (!said.len || !memmem(said.ptr, said.len, "\"service.name\"", 14)) put_attribute(out, 1, "service.name", span_get_text(&spans[i], COL_SERVICE));
+        if (!said.len || !memmem(said.ptr, said.len, "\"service.name\"", 14))
+            put_attribute(out, 1, "service.name", span_get_text(&spans[i], COL_SERVICE));
         pb_end(out, resource);
         scope = pb_begin(out, 2);
         const struct span *first = &spans[i];

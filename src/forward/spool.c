@@ -42,8 +42,10 @@ static int by_number(const void *a, const void *b) {
 
 int spool_open(struct spool *s, const char *dir, uint64_t limit_bytes, struct error *err) {
     *s = (struct spool){.limit_bytes = limit_bytes, .next = 1};
-    if ((size_t)snprintf(s->dir, sizeof s->dir, "%s", dir) >= sizeof s->dir) return error_set(err, VT_ELIMIT, "%s: the path is too long", dir);
-    if (mkdir(dir, 0700) && errno != EEXIST) return error_set(err, VT_EIO, "%s cannot be made: %s", dir, strerror(errno));
+    if ((size_t)snprintf(s->dir, sizeof s->dir, "%s", dir) >= sizeof s->dir)
+        return error_set(err, VT_ELIMIT, "%s: the path is too long", dir);
+    if (mkdir(dir, 0700) && errno != EEXIST)
+        return error_set(err, VT_EIO, "%s cannot be made: %s", dir, strerror(errno));
     DIR *open_dir = opendir(dir);
     if (!open_dir) return error_set(err, VT_EIO, "%s: %s", dir, strerror(errno));
     for (struct dirent *entry; (entry = readdir(open_dir));) {
@@ -104,7 +106,8 @@ int spool_push(struct spool *s, struct slice body, uint32_t spans, struct error 
     }
     sync_dir(s->dir);
     s->next++;
-    if (!add_file(s, file)) return error_set(err, VT_ENOMEM, "no memory for the list of %s; the file is found at the next start", s->dir);
+    if (!add_file(s, file))
+        return error_set(err, VT_ENOMEM, "no memory for the list of %s; the file is found at the next start", s->dir);
     while (s->bytes > s->limit_bytes && s->count > 1) {
         s->spans_dropped += s->files[s->first].spans;
         spool_pop(s, s->files[s->first].number);
@@ -112,7 +115,9 @@ int spool_push(struct spool *s, struct slice body, uint32_t spans, struct error 
     return 0;
 }
 
-const struct spool_file *spool_oldest(const struct spool *s) { return s->count ? &s->files[s->first] : NULL; }
+const struct spool_file *spool_oldest(const struct spool *s) {
+    return s->count ? &s->files[s->first] : NULL;
+}
 
 int spool_read(const struct spool *s, const struct spool_file *file, struct buf *out, struct error *err) {
     char path[PATH_SIZE];
@@ -121,7 +126,8 @@ int spool_read(const struct spool *s, const struct spool_file *file, struct buf 
     buf_clear(out);
     ssize_t n = 0;
     if (buf_reserve(out, file->bytes)) {
-        while (out->len < file->bytes && (n = read(fd, out->ptr + out->len, file->bytes - out->len)) > 0) out->len += (size_t)n;
+        while (out->len < file->bytes && (n = read(fd, out->ptr + out->len, file->bytes - out->len)) > 0)
+            out->len += (size_t)n;
     }
     close(fd);
     if (out->failed) return error_set(err, VT_ENOMEM, "no memory for %s", path);

@@ -1,5 +1,5 @@
-/* A queue of request bodies on disk: files numbered in the order in which they came, oldest first out. Written aside, synced and renamed, so a
- * file is whole or not there. Not thread-safe: its owner locks. */
+/* A queue of request bodies on disk: files numbered in the order in which they came, oldest first out. Written aside,
+ * synced and renamed, so a file is whole or not there. Not thread-safe: its owner locks. */
 #ifndef FORWARD_SPOOL_H
 #define FORWARD_SPOOL_H
 

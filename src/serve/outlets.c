@@ -11,7 +11,8 @@
 static int open_forwards(struct outlets *o, const struct serve_options *options, struct error *err) {
     char dir[512];
     if (!options->forward_count) return 0;
-    if (options->forward_count > FORWARDS_MAX) return error_set(err, VT_ELIMIT, "--forward: at most %d targets", FORWARDS_MAX);
+    if (options->forward_count > FORWARDS_MAX)
+        return error_set(err, VT_ELIMIT, "--forward: at most %d targets", FORWARDS_MAX);
     snprintf(dir, sizeof dir, "%s/forward", options->store.dir);
     if (mkdir(dir, 0700) && errno != EEXIST) return error_set(err, VT_EIO, "%s cannot be made: %m", dir);
     for (size_t i = 0; i < options->forward_count; i++) {

@@ -1,5 +1,5 @@
-/* Where each durable batch goes besides the store: live viewers, StatsD, targets of forwarding. All hang on the store's one watch and run
- * on its writer thread, so each only takes a reference or sends without waiting. */
+/* Where each durable batch goes besides the store: live viewers, StatsD, targets of forwarding. All hang on the store's
+ * one watch and run on its writer thread, so each only takes a reference or sends without waiting. */
 #ifndef SERVE_OUTLETS_H
 #define SERVE_OUTLETS_H
 

@@ -13,7 +13,7 @@
 enum {
     SMALL_ROWS = ROWGROUP_ROWS / 2, /* what has more is never merged again */
     SMALL_TEXT_BYTES = ROWGROUP_TEXT_BYTES / 2,
-    INPUTS_MIN = 8,   /* while the day goes on, so many wait for each other */
+    INPUTS_MIN = 8, /* while the day goes on, so many wait for each other */
     INPUTS_MAX = 64,
     DAY_OVER_S = 3600, /* after its last second, when nothing came for it in QUIET_S: then two are enough */
     QUIET_S = 60,
@@ -28,7 +28,7 @@ struct piece { /* a row group of an input */
     const struct segment *segment;
     uint32_t group, first_row; /* among the rows of all */
     struct vec vec;
-    uint32_t *codes;           /* COL_DICT: its codes → those of the common dictionary */
+    uint32_t *codes; /* COL_DICT: its codes → those of the common dictionary */
     bool used;
 };
 
@@ -54,19 +54,24 @@ static uint32_t piece_of(const struct piece *pieces, uint32_t count, uint32_t ro
     uint32_t low = 0, high = count;
     while (high - low > 1) {
         uint32_t middle = (low + high) / 2;
-        if (pieces[middle].first_row <= row) low = middle;
-        else high = middle;
+        if (pieces[middle].first_row <= row)
+            low = middle;
+        else
+            high = middle;
     }
     return low;
 }
 
-static int read_piece(struct piece *piece, enum col col, struct arena *arena, struct dictionary *dictionary, struct error *err) {
+static int read_piece(struct piece *piece, enum col col, struct arena *arena, struct dictionary *dictionary,
+                      struct error *err) {
     int code = segment_read(piece->segment, piece->group, col, arena, &piece->vec, err);
     if (code == VT_ECORRUPT && err) set_segment_aside(segment_owner(piece->segment), piece->segment, err);
     if (code || piece->vec.type != COL_DICT) return code;
-    if (!(piece->codes = arena_alloc(arena, piece->vec.dict_count * sizeof *piece->codes))) return error_set(err, VT_ENOMEM, "no memory to merge a dictionary");
+    if (!(piece->codes = arena_alloc(arena, piece->vec.dict_count * sizeof *piece->codes)))
+        return error_set(err, VT_ENOMEM, "no memory to merge a dictionary");
     for (uint32_t i = 0; i < piece->vec.dict_count; i++)
-        if ((piece->codes[i] = dictionary_code(dictionary, piece->vec.dict[i])) == UINT32_MAX) return error_set(err, VT_ENOMEM, "no memory to merge a dictionary");
+        if ((piece->codes[i] = dictionary_code(dictionary, piece->vec.dict[i])) == UINT32_MAX)
+            return error_set(err, VT_ENOMEM, "no memory to merge a dictionary");
     return 0;
 }
 
@@ -81,12 +86,15 @@ static void copy_value(const struct piece *piece, uint32_t row, enum col col, ch
     }
 }
 
-static int gather(const struct merged_rows *m, struct piece *pieces, uint32_t piece_count, enum col col, uint32_t first, uint32_t count, struct arena *arena,
-                  struct dictionary *dictionary, struct vec *out, struct error *err) {
+static int gather(const struct merged_rows *m, struct piece *pieces, uint32_t piece_count, enum col col, uint32_t first,
+                  uint32_t count, struct arena *arena, struct dictionary *dictionary, struct vec *out,
+                  struct error *err) {
     size_t width = column_value_bytes(col);
     char *to = arena_alloc(arena, count * width + 1);
     if (!to) return error_set(err, VT_ENOMEM, "no memory for column %s", span_columns[col].name);
-    int code = dictionary_code(dictionary, (struct slice){NULL, 0}) == UINT32_MAX ? error_set(err, VT_ENOMEM, "no memory to merge a dictionary") : 0;
+    int code = dictionary_code(dictionary, (struct slice){NULL, 0}) == UINT32_MAX
+                   ? error_set(err, VT_ENOMEM, "no memory to merge a dictionary")
+                   : 0;
     for (uint32_t i = 0; i < count && !code; i++) {
         struct piece *piece = &pieces[piece_of(pieces, piece_count, m->order[first + i])];
         if (!piece->used) code = read_piece(piece, col, arena, dictionary, err), piece->used = true;
@@ -102,7 +110,8 @@ static int gather(const struct merged_rows *m, struct piece *pieces, uint32_t pi
     return 0;
 }
 
-int merged_read(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out, struct error *err) {
+int merged_read(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out,
+                struct error *err) {
     const struct merged_rows *m = ctx;
     struct dictionary dictionary = {0};
     struct piece *pieces;
@@ -116,7 +125,8 @@ int merged_read(void *ctx, enum col col, uint32_t first, uint32_t count, struct 
 
 uint32_t rows_per_group(uint64_t rows, uint64_t text_bytes) {
     uint64_t per = rows < ROWGROUP_ROWS ? rows : ROWGROUP_ROWS;
-    if (text_bytes > ROWGROUP_TEXT_BYTES && per > rows * ROWGROUP_TEXT_BYTES / text_bytes) per = rows * ROWGROUP_TEXT_BYTES / text_bytes;
+    if (text_bytes > ROWGROUP_TEXT_BYTES && per > rows * ROWGROUP_TEXT_BYTES / text_bytes)
+        per = rows * ROWGROUP_TEXT_BYTES / text_bytes;
     return per ? (uint32_t)per : 1;
 }
 
@@ -131,11 +141,13 @@ static int64_t merged_order(struct merged_rows *m, uint32_t *order, struct error
         for (uint32_t g = 0; g < segment_rowgroups(m->segments[i]) && !code; g++) {
             struct vec traces, spans, starts;
             const struct segment *segment = m->segments[i];
-            if (!(code = segment_read(segment, g, COL_TRACE_ID, &arena, &traces, err)) && !(code = segment_read(segment, g, COL_SPAN_ID, &arena, &spans, err)))
+            if (!(code = segment_read(segment, g, COL_TRACE_ID, &arena, &traces, err)) &&
+                !(code = segment_read(segment, g, COL_SPAN_ID, &arena, &spans, err)))
                 code = segment_read(segment, g, COL_START_NS, &arena, &starts, err);
             if (code == VT_ECORRUPT && err) set_segment_aside(segment_owner(segment), segment, err);
             for (uint32_t r = 0; !code && r < traces.count; r++)
-                keys[at++] = (struct row_key){traces.bytes + (size_t)r * TRACE_ID_SIZE, spans.bytes + (size_t)r * SPAN_ID_SIZE, starts.ints[r]};
+                keys[at++] = (struct row_key){traces.bytes + (size_t)r * TRACE_ID_SIZE,
+                                              spans.bytes + (size_t)r * SPAN_ID_SIZE, starts.ints[r]};
         }
     int64_t kept = code ? code : order_rows(keys, m->rows, order);
     if (!code && kept < 0) error_set(err, (int)kept, "no memory to merge %u spans", m->rows);
@@ -164,7 +176,8 @@ static int merge(struct store *s, struct segment *const *segments, uint32_t coun
         if (segment_min_start_ns(segments[i]) < start_ns) start_ns = segment_min_start_ns(segments[i]);
     }
     uint32_t *order = malloc(m.rows * sizeof *order + 1);
-    int64_t kept = order ? merged_order(&m, order, err) : error_set(err, VT_ENOMEM, "no memory to merge %u spans", m.rows);
+    int64_t kept =
+        order ? merged_order(&m, order, err) : error_set(err, VT_ENOMEM, "no memory to merge %u spans", m.rows);
     int code = kept < 0 ? (int)kept : 0;
     m.order = order;
     name_origin(segments, count, &origin);
@@ -174,8 +187,10 @@ static int merge(struct store *s, struct segment *const *segments, uint32_t coun
         uint32_t rows = (uint32_t)kept - first < step ? (uint32_t)kept - first : step;
         code = segment_writer_group(writer, &source, first, rows, err);
     }
-    if (!code) code = fresh_finish(s, &fresh, writer, buf_cstr(&origin), err);
-    else segment_writer_abort(writer);
+    if (!code)
+        code = fresh_finish(s, &fresh, writer, buf_cstr(&origin), err);
+    else
+        segment_writer_abort(writer);
     if (!code && (code = segments_replace(s, &fresh, 1, segments, count, NULL, err))) fresh_discard(&fresh);
     buf_free(&origin);
     free(order);
@@ -192,10 +207,12 @@ static int by_day_and_rows(const void *a, const void *b) {
     return segment_id(x) < segment_id(y) ? -1 : 1;
 }
 
-static bool is_small(const struct segment *segment) { return segment_rows(segment) < SMALL_ROWS && segment_text_bytes(segment) < SMALL_TEXT_BYTES; }
+static bool is_small(const struct segment *segment) {
+    return segment_rows(segment) < SMALL_ROWS && segment_text_bytes(segment) < SMALL_TEXT_BYTES;
+}
 
-/* How many of a day's small segments, the smallest first, are worth one merge; 0 = none yet. One that is larger than all the
- * others together waits for more of them, so that a row is rewritten a few times in its life and no more. */
+/* How many of a day's small segments, the smallest first, are worth one merge; 0 = none yet. One that is larger than
+ * all the others together waits for more of them, so that a row is rewritten a few times in its life and no more. */
 static uint32_t worth_merging(struct segment *const *segments, uint32_t count, int64_t now_ns) {
     uint64_t rows = 0, text_bytes = 0;
     uint32_t n = 0;
@@ -206,7 +223,8 @@ static uint32_t worth_merging(struct segment *const *segments, uint32_t count, i
         text_bytes += text;
     }
     bool full = n < count && n < INPUTS_MAX;
-    while (n > 1 && segment_rows(segments[n - 1]) > rows - segment_rows(segments[n - 1])) rows -= segment_rows(segments[--n]);
+    while (n > 1 && segment_rows(segments[n - 1]) > rows - segment_rows(segments[n - 1]))
+        rows -= segment_rows(segments[--n]);
     bool over = now_ns > (segment_min_start_ns(segments[0]) / DAY_NS + 1) * DAY_NS + (int64_t)DAY_OVER_S * NS_PER_S;
     int64_t quiet_since_ns = time_monotonic_ns() - (int64_t)QUIET_S * NS_PER_S;
     for (uint32_t i = 0; i < count && over; i++) over = segment_opened_ns(segments[i]) < quiet_since_ns;
@@ -217,8 +235,10 @@ static uint32_t worth_merging(struct segment *const *segments, uint32_t count, i
 static uint32_t keep_small(struct segment **segments, uint32_t count) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (is_small(segments[i])) segments[kept++] = segments[i];
-        else segment_unref(segments[i]);
+        if (is_small(segments[i]))
+            segments[kept++] = segments[i];
+        else
+            segment_unref(segments[i]);
     }
     return kept;
 }

@@ -15,10 +15,12 @@
 
 enum { RETRY_S = 5 };
 
-static int64_t day_of(const struct span *span) { return span->start_ns / ((int64_t)86400 * NS_PER_S); }
+static int64_t day_of(const struct span *span) {
+    return span->start_ns / ((int64_t)86400 * NS_PER_S);
+}
 
-/* The memtable's rows as a segment has them: traces that came in several batches are put together (changed rows are copies in
- * `arena`). Returns how many, or VT_ENOMEM. */
+/* The memtable's rows as a segment has them: traces that came in several batches are put together (changed rows are
+ * copies in `arena`). Returns how many, or VT_ENOMEM. */
 static int64_t sort_rows(const struct memtable *m, uint32_t count, struct arena *arena, const struct span **rows) {
     struct row_key *keys = malloc(count * sizeof *keys + 1);
     uint32_t *order = malloc(count * sizeof *order + 1);
@@ -26,7 +28,8 @@ static int64_t sort_rows(const struct memtable *m, uint32_t count, struct arena 
     const struct span **all = malloc(count * sizeof *all + 1);
     for (uint32_t i = 0; all && i < count; i++) all[i] = memtable_row(m, i);
     if (keys && order && all && spans_settle_rows(all, count, arena)) {
-        for (uint32_t i = 0; i < count; i++) keys[i] = (struct row_key){all[i]->trace_id, all[i]->span_id, all[i]->start_ns};
+        for (uint32_t i = 0; i < count; i++)
+            keys[i] = (struct row_key){all[i]->trace_id, all[i]->span_id, all[i]->start_ns};
         kept = order_rows(keys, count, order);
         for (int64_t i = 0; i < kept; i++) rows[i] = all[order[i]];
     }
@@ -64,7 +67,8 @@ struct sorted_rows {
     const struct span *const *rows;
 };
 
-static int read_rows(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out, struct error *err) {
+static int read_rows(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out,
+                     struct error *err) {
     const struct sorted_rows *sorted = ctx;
     return rows_column(sorted->rows + first, count, col, arena, out, err);
 }
@@ -78,7 +82,8 @@ static uint32_t group_end(const struct span *const *rows, uint32_t start, uint32
 }
 
 /* Writes rows of one day as a segment. */
-static int write_rows(struct store *s, const struct span *const *rows, uint32_t count, const char *origin, struct fresh *fresh, struct error *err) {
+static int write_rows(struct store *s, const struct span *const *rows, uint32_t count, const char *origin,
+                      struct fresh *fresh, struct error *err) {
     struct segment_writer *writer;
     struct sorted_rows sorted = {rows};
     struct row_source source = {&sorted, read_rows};
@@ -93,15 +98,18 @@ static int write_rows(struct store *s, const struct span *const *rows, uint32_t 
     return code;
 }
 
-/* Sorted by the traces' starts, days come in runs, but for traces that cross midnight: those stay with their first day. */
+/* Sorted by the traces' starts, days come in runs, but for traces that cross midnight: those stay with their first day.
+ */
 static uint32_t day_end(const struct span *const *rows, uint32_t start, uint32_t count) {
     uint32_t end = start + 1;
-    while (end < count && (day_of(rows[end]) == day_of(rows[start]) || memcmp(rows[end]->trace_id, rows[end - 1]->trace_id, TRACE_ID_SIZE) == 0)) end++;
+    while (end < count && (day_of(rows[end]) == day_of(rows[start]) ||
+                           memcmp(rows[end]->trace_id, rows[end - 1]->trace_id, TRACE_ID_SIZE) == 0))
+        end++;
     return end;
 }
 
-static int write_days(struct store *s, const struct span *const *rows, uint32_t count, const char *origin, struct fresh **fresh, uint32_t *fresh_count,
-                      struct error *err) {
+static int write_days(struct store *s, const struct span *const *rows, uint32_t count, const char *origin,
+                      struct fresh **fresh, uint32_t *fresh_count, struct error *err) {
     uint32_t capacity = 0;
     int code = 0;
     for (uint32_t start = 0, end; start < count && !code; start = end) {
@@ -164,7 +172,9 @@ void *seal_loop(void *ctx) {
         int code = seal_memtable(s, m, &err);
         memtable_unref(m);
         pthread_mutex_lock(&s->lock);
-        if (code && !s->sealer_stuck) log_error("sealing failed and is tried again every %d s; spans are safe in the WAL meanwhile: %s", RETRY_S, err.message);
+        if (code && !s->sealer_stuck)
+            log_error("sealing failed and is tried again every %d s; spans are safe in the WAL meanwhile: %s", RETRY_S,
+                      err.message);
         if (!code && s->sealer_stuck) log_info("sealing works again");
         s->sealer_stuck = code != 0;
         s->seal_error = err;
@@ -203,7 +213,8 @@ int store_seal(struct store *s, struct error *err) {
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += 1;
         pthread_cond_timedwait(&s->sealed, &s->lock, &until);
-        if (s->sealer_stuck && waits(s, wal)) code = error_set(err, s->seal_error.code, "sealing fails: %s", s->seal_error.message);
+        if (s->sealer_stuck && waits(s, wal))
+            code = error_set(err, s->seal_error.code, "sealing fails: %s", s->seal_error.message);
         if (s->sealer_stop) code = error_set(err, VT_ECANCELLED, "the store is closing");
     }
     pthread_mutex_unlock(&s->lock);

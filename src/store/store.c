@@ -19,11 +19,12 @@ enum {
     SEAL_AFTER_MS = 30000,
     QUEUE_BATCHES = 1024,
     QUEUE_BYTES = 32 << 20,
-    GROUP_MAX = 256,            /* batches that one sync serves at most */
-    FREE_PARTS = 8,             /* of a small disk, a part is kept free; of a large one, what a seal needs */
+    GROUP_MAX = 256, /* batches that one sync serves at most */
+    FREE_PARTS = 8,  /* of a small disk, a part is kept free; of a large one, what a seal needs */
     PROBE_MS = 1000,
-    IDLE_MS = 100, WISH_MS = 2,
-    FULL_MS = 3000              /* after a write found the disk full, so long nothing is tried */
+    IDLE_MS = 100,
+    WISH_MS = 2,
+    FULL_MS = 3000 /* after a write found the disk full, so long nothing is tried */
 };
 
 struct pending {
@@ -62,15 +63,20 @@ int store_append(struct store *s, struct batch *batch, store_done *done, void *c
         return error_set(err, VT_ENOMEM, "no memory for a batch of %u spans", batch->count);
     }
     p->batch = batch_ref(batch);
-    p->bytes = p->payload.cap + batch->arena.total_bytes + batch->kept[0].cap + batch->kept[1].cap + batch->capacity * sizeof *batch->spans;
+    p->bytes = p->payload.cap + batch->arena.total_bytes + batch->kept[0].cap + batch->kept[1].cap +
+               batch->capacity * sizeof *batch->spans;
     p->done = done;
     p->ctx = ctx;
     int code = 0;
     pthread_mutex_lock(&s->queue_lock);
-    if (s->stop) code = error_set(err, VT_ECANCELLED, "the store is closing");
-    else if (atomic_load(&s->disk_full)) code = error_set(err, VT_EFULL, "the disk of %s is full", s->dir);
-    else if (atomic_load(&s->backlogged)) code = error_set(err, VT_EFULL, "segments cannot be written to %s; see the log", s->dir);
-    else if (s->queued >= s->options.queue_batches || (s->queued && s->queued_bytes + p->bytes > s->options.queue_bytes))
+    if (s->stop)
+        code = error_set(err, VT_ECANCELLED, "the store is closing");
+    else if (atomic_load(&s->disk_full))
+        code = error_set(err, VT_EFULL, "the disk of %s is full", s->dir);
+    else if (atomic_load(&s->backlogged))
+        code = error_set(err, VT_EFULL, "segments cannot be written to %s; see the log", s->dir);
+    else if (s->queued >= s->options.queue_batches ||
+             (s->queued && s->queued_bytes + p->bytes > s->options.queue_bytes))
         code = error_set(err, VT_EFULL, "%u batches wait to be written", s->queued);
     if (!code) {
         *s->queue_tail = p;
@@ -84,7 +90,8 @@ int store_append(struct store *s, struct batch *batch, store_done *done, void *c
     pthread_mutex_unlock(&s->queue_lock);
     if (code) {
         pending_free(p);
-        if (err && code == VT_EFULL) error_hint(err, "send it again later; see `vitrine doctor` and the free space of the data directory");
+        if (err && code == VT_EFULL)
+            error_hint(err, "send it again later; see `vitrine doctor` and the free space of the data directory");
     }
     return code;
 }
@@ -112,7 +119,9 @@ int store_append_wait(struct store *s, struct batch *batch, struct error *err) {
     pthread_mutex_lock(&w.lock);
     while (!w.done) pthread_cond_wait(&w.wake, &w.lock);
     pthread_mutex_unlock(&w.lock);
-    return w.code ? error_set(err, w.code, "the batch was not written: %s", w.code == VT_EFULL ? "disk full" : "write failed") : 0;
+    return w.code ? error_set(err, w.code, "the batch was not written: %s",
+                              w.code == VT_EFULL ? "disk full" : "write failed")
+                  : 0;
 }
 
 /* ---- the writer ---- */
@@ -145,8 +154,10 @@ static bool disk_has_room(struct store *s) {
 
 static void note_disk(struct store *s, bool full) {
     if (atomic_exchange(&s->disk_full, full) == full) return;
-    if (full) log_error("the disk of %s is full: new spans are refused until there is room, queries go on", s->dir);
-    else log_info("the disk of %s has room again: new spans are taken", s->dir);
+    if (full)
+        log_error("the disk of %s is full: new spans are refused until there is room, queries go on", s->dir);
+    else
+        log_info("the disk of %s has room again: new spans are taken", s->dir);
 }
 
 /* A write found no room, whatever the file system says of its free space (a quota, reserved blocks). */
@@ -159,7 +170,9 @@ static int write_group(struct store *s, struct pending *list, struct error *err)
     struct slice payloads[GROUP_MAX];
     uint32_t count = 0;
     for (struct pending *p = list; p; p = p->next) payloads[count++] = buf_slice(&p->payload);
-    if (s->wal.fd < 0 || s->wal.broken) return error_set(err, atomic_load(&s->disk_full) ? VT_EFULL : VT_EIO, "no WAL file can be written in %s", s->wal_dir);
+    if (s->wal.fd < 0 || s->wal.broken)
+        return error_set(err, atomic_load(&s->disk_full) ? VT_EFULL : VT_EIO, "no WAL file can be written in %s",
+                         s->wal_dir);
     int code = wal_append(&s->wal, payloads, count, err);
     if (!code && !s->options.async_durability && !(code = wal_sync(&s->wal, err))) s->fsyncs++;
     return code;
@@ -190,7 +203,8 @@ static void rotate(struct store *s) {
     if (now < s->rotate_after_ns) return;
     uint64_t number = memtable_wal(s->active) + 1;
     struct memtable *fresh = memtable_new(number), *old;
-    int code = fresh ? wal_create(&wal, s->wal_dir, number, &err) : error_set(&err, VT_ENOMEM, "no memory for a memtable");
+    int code =
+        fresh ? wal_create(&wal, s->wal_dir, number, &err) : error_set(&err, VT_ENOMEM, "no memory for a memtable");
     if (!code && wal_sync(&s->wal, &err)) log_error("%s", err.message); /* its spans are in memory and will be sealed */
     if (code) {
         s->rotate_after_ns = now + (int64_t)PROBE_MS * NS_PER_MS;
@@ -241,10 +255,11 @@ static void rotate_if_due(struct store *s) {
     pthread_mutex_unlock(&s->queue_lock);
 }
 
-/* A sealer that cannot keep up holds the writer, and so the queue, and so the senders: memory stays bounded. One that fails does
- * not hold it, but new spans are refused. */
+/* A sealer that cannot keep up holds the writer, and so the queue, and so the senders: memory stays bounded. One that
+ * fails does not hold it, but new spans are refused. */
 static void wait_for_sealer(struct store *s) {
-    bool over = memtable_bytes(s->active) >= s->options.seal_bytes + s->options.seal_bytes / 4 || memtable_rows(s->active) >= 2 * s->options.seal_rows;
+    bool over = memtable_bytes(s->active) >= s->options.seal_bytes + s->options.seal_bytes / 4 ||
+                memtable_rows(s->active) >= 2 * s->options.seal_rows;
     pthread_mutex_lock(&s->lock);
     while (s->sealing_count >= SEALING_MAX && over && !s->sealer_stuck) pthread_cond_wait(&s->sealed, &s->lock);
     atomic_store(&s->backlogged, s->sealing_count >= SEALING_MAX && over);
@@ -334,15 +349,18 @@ int store_open(struct store **out, const struct store_options *options, struct e
     pthread_cond_init(&s->keeper_wake, &clock);
     pthread_condattr_destroy(&clock);
     int code = s->options.read_only ? 0 : make_dir(s->dir, err);
-    if (!code && !s->options.read_only && !(code = lock_dir(s, err)) && !(code = make_dir(s->wal_dir, err))) code = make_dir(s->spans_dir, err);
+    if (!code && !s->options.read_only && !(code = lock_dir(s, err)) && !(code = make_dir(s->wal_dir, err)))
+        code = make_dir(s->spans_dir, err);
     if (!code) code = catalog_open(&s->catalog, s->catalog_path, s->options.read_only, err);
     if (!code) code = load_store(s, err);
     if (!code && !s->options.read_only) {
         struct error why = {0};
         s->active_since_ns = time_monotonic_ns();
         /* On a full disk the store opens for queries; the writer tries again. */
-        if (wal_create(&s->wal, s->wal_dir, memtable_wal(s->active), &why) == VT_EFULL) note_disk(s, true);
-        else if (why.code && err) *err = why;
+        if (wal_create(&s->wal, s->wal_dir, memtable_wal(s->active), &why) == VT_EFULL)
+            note_disk(s, true);
+        else if (why.code && err)
+            *err = why;
         code = why.code == VT_EFULL ? 0 : why.code;
     }
     if (!code && !s->options.read_only) code = start_threads(s, err);
@@ -393,6 +411,10 @@ void store_set_watch(struct store *s, store_watch *watch, void *ctx) {
     s->watch_ctx = ctx;
 }
 
-const char *store_catalog_path(const struct store *s) { return s->catalog_path; }
+const char *store_catalog_path(const struct store *s) {
+    return s->catalog_path;
+}
 
-bool store_is_read_only(const struct store *s) { return s->options.read_only; }
+bool store_is_read_only(const struct store *s) {
+    return s->options.read_only;
+}

@@ -13,10 +13,10 @@
 #include <stdatomic.h>
 
 enum {
-    SEALING_MAX = 2,       /* memtables that wait to become segments, the one in work included, before the writer waits */
-    SEALING_ROOM = 16,     /* of these a start may find more */
-    SEAL_LEVEL = -1,       /* zstd: while sealing, when senders wait (a negative level is a faster one) */
-    MERGE_LEVEL = 3        /* and in the background */
+    SEALING_MAX = 2,   /* memtables that wait to become segments, the one in work included, before the writer waits */
+    SEALING_ROOM = 16, /* of these a start may find more */
+    SEAL_LEVEL = -1,   /* zstd: while sealing, when senders wait (a negative level is a faster one) */
+    MERGE_LEVEL = 3    /* and in the background */
 };
 
 struct pending;
@@ -33,13 +33,13 @@ struct store {
     uint64_t queued_bytes, refused;
     bool stop, seal_wanted;
 
-    struct wal wal;                     /* writer */
+    struct wal wal;                         /* writer */
     int64_t full_until_ns, rotate_after_ns; /* writer */
-    atomic_ullong wal_bytes;            /* of the file that is written */
-    atomic_bool disk_full, backlogged;  /* backlogged: sealing fails and memory is used up */
+    atomic_ullong wal_bytes;                /* of the file that is written */
+    atomic_bool disk_full, backlogged;      /* backlogged: sealing fails and memory is used up */
     atomic_ullong appended, batches, fsyncs;
-    atomic_ullong sampled_out;          /* sealer */
-    store_watch *watch;                 /* set before the first append */
+    atomic_ullong sampled_out; /* sealer */
+    store_watch *watch;        /* set before the first append */
     void *watch_ctx;
 
     pthread_mutex_t keeping;  /* held while segments are merged, deleted from or retired: one of these at a time */
@@ -47,21 +47,21 @@ struct store {
 
     pthread_mutex_t lock; /* guards what follows down to seal_error */
     pthread_cond_t sealer_wake, sealed, keeper_wake;
-    struct memtable *active;            /* changed by the writer; its rows are read without the lock */
-    int64_t active_since_ns;            /* writer */
+    struct memtable *active;                /* changed by the writer; its rows are read without the lock */
+    int64_t active_since_ns;                /* writer */
     struct memtable *sealing[SEALING_ROOM]; /* oldest first */
     uint32_t sealing_count;
-    struct segment **segments;          /* any order */
+    struct segment **segments; /* any order */
     uint32_t segment_count, segment_capacity;
     bool sealer_stop, sealer_stuck, merge_wanted;
     uint64_t merges, set_aside;
-    char **doubtful;                    /* files of commits that failed; see segments.c */
+    char **doubtful; /* files of commits that failed; see segments.c */
     uint32_t doubtful_count;
-    struct error seal_error;            /* why it is stuck */
+    struct error seal_error; /* why it is stuck */
 
-    int64_t merge_after_ns;             /* keeping */
-    atomic_bool closing;                /* long work stops soon */
-    struct catalog *catalog;            /* own lock */
+    int64_t merge_after_ns;  /* keeping */
+    atomic_bool closing;     /* long work stops soon */
+    struct catalog *catalog; /* own lock */
     pthread_t writer, sealer, keeper;
     bool writer_runs, sealer_runs, keeper_runs;
 };
@@ -75,17 +75,19 @@ struct fresh {
     bool doubtful; /* its commit failed, but may hold */
 };
 /* Names a new segment for the day of `start_ns` and opens a writer on it. */
-int fresh_begin(struct store *store, int64_t start_ns, int level, struct fresh *fresh, struct segment_writer **writer, struct error *err);
+int fresh_begin(struct store *store, int64_t start_ns, int level, struct fresh *fresh, struct segment_writer **writer,
+                struct error *err);
 /* Finishes the writer, syncs the directories and opens the segment. On failure nothing is left. */
-int fresh_finish(struct store *store, struct fresh *fresh, struct segment_writer *writer, const char *origin, struct error *err);
+int fresh_finish(struct store *store, struct fresh *fresh, struct segment_writer *writer, const char *origin,
+                 struct error *err);
 void fresh_discard(struct fresh *fresh); /* removes the file, when that is safe */
 void segments_release_doubts(struct store *store);
 
-/* Enters what is fresh and takes out what is replaced, in catalog, list and directory, as one step for whoever looks. `memtable`:
- * is sealed by it; may be NULL. VT_ECANCELLED when one to be replaced is not listed any more: then nothing is changed, and
- * the fresh ones are still the caller's to discard. */
-int segments_replace(struct store *store, struct fresh *fresh, uint32_t fresh_count, struct segment *const *old, uint32_t old_count,
-                     struct memtable *memtable, struct error *err);
+/* Enters what is fresh and takes out what is replaced, in catalog, list and directory, as one step for whoever looks.
+ * `memtable`: is sealed by it; may be NULL. VT_ECANCELLED when one to be replaced is not listed any more: then nothing
+ * is changed, and the fresh ones are still the caller's to discard. */
+int segments_replace(struct store *store, struct fresh *fresh, uint32_t fresh_count, struct segment *const *old,
+                     uint32_t old_count, struct memtable *memtable, struct error *err);
 /* Takes a broken segment out of the list and its file aside (name.corrupt). Any thread. */
 void set_segment_aside(struct store *store, const struct segment *segment, const struct error *why);
 /* References on all listed segments; caller unrefs and frees. NULL when memory ran out. */
@@ -108,15 +110,17 @@ bool merge_once(struct store *store);
 void retire_segments(struct store *store);
 /* Goes on with deletions that a stop or crash cut short. Holds `keeping`. */
 void resume_deletions(struct store *store);
-/* Rows of segments as one source, in the order of `order`: indices over all rows of all segments, one after the other. */
+/* Rows of segments as one source, in the order of `order`: indices over all rows of all segments, one after the other.
+ */
 struct merged_rows {
     struct segment *const *segments;
     uint32_t segment_count;
     const uint32_t *order;
-    uint32_t rows;      /* of all segments, order may name fewer */
+    uint32_t rows;           /* of all segments, order may name fewer */
     const atomic_bool *stop; /* may be NULL */
 };
-int merged_read(void *merged_rows, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out, struct error *err);
+int merged_read(void *merged_rows, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out,
+                struct error *err);
 /* How many rows make a row group, so that no text column passes ROWGROUP_TEXT_BYTES. */
 uint32_t rows_per_group(uint64_t rows, uint64_t text_bytes);
 

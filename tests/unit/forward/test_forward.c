@@ -1,4 +1,5 @@
-/* Forwarding against a real HTTP server on a socket: nothing is lost while it is away, and what it gets is what came in. */
+/* Forwarding against a real HTTP server on a socket: nothing is lost while it is away, and what it gets is what came
+ * in. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,7 +83,9 @@ static int start(void **state) {
     socklen_t size = sizeof address;
     snprintf(dir, sizeof dir, "/tmp/vitrine-forward-XXXXXX");
     server = (struct server){.fd = socket(AF_INET, SOCK_STREAM, 0), .status = 200};
-    if (!mkdtemp(dir) || bind(server.fd, (struct sockaddr *)&address, size) || listen(server.fd, 64) || getsockname(server.fd, (struct sockaddr *)&address, &size)) return -1;
+    if (!mkdtemp(dir) || bind(server.fd, (struct sockaddr *)&address, size) || listen(server.fd, 64) ||
+        getsockname(server.fd, (struct sockaddr *)&address, &size))
+        return -1;
     server.port = ntohs(address.sin_port);
     return pthread_create(&server.thread, NULL, serve_loop, NULL);
 }
@@ -119,8 +122,10 @@ static struct batch *some_spans(uint32_t count, uint8_t id) {
         *span_text(span, COL_MODEL) = SLICE("gpt-4o");
         *span_text(span, COL_ERROR) = SLICE("HTTP 429");
         *span_text(span, COL_PROMPT) = SLICE("[{\"role\":\"user\",\"content\":\"rain?\"}]");
-        *span_text(span, COL_ATTRIBUTES) = SLICE("{\"gen_ai.request.model\":\"gpt-4o\",\"n\":7,\"deep\":{\"a\":[1,true,null,0.5]}}");
-        *span_text(span, COL_EVENTS) = SLICE("[{\"name\":\"retry\",\"timestamp\":1795460391725.5,\"attributes\":{\"k\":\"v\"}}]");
+        *span_text(span, COL_ATTRIBUTES) =
+            SLICE("{\"gen_ai.request.model\":\"gpt-4o\",\"n\":7,\"deep\":{\"a\":[1,true,null,0.5]}}");
+        *span_text(span, COL_EVENTS) =
+            SLICE("[{\"name\":\"retry\",\"timestamp\":1795460391725.5,\"attributes\":{\"k\":\"v\"}}]");
         *span_text(span, COL_RESOURCE) = SLICE("{\"service.name\":\"ai-storefront\",\"host.name\":\"h\"}");
     }
     return batch;
@@ -137,8 +142,12 @@ static void wait_for(int count) {
     assert_int_equal(server.count, count);
 }
 
-static struct slice body_of(int i) { return slice_make(server.bodies[i], server.sizes[i]); }
-static bool holds(struct slice text, const char *part) { return memmem(text.ptr, text.len, part, strlen(part)) != NULL; }
+static struct slice body_of(int i) {
+    return slice_make(server.bodies[i], server.sizes[i]);
+}
+static bool holds(struct slice text, const char *part) {
+    return memmem(text.ptr, text.len, part, strlen(part)) != NULL;
+}
 
 static void otlp_carries_the_whole_span(void **state) {
     setenv("FORWARD_TEST_KEY", "secret-7", 1);
@@ -149,7 +158,8 @@ static void otlp_carries_the_whole_span(void **state) {
     assert_non_null(strstr(server.heads[0], "POST /v1/traces "));
     assert_non_null(strcasestr(server.heads[0], "x-honeycomb-team: secret-7"));
     assert_non_null(strcasestr(server.heads[0], "application/x-protobuf"));
-    static const char *const parts[] = {"gen_ai.request.model", "gen_ai.input.messages", "rain?", "HTTP 429", "retry", "host.name", "llm.cost.total"};
+    static const char *const parts[] = {
+        "gen_ai.request.model", "gen_ai.input.messages", "rain?", "HTTP 429", "retry", "host.name", "llm.cost.total"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) assert_true(holds(body_of(0), parts[i]));
     struct pb_reader r; /* one resource, whose spans are well-formed messages */
     struct pb_field field;
@@ -168,8 +178,12 @@ static void datadog_logs_link_to_their_trace(void **state) {
     forward_close(f);
     assert_non_null(strstr(server.heads[0], "POST /api/v2/logs "));
     assert_non_null(strcasestr(server.heads[0], "dd-api-key: dd-key"));
-    static const char *const parts[] = {"\"ddsource\":\"vitrine\"", "\"dd.trace_id\":\"01000000000000000000000000000000\"", "\"dd.span_id\":\"72057594037927937\"",
-                                        "\"status\":\"error\"", "\"timestamp\":1795460391722", "\"ddtags\":\"service:ai-storefront,model:gpt-4o,operation:chat_gpt-4o\""};
+    static const char *const parts[] = {"\"ddsource\":\"vitrine\"",
+                                        "\"dd.trace_id\":\"01000000000000000000000000000000\"",
+                                        "\"dd.span_id\":\"72057594037927937\"",
+                                        "\"status\":\"error\"",
+                                        "\"timestamp\":1795460391722",
+                                        "\"ddtags\":\"service:ai-storefront,model:gpt-4o,operation:chat_gpt-4o\""};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (!holds(body_of(0), parts[i])) fail_msg("%s is not in %.*s", parts[i], (int)body_of(0).len, body_of(0).ptr);
 }
@@ -237,7 +251,14 @@ static void full_queue_drops_the_oldest_and_counts(void **state) {
 }
 
 static void bad_targets_are_named_without_their_secrets(void **state) {
-    static const char *const bad[] = {"", "otlp", "kafka=x", "otlp=", "otlp=ftp://x", "otlp=http://x|novalue", "otlp=http://x|a: ${VITRINE_NO_SUCH_VARIABLE}", "newrelic=us"};
+    static const char *const bad[] = {"",
+                                      "otlp",
+                                      "kafka=x",
+                                      "otlp=",
+                                      "otlp=ftp://x",
+                                      "otlp=http://x|novalue",
+                                      "otlp=http://x|a: ${VITRINE_NO_SUCH_VARIABLE}",
+                                      "newrelic=us"};
     unsetenv("NEW_RELIC_API_KEY");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct target target;

@@ -115,7 +115,7 @@ static void whole_range_in_one_group(void **state) {
     }
     fixture_post(f, "/api/v1/query",
                  "{" RANGE ",\"select\":[\"count\",\"errors\",\"error_rate\",\"sum(cost_usd)\",\"sum(tokens.total)\","
-                           "\"avg(tokens)\",\"min(duration_ms)\",\"max(duration)\","
+                 "\"avg(tokens)\",\"min(duration_ms)\",\"max(duration)\","
                  "\"p0(duration_ms)\",\"p100(duration_ms)\",\"distinct(user_id)\",\"distinct(attr.tries)\",\"rate\","
                  "\"distinct(thread)\",\"avg(ttft_ms)\",\"distinct(turn)\"]}");
     expect_near(value_at(f, "", 1), count, 0);
@@ -143,7 +143,7 @@ static void percentiles_are_within_one_percent(void **state) {
     static const double shares[] = {0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999};
     fixture_post(f, "/api/v1/query",
                  "{" RANGE ",\"select\":[\"p1(duration_ms)\",\"p10(duration_ms)\",\"p25(duration_ms)\",\"p50(duration_"
-                           "ms)\",\"p75(duration_ms)\",\"p90(duration_ms)\","
+                 "ms)\",\"p75(duration_ms)\",\"p90(duration_ms)\","
                  "\"p95(duration_ms)\",\"p99(duration_ms)\",\"p99.9(duration_ms)\"],\"group_by\":[\"model\"]}");
     for (int m = 0; m < 4; m++)
         for (unsigned p = 0; p < 9; p++) {

@@ -38,7 +38,7 @@ static void plain_sql_stays_as_it_is(void **state) {
     static const char *const same[] = {"",
                                        "SELECT 1",
                                        ("SELECT 'it''s r''x''' AS \"a.b\", [x y], `m n` FROM spans -- FROM "
-                                       "`a.b.spans`\nWHERE /* INTERVAL 1 DAY */ x = 1"),
+                                        "`a.b.spans`\nWHERE /* INTERVAL 1 DAY */ x = 1"),
                                        "WITH t AS (SELECT 1) SELECT * FROM t",
                                        "SELECT trace.operation FROM traces AS trace",
                                        "SELECT cast(x AS TEXT), interval FROM t",

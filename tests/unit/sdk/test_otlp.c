@@ -338,8 +338,8 @@ static void waits_grow_between_tries(void **state) {
     init((vt_config){.delay_ms = 0});
     spans(1);
     vt_flush(10000);
-    /* 20, 40, 80, 160, 320 ms, between half and one and a half of each: 310 ms at least, where waits that do not grow take 150 at most. What a
-     * busy machine does to single ones is not looked at. */
+    /* 20, 40, 80, 160, 320 ms, between half and one and a half of each: 310 ms at least, where waits that do not grow
+     * take 150 at most. What a busy machine does to single ones is not looked at. */
     long all = collector_request(5)->at_ms - collector_request(0)->at_ms;
     assert_true(all > 155);
     collector_answer((struct answer){.status = 200});
