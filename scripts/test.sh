@@ -71,7 +71,7 @@ install_clients() {
 }
 
 stage_e2e() {
-    configure "$logs/release" --werror -Dbuildtype=release
+    configure "$logs/release" -Dbuildtype=release # what the optimiser guesses is no error: other stages are strict
     compile "$logs/release"
     install_clients "$root/tests/e2e"
     install_clients "$root/tests/clients"

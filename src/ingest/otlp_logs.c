@@ -133,7 +133,7 @@ static void copy_id(uint8_t *id, size_t size, struct slice bytes) {
 static struct slice attr_text(struct slice bytes, struct slice wanted) {
     const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
     struct slice key = {NULL, 0}, text = {NULL, 0};
-    struct pb_field field;
+    struct pb_field field = {0};
     while (pb_step(&at, end, &field) > 0) {
         if (field.wire != PB_BYTES) continue;
         if (field.number == 1) key = field.bytes;
@@ -150,7 +150,7 @@ static int read_record_protobuf(struct otlp *o, struct slice bytes) {
     struct logs *logs = o->ctx;
     struct record record = {.body.type = VALUE_NONE};
     struct slice body = {NULL, 0};
-    struct pb_field field;
+    struct pb_field field = {0};
     int code;
     o->position++;
     while ((code = pb_step(&at, end, &field)) > 0) {

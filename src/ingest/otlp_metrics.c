@@ -11,7 +11,7 @@ static const uint32_t numbers[LEVELS][5] = {{1}, {2}, {2}, {5, 7, 9, 10, 11}, {1
 
 static int count_protobuf(struct slice bytes, int level, uint64_t *points) {
     const uint8_t *at = pb_bytes(bytes), *end = at + bytes.len;
-    struct pb_field field;
+    struct pb_field field = {0};
     int code;
     while ((code = pb_step(&at, end, &field)) > 0) {
         bool on_path = false;
