@@ -488,7 +488,7 @@ test('demo plays conversations and ends by itself where there is no terminal', a
 
 test('help explains every command that it lists', async () => {
   const overview = await ok(['help']);
-  const commands = [...overview.matchAll(/^ {2}([a-z]+(?: (?:add|list|revoke|check|test|run|recompute))?)\b/gm)].map((m) => m[1]);
+  const commands = [...overview.matchAll(/^ {2}([a-z]+(?: (?:add|list|revoke|check|test|run|silence|recompute))?)\b/gm)].map((m) => m[1]);
   assert.ok(commands.length > 20, overview);
   for (const command of commands) {
     const text = await ok(['help', ...command.split(' ')]);
