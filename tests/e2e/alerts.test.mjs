@@ -36,7 +36,7 @@ async function listener(t) {
   t.after(() => (server.closeAllConnections(), server.close()));
   got.url = `http://127.0.0.1:${server.address().port}/hook`;
   got.until = async (count) => {
-    for (let i = 0; i < 600 && got.length < count; i++) await new Promise((done) => setTimeout(done, 50));
+    for (let i = 0; i < 1200 && got.length < count; i++) await new Promise((done) => setTimeout(done, 50));
     assert.ok(got.length >= count, `${got.length} notifications, expected ${count}`);
   };
   return got;
@@ -63,7 +63,7 @@ test('a change is told once, signed, and so is the recovery', async (t) => {
   await writeFile(file, `
 monitors:
   - name: "LLM Errors"
-    query: "sum(last_10s):count:ai_storefront.llm.errors{*} by {model} > 2"
+    query: "sum(last_20s):count:ai_storefront.llm.errors{*} by {model} > 2"
     message: "{{#is_alert}}Errors on {{model.name}}: {{value}} > {{threshold}}{{/is_alert}}{{#is_recovery}}fine again{{/is_recovery}}"
 notify:
   - name: hook
