@@ -21,7 +21,7 @@ struct prices {
 /* ---- names of models ---- */
 
 /* '*' stands for any text, letters of either case are one. Greedy with one step back: linear but for stars in a row. */
-static bool matches(const char *pattern, struct slice text) {
+bool prices_model_matches(const char *pattern, struct slice text) {
     const char *star = NULL;
     size_t at = 0, back = 0;
     while (at < text.len) {
@@ -83,7 +83,7 @@ static size_t fit(const char *pattern, const struct names *names) {
     size_t literal = 0;
     for (const char *p = pattern; *p; p++) literal += *p != '*';
     for (int n = 0; n < names->count; n++)
-        if (matches(pattern, names->forms[n])) return 1 + literal * 8 + (size_t)(names->count - n);
+        if (prices_model_matches(pattern, names->forms[n])) return 1 + literal * 8 + (size_t)(names->count - n);
     return 0;
 }
 
@@ -343,6 +343,23 @@ void prices_free(struct prices *prices) {
 
 const struct price *prices_each(const struct prices *prices, size_t *at) {
     return *at < prices->count ? &prices->list[(*at)++] : NULL;
+}
+
+static bool same_amount(double a, double b) {
+    return a == b || (isnan(a) && isnan(b));
+}
+
+static bool same_price(const struct price *a, const struct price *b) {
+    return !strcmp(a->provider, b->provider) && !strcmp(a->model, b->model) && !strcmp(a->source, b->source) &&
+           a->valid_from_ns == b->valid_from_ns && same_amount(a->input, b->input) &&
+           same_amount(a->cached, b->cached) && same_amount(a->cache_write, b->cache_write) &&
+           same_amount(a->output, b->output);
+}
+
+bool prices_equal(const struct prices *a, const struct prices *b) {
+    bool equal = a->count == b->count;
+    for (size_t i = 0; i < a->count && equal; i++) equal = same_price(&a->list[i], &b->list[i]);
+    return equal;
 }
 
 const char *prices_as_of(void) {

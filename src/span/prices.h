@@ -44,6 +44,11 @@ struct prices_cache {
 };
 bool prices_cost_cached(const struct prices *prices, struct prices_cache *cache, const struct span *span, double *usd);
 
+/* A model's name, as it is, is one of those that a pattern means: '*' stands for any text, letters of either case. */
+bool prices_model_matches(const char *pattern, struct slice model);
+/* Two tables say the same. */
+bool prices_equal(const struct prices *a, const struct prices *b);
+
 /* The day of which the prices that are built in are: "2025-11-24". */
 const char *prices_as_of(void);
 

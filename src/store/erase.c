@@ -65,6 +65,7 @@ struct erasing {
     struct slice value;   /* of user or thread */
     struct slice project; /* empty = all */
     struct trace_set traces;
+    uint64_t deleted; /* spans */
 };
 
 /* The code of a text in a dictionary column, or UINT32_MAX. The empty text has code 0. */
@@ -91,7 +92,8 @@ static int read_columns(const struct erasing *e, const struct segment *segment, 
 }
 
 /* The traces in which the user or thread is named. */
-static int collect_traces(struct erasing *e, const struct segment *segment, struct error *err) {
+static int collect_traces(void *ctx, struct segment *segment, struct error *err) {
+    struct erasing *e = ctx;
     int code = 0;
     for (uint32_t g = 0; g < segment_rowgroups(segment) && !code; g++) {
         struct arena arena = {0};
@@ -115,37 +117,10 @@ static bool goes(const struct erasing *e, const struct columns *c, uint32_t row)
     return !e->value.len || c->values.codes[row] == c->value || c->values.codes[row] == 0;
 }
 
-/* ---- a segment anew ---- */
+/* ---- without them ---- */
 
-static int rewrite(struct erasing *e, struct segment *segment, const uint32_t *kept, uint32_t kept_count,
-                   struct error *err) {
-    struct store *s = e->store;
-    struct merged_rows rows = {.segments = &segment,
-                               .segment_count = 1,
-                               .order = kept,
-                               .rows = (uint32_t)segment_rows(segment),
-                               .stop = &s->closing};
-    struct row_source source = {&rows, merged_read};
-    struct segment_writer *writer;
-    struct fresh fresh;
-    char origin[48];
-    if (!kept_count) return segments_replace(s, NULL, 0, &segment, 1, NULL, err);
-    snprintf(origin, sizeof origin, "segments %llu", (unsigned long long)segment_id(segment));
-    int code = fresh_begin(s, segment_min_start_ns(segment), MERGE_LEVEL, &fresh, &writer, err);
-    if (code) return code;
-    uint32_t step = rows_per_group(rows.rows, segment_text_bytes(segment));
-    for (uint32_t first = 0; first < kept_count && !code; first += step)
-        code = segment_writer_group(writer, &source, first, kept_count - first < step ? kept_count - first : step, err);
-    if (code) {
-        segment_writer_abort(writer);
-        return code;
-    }
-    if ((code = fresh_finish(s, &fresh, writer, origin, err))) return code;
-    if ((code = segments_replace(s, &fresh, 1, &segment, 1, NULL, err))) fresh_discard(&fresh);
-    return code;
-}
-
-static int erase_from(struct erasing *e, struct segment *segment, uint64_t *deleted, struct error *err) {
+static int erase_from(void *ctx, struct segment *segment, struct error *err) {
+    struct erasing *e = ctx;
     uint32_t total = (uint32_t)segment_rows(segment), kept_count = 0, row = 0;
     uint32_t *kept = malloc(total * sizeof *kept + 1);
     int code = kept ? 0 : error_set(err, VT_ENOMEM, "no memory for the rows of %s", segment_path(segment));
@@ -157,35 +132,15 @@ static int erase_from(struct erasing *e, struct segment *segment, uint64_t *dele
             if (!goes(e, &c, i)) kept[kept_count++] = row;
         arena_free(&arena);
     }
-    if (!code && kept_count < total && !(code = rewrite(e, segment, kept, kept_count, err)))
-        *deleted += total - kept_count;
+    const struct rewrite how = {.kept = kept, .kept_count = kept_count};
+    if (!code && kept_count < total && !(code = segment_rewrite(e->store, segment, &how, err)))
+        e->deleted += total - kept_count;
     free(kept);
     return code;
 }
 
-/* One that was set aside meanwhile, or is broken, is not answered from any more; its file is named in the log. */
-static bool goes_on(int code) {
-    return !code || code == VT_ECORRUPT || code == VT_ECANCELLED;
-}
-
-static int each_segment(struct erasing *e, int (*step)(struct erasing *, struct segment *, uint64_t *, struct error *),
-                        uint64_t *deleted, struct error *err) {
-    uint32_t count;
-    struct segment **segments = segments_list(e->store, &count);
-    int code = segments ? 0 : error_set(err, VT_ENOMEM, "no memory for the list of segments");
-    for (uint32_t i = 0; i < count && goes_on(code); i++) {
-        if (atomic_load(&e->store->closing))
-            code = error_set(err, VT_EIO, "the store is closing; the deletion goes on at the next start");
-        else
-            code = step(e, segments[i], deleted, err);
-    }
-    segments_unref(segments, count);
-    return goes_on(code) ? 0 : code;
-}
-
-static int collect_step(struct erasing *e, struct segment *segment, uint64_t *deleted, struct error *err) {
-    (void)deleted;
-    return collect_traces(e, segment, err);
+static int each_segment(struct erasing *e, segment_step *step, struct error *err) {
+    return segments_each(e->store, step, e, "the deletion goes on at the next start", err);
 }
 
 /* ---- the whole ---- */
@@ -203,10 +158,10 @@ static int note(struct erasing *e, struct deletion *d, struct error *err) {
     return catalog_begin_deletion(e->store->catalog, d, err);
 }
 
-static int erase_noted(struct erasing *e, struct error *err, uint64_t *deleted) {
+static int erase_noted(struct erasing *e, struct error *err) {
     struct deletion d;
     int code = note(e, &d, err);
-    if (!code) code = each_segment(e, erase_from, deleted, err);
+    if (!code) code = each_segment(e, erase_from, err);
     if (!code) code = catalog_end_deletion(e->store->catalog, d.id, err);
     deletion_free(&d);
     return code;
@@ -225,17 +180,16 @@ static int prepare(struct erasing *e, const struct store_delete *what, struct er
 
 int store_delete(struct store *s, const struct store_delete *what, uint64_t *deleted, struct error *err) {
     struct erasing e = {.store = s};
-    uint64_t count = 0;
     *deleted = 0;
     int code = prepare(&e, what, err);
     if (!code) code = store_seal(s, err); /* from here on, all that was acknowledged is in segments */
     if (!code) {
         pthread_mutex_lock(&s->keeping); /* no merge carries rows past us */
-        if (e.value.len) code = each_segment(&e, collect_step, &count, err);
-        if (!code && e.traces.count) code = erase_noted(&e, err, &count);
+        if (e.value.len) code = each_segment(&e, collect_traces, err);
+        if (!code && e.traces.count) code = erase_noted(&e, err);
         pthread_mutex_unlock(&s->keeping);
     }
-    *deleted = count;
+    *deleted = e.deleted;
     set_free(&e.traces);
     pthread_mutex_lock(&s->lock);
     uint64_t aside = s->set_aside;
@@ -253,17 +207,15 @@ void resume_deletions(struct store *s) {
         struct erasing e = {
             .store = s, .col = (enum col)d.column, .value = slice_of(d.value), .project = slice_of(d.project)};
         struct error err = {0};
-        uint64_t count = 0;
         bool whole = true;
         for (uint64_t at = 0; at + TRACE_ID_SIZE <= d.trace_bytes && whole; at += TRACE_ID_SIZE)
             whole = set_add(&e.traces, (const uint8_t *)d.traces + at);
-        int code =
-            whole ? each_segment(&e, erase_from, &count, &err) : error_set(&err, VT_ENOMEM, "no memory to delete");
+        int code = whole ? each_segment(&e, erase_from, &err) : error_set(&err, VT_ENOMEM, "no memory to delete");
         if (!code) code = catalog_end_deletion(s->catalog, d.id, &err);
         if (code)
             log_error("a deletion that was cut short cannot be ended yet: %s", err.message);
         else
-            log_info("a deletion that was cut short is ended: %llu spans", (unsigned long long)count);
+            log_info("a deletion that was cut short is ended: %llu spans", (unsigned long long)e.deleted);
         set_free(&e.traces);
         deletion_free(&d);
         if (code) return;

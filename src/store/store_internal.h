@@ -102,7 +102,7 @@ void *seal_loop(void *store);
 /* Writes the segments of a memtable and enters them; the WAL files up to its number are gone after. */
 int seal_memtable(struct store *store, struct memtable *memtable, struct error *err);
 
-/* ---- keep.c, merge.c, retire.c, erase.c: the keeper thread ---- */
+/* ---- keep.c, merge.c, retire.c, erase.c, reprice.c: the keeper thread ---- */
 void *keep_loop(void *store);
 /* One merge, if one is due; true when it did one. Holds `keeping`. */
 bool merge_once(struct store *store);
@@ -121,6 +121,19 @@ struct merged_rows {
 };
 int merged_read(void *merged_rows, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out,
                 struct error *err);
+/* ---- rewrite.c: deletion and new costs ---- */
+struct rewrite {
+    const uint32_t *kept; /* rows that stay, ascending */
+    uint32_t kept_count;
+    const double *cost_usd; /* of each row of the segment; NULL = as they are */
+};
+/* Writes the segment anew, as a segment of another id, and puts that in its place. Holds `keeping`. VT_ECANCELLED: it
+ * is not listed any more. On failure all is as it was. */
+int segment_rewrite(struct store *store, struct segment *segment, const struct rewrite *how, struct error *err);
+/* For each segment that is listed now; what is broken or gone meanwhile is passed over. VT_EIO when the store closes:
+ * `when_closing` says what becomes of the rest. */
+typedef int segment_step(void *ctx, struct segment *segment, struct error *err);
+int segments_each(struct store *store, segment_step *step, void *ctx, const char *when_closing, struct error *err);
 /* How many rows make a row group, so that no text column passes ROWGROUP_TEXT_BYTES. */
 uint32_t rows_per_group(uint64_t rows, uint64_t text_bytes);
 

@@ -1,9 +1,10 @@
 /* The store is killed, or finds the disk full, at every write, sync, rename and unlink that it does in a life of
- * appending, sealing, merging and deleting; SQLite's own included. Whatever moment it is: what was acknowledged is
- * there once, what was deleted is gone. */
+ * appending, sealing, merging, deleting and computing costs anew; SQLite's own included. Whatever moment it is: what
+ * was acknowledged is there once, what was deleted is gone, a cost is the old one or the new one. */
 #include "kit.h"
 
 #include "base/log.h"
+#include "store/reprice.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,16 +17,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SPANS = 1200, BATCH = 60, USERS = SPANS / 30, DELETED_USER = 7, FULL_CALLS = 12 };
+enum {
+    SPANS = 1200,
+    BATCH = 60,
+    REPRICED = SPANS * 3 / 4, /* so many are there when costs are computed anew */
+    USERS = SPANS / 30,
+    DELETED_USER = 7,
+    FULL_CALLS = 12
+};
 enum how { NOTHING, DIE_BEFORE, DIE_AFTER, DIE_IN_THE_MIDDLE, DISK_FULL };
 
 /* What both processes know. */
 static struct {
     uint8_t sent[SPANS], acknowledged[SPANS];
-    uint8_t delete_begun, delete_done;
+    uint8_t delete_begun, delete_done, reprice_begun, reprice_done;
     atomic_int calls;
 } * shared;
 
+static struct prices *prices; /* of which costs are made anew */
 static enum how how;
 static int strike_at;
 
@@ -123,6 +132,12 @@ static void live(void) {
     for (uint32_t first = 0; first < SPANS; first += BATCH) {
         send(first);
         if (first % (2 * BATCH)) store_seal(store, NULL);
+        if (first + BATCH == REPRICED) {
+            struct repriced done;
+            shared->reprice_begun = 1;
+            shared->reprice_done = !store_reprice(store, &(struct reprice){.prices = prices}, &done, &err);
+            reprice_free(&done);
+        }
         if (first == SPANS / 2) {
             shared->delete_begun = 1;
             shared->delete_done =
@@ -141,21 +156,42 @@ static uint32_t count_user(const uint8_t *seen) {
     return n;
 }
 
+/* The cost that span n has: what it was sent with or what the table makes of it, as far as the life went. */
+static void check_cost(uint32_t n, double cost, int call) {
+    struct arena arena = {0};
+    struct span span;
+    double sent, anew;
+    span_init(&span);
+    fill(&span, n, &arena);
+    sent = anew = span.cost_usd;
+    bool stays = span.flags & SPAN_COST_REPORTED ||
+                 (span.tokens_input == SPAN_NO_INT && span.tokens_output == SPAN_NO_INT) ||
+                 !span_get_text(&span, COL_MODEL).len;
+    if (!stays && !prices_cost(prices, &span, &anew)) anew = (double)NAN;
+    bool is_sent = isnan(sent) ? isnan(cost) : cost == sent, is_anew = isnan(anew) ? isnan(cost) : cost == anew;
+    if (!(is_sent && !(shared->reprice_done && n < REPRICED)) &&
+        !(is_anew && (stays || (shared->reprice_begun && n < REPRICED))))
+        fail_msg("call %d: span %u costs %g; sent with %g, by the table %g", call, n, cost, sent, anew);
+    arena_free(&arena);
+}
+
 static void look(uint8_t *seen, int call) {
     struct snapshot *snap = store_snapshot(store);
     memset(seen, 0, SPANS);
     for (uint32_t g = 0; g < snapshot_count(snap); g++) {
         struct arena arena = {0};
-        struct vec ids, prompts;
+        struct vec ids, prompts, costs;
         struct error err = {0};
         if (rowgroup_read(snapshot_rowgroup(snap, g), COL_SPAN_ID, &arena, &ids, &err) ||
-            rowgroup_read(snapshot_rowgroup(snap, g), COL_PROMPT, &arena, &prompts, &err))
+            rowgroup_read(snapshot_rowgroup(snap, g), COL_PROMPT, &arena, &prompts, &err) ||
+            rowgroup_read(snapshot_rowgroup(snap, g), COL_COST_USD, &arena, &costs, &err))
             fail_msg("call %d: %s", call, err.message);
         for (uint32_t i = 0; i < ids.count; i++) {
             uint64_t id;
             memcpy(&id, ids.bytes + (size_t)i * SPAN_ID_SIZE, sizeof id);
             if (!id || id > SPANS || seen[id - 1]++)
                 fail_msg("call %d: span %llu is there twice, or is none of ours", call, (unsigned long long)id);
+            check_cost((uint32_t)id - 1, costs.doubles[i], call);
         }
         arena_free(&arena);
     }
@@ -243,20 +279,37 @@ static void disk_full_for_a_while(void **state) {
     at_every_call(DISK_FULL, 4, 29);
 }
 
+/* Every second model has a price. */
+static bool load_prices(void) {
+    char path[80];
+    struct error err = {0};
+    shell("echo '[{model: \"model 1*\", input: 3, output: 9}, {model: \"model 3*\", input: 2}]' > $D.yaml");
+    snprintf(path, sizeof path, "%s.yaml", dir);
+    int code = prices_load(&prices, path, &err);
+    if (code) print_error("%s\n", err.message);
+    unlink(path);
+    return !code;
+}
+
+static int tear_down(void **state) {
+    prices_free(prices);
+    return stop(state);
+}
+
 static int set_up(void **state) {
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     options = (struct store_options){.seal_after_ms = 600000};
     snprintf(dir, sizeof dir, "/tmp/vitrine-crash-XXXXXX");
     options.dir = dir;
-    return mkdtemp(dir) ? 0 : -1;
+    return mkdtemp(dir) && load_prices() ? 0 : -1;
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(killed_before_a_call, set_up, stop),
-        cmocka_unit_test_setup_teardown(killed_after_a_call, set_up, stop),
-        cmocka_unit_test_setup_teardown(killed_in_the_middle_of_a_write, set_up, stop),
-        cmocka_unit_test_setup_teardown(disk_full_for_a_while, set_up, stop),
+        cmocka_unit_test_setup_teardown(killed_before_a_call, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(killed_after_a_call, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(killed_in_the_middle_of_a_write, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(disk_full_for_a_while, set_up, tear_down),
     };
     log_set_level(LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
