@@ -13,13 +13,9 @@ static const struct command *const looking[] = {&command_overview,
                                                 &command_services,
                                                 &command_sql,
                                                 NULL};
-static const struct command *const managing[] = {&command_keys_add,
-                                                 &command_keys_list,
-                                                 &command_keys_revoke,
-                                                 &command_export,
-                                                 &command_delete,
-                                                 &command_prices,
-                                                 NULL};
+static const struct command *const managing[] = {
+    &command_keys_add, &command_keys_list, &command_keys_revoke,      &command_export,
+    &command_delete,   &command_prices,    &command_prices_recompute, NULL};
 static const struct command *const alerting[] = {&command_alerts_list, &command_alerts_check,   &command_alerts_test,
                                                  &command_alerts_run,  &command_alerts_silence, NULL};
 static const struct command *const connecting[] = {&command_dashboards, NULL};

@@ -32,13 +32,15 @@ static void put_line(struct progress *p, struct buf *line, uint64_t done, uint64
         buf_puts(line, term_off(p->term, STYLE_ACCENT));
         buf_printf(line, " %3.0f %%  ", floor(share * 100));
     }
-    say_bytes(line, (double)done);
-    if (seconds * 1000 > RATE_AFTER_MS) {
+    if (!p->bare) {
+        say_bytes(line, (double)done);
+        if (seconds * 1000 > RATE_AFTER_MS) {
+            buf_puts(line, "  ");
+            say_bytes(line, rate);
+            buf_puts(line, "/s");
+        }
         buf_puts(line, "  ");
-        say_bytes(line, rate);
-        buf_puts(line, "/s");
     }
-    buf_puts(line, "  ");
     say_count(line, (double)count);
     buf_printf(line, " %s", p->noun);
     if (total > done && rate > 0 && seconds * 1000 > RATE_AFTER_MS) {

@@ -10,6 +10,7 @@ struct progress {
     const char *noun;  /* "spans" */
     int64_t start_ns, shown_ns;
     bool visible;
+    bool bare; /* what is done is not counted in bytes: only its share is shown */
 };
 
 void progress_start(struct progress *progress, struct cli *cli, const char *what, const char *noun);

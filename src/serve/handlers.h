@@ -21,8 +21,8 @@ work_call answer_api;
 /* metrics.c, status.c, openapi.c */
 work_call answer_metrics, answer_status, answer_openapi;
 
-/* manage.c */
-work_call answer_keys, answer_new_key, answer_revoke_key, answer_prices, answer_delete;
+/* manage.c, price_routes.c */
+work_call answer_keys, answer_new_key, answer_revoke_key, answer_delete, answer_prices, answer_reprice;
 
 /* alert_routes.c */
 work_call answer_alerts, answer_silence, answer_unsilence;

@@ -79,7 +79,7 @@ int intake_read(struct server *server, struct intake *in, struct buf *body, stru
     }
     /* The key may be gone before the last viewer of the batch is. */
     in->project = arena_copy(&in->batch->arena, in->project);
-    in->batch->prices = server->prices;
+    in->batch->prices = price_list_get(&server->prices);
     in->batch->mask = server->mask;
     in->batch->oldest_ns = store_oldest_allowed_ns(server->store);
     batch_keep(in->batch, unpacked.ptr ? &unpacked : body);

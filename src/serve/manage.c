@@ -1,4 +1,4 @@
-/* What an administrator does over HTTP: keys and prices to look at and change, and data to delete. */
+/* What an administrator does over HTTP: keys to look at and change, and data to delete. */
 #include "serve/handlers.h"
 
 #include "query/scores.h"
@@ -161,29 +161,4 @@ int answer_delete(struct server *server, struct work *work, struct error *err) {
     }
     arena_free(&arena);
     return code;
-}
-
-/* --- prices --- */
-
-int answer_prices(struct server *server, struct work *work, struct error *err) {
-    struct json_writer w = json_writer_on(&work->out);
-    const struct price *price;
-    json_open(&w, '{');
-    member_open(&w, "prices", '[');
-    for (size_t i = 0; (price = prices_each(server->prices, &i));) {
-        json_open(&w, '{');
-        member_str(&w, "provider", price->provider);
-        member_str(&w, "model", price->model);
-        member_double(&w, "input", price->input);
-        if (price->cached == price->cached) member_double(&w, "cached", price->cached);
-        if (price->cache_write == price->cache_write) member_double(&w, "cache_write", price->cache_write);
-        member_double(&w, "output", price->output);
-        member_str(&w, "valid_from", price->valid_from);
-        member_str(&w, "source", price->source);
-        json_close(&w, '}');
-    }
-    json_close(&w, ']');
-    json_close(&w, '}');
-    buf_putc(&work->out, '\n');
-    return 0;
 }

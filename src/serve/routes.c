@@ -32,6 +32,8 @@ static const struct row own[] = {
     {METHOD_DELETE, "/api/v1/keys/{id}", SCOPE_ADMIN, ROUTE_QUICK, work_handle, answer_revoke_key, "Revokes a key"},
     {METHOD_GET, "/api/v1/prices", ASK, ROUTE_QUICK, work_handle, answer_prices,
      "What tokens cost, in US dollars a million"},
+    {METHOD_POST, "/api/v1/prices/recompute", SCOPE_ADMIN, 0, work_handle, answer_reprice,
+     "Computes the costs of stored spans by the present prices"},
     {METHOD_POST, "/api/v1/delete", SCOPE_ADMIN, 0, work_handle, answer_delete,
      "Deletes the data of a user, a thread or a trace, for good"},
     {METHOD_GET, "/api/v1/alerts", ASK, 0, work_handle, answer_alerts, "Monitors, their states and silences"},

@@ -77,7 +77,7 @@ static int open_data(struct server *server, struct error *err) {
     int code = open_sampling(server, err); /* first: a start may find much to seal */
     if (!code) code = store_open(&server->store, &options->store, err);
     if (!code) code = keys_open(&server->keys, store_catalog_path(server->store), err);
-    if (!code) code = prices_load(&server->prices, options->prices, err);
+    if (!code) code = price_list_open(&server->prices, options->prices, err);
     if (!code) code = mask_load(&server->mask, options->mask, err);
     if (!code) code = engine_open(&server->engine, server->store, &engine, err);
     if (!code && !(server->live = live_new(options->threads, options->live_clients_max)))
@@ -226,7 +226,7 @@ void serve_stop(struct server *server) {
     store_close(server->store);
     outlets_close(&server->outlets);
     live_free(server->live);
-    prices_free(server->prices);
+    price_list_close(&server->prices);
     mask_free(server->mask);
     sampling_free(server->sampling);
     prometheus_free(server->prometheus);

@@ -15,11 +15,11 @@
 #include "serve/keys.h"
 #include "serve/live.h"
 #include "serve/outlets.h"
+#include "serve/price_list.h"
 #include "serve/sampling.h"
 #include "serve/serve.h"
 #include "serve/workers.h"
 #include "span/mask.h"
-#include "span/prices.h"
 
 #include <stdatomic.h>
 
@@ -31,7 +31,7 @@ struct server {
     struct store *store;
     struct engine *engine;
     struct keys *keys;
-    struct prices *prices;
+    struct price_list prices;
     struct mask *mask;
     struct sampling *sampling; /* the store's sealer; NULL: all traces are kept */
     struct prometheus *prometheus;

@@ -45,6 +45,7 @@ static struct reprice_model *model_of(struct repricing *r, struct slice provider
 
 static void add(struct reprice_sum *sum, double before, double after, bool priced) {
     sum->spans++;
+    sum->uncosted += isnan(before) ? 1 : 0;
     sum->unpriced += !priced;
     if (isnan(before) ? !isnan(after) : !(before == after)) sum->changed++;
     if (!isnan(before)) sum->old_usd += before;
@@ -227,8 +228,12 @@ int store_reprice(struct store *s, const struct reprice *what, struct repriced *
     if (!out->models || !r.slots) return error_set(err, VT_ENOMEM, "no memory to compute costs");
     int code = what->dry_run ? look_at_all(&r, err) : reprice_all(&r, err);
     if (!code && r.stopped) code = error_set(err, VT_ECANCELLED, "stopped; what was computed until then stays");
-    qsort(out->models, out->model_count, sizeof *out->models, dearest_first);
+    reprice_sort(out);
     return code;
+}
+
+void reprice_sort(struct repriced *repriced) {
+    qsort(repriced->models, repriced->model_count, sizeof *repriced->models, dearest_first);
 }
 
 void reprice_free(struct repriced *repriced) {

@@ -19,11 +19,12 @@ struct reprice {
 };
 
 struct reprice_sum {
-    uint64_t spans;          /* whose cost is computed, or would be if the table knew the model */
-    uint64_t changed;        /* of these, whose cost is another now */
-    uint64_t unpriced;       /* of these, whose model has no price: their cost is not known */
-    uint64_t reported;       /* beside these: they keep the cost that their sender reported */
-    double old_usd, new_usd; /* of `spans` */
+    uint64_t spans;    /* whose cost is computed, or would be if the table knew the model */
+    uint64_t changed;  /* of these, whose cost is another now */
+    uint64_t uncosted; /* of these, that had no cost */
+    uint64_t unpriced; /* of these, that have none now, since their model has no price */
+    uint64_t reported; /* beside these: they keep the cost that their sender reported */
+    double old_usd, new_usd;
 };
 struct reprice_model {
     struct slice provider, model;
@@ -47,6 +48,8 @@ struct repriced {
  * VT_ECANCELLED: `progress` said so; VT_EFULL: no room for the new file of a segment; VT_EIO: also when the store
  * closes meanwhile. `out` tells what was done until then. */
 int store_reprice(struct store *store, const struct reprice *what, struct repriced *out, struct error *err);
+/* What costs most first, after sums were added from elsewhere. */
+void reprice_sort(struct repriced *repriced);
 void reprice_free(struct repriced *repriced);
 
 #endif
