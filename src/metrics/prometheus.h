@@ -24,12 +24,17 @@ struct prometheus *prometheus_new(uint32_t series_max); /* 0 = default; NULL whe
 void prometheus_free(struct prometheus *p);
 /* Any thread; takes one lock a batch. */
 void prometheus_observe(struct prometheus *p, const struct batch *batch);
-/* Appends the families. OpenMetrics adds exemplars with trace ids; the caller writes "# EOF" after its last family. Any
- * thread. */
-void prometheus_write(struct prometheus *p, bool openmetrics, struct buf *out);
 
-/* For families of other parts: one line, label values escaped. `labels` is name, value, …, NULL. */
-void prometheus_put_type(struct buf *out, bool openmetrics, const char *family, const char *type, const char *help);
-void prometheus_put_sample(struct buf *out, const char *name, const char *const *labels, double value);
+/* Where the text goes. `drain` is called whenever a piece of about PROMETHEUS_PIECE bytes has gathered, with nothing
+ * locked: it takes `text` and clears it. NULL: all of it gathers in `text`. */
+struct prometheus_sink {
+    struct buf text;
+    void (*drain)(struct prometheus_sink *sink);
+};
+enum { PROMETHEUS_PIECE = 64 << 10 };
+
+/* Writes the families; what remains in sink->text is the caller's to take. OpenMetrics adds exemplars with trace ids;
+ * the caller writes "# EOF" after its last family. Any thread. */
+void prometheus_write(struct prometheus *p, bool openmetrics, struct prometheus_sink *sink);
 
 #endif

@@ -1,6 +1,8 @@
 /* Open addressing over label hashes; the table never grows past its bound. */
 #include "metrics/series.h"
 
+#include "metrics/exposition.h"
+
 #include <stdlib.h>
 
 #define XXH_INLINE_ALL
@@ -10,6 +12,10 @@ const double token_bounds[HISTOGRAM_BUCKETS] = {1,     4,     16,     64,      2
                                                 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864};
 const double duration_bounds[HISTOGRAM_BUCKETS] = {0.01, 0.02, 0.04, 0.08,  0.16,  0.32,  0.64,
                                                    1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92};
+
+const char *const label_names[LABEL_STYLES][LABELS] = {
+    {"service", "provider", "model", "operation", "status"},
+    {"service_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_operation_name", "status"}};
 
 enum { LABEL_BYTES_MAX = 200, OVERFLOW_RESERVE = 16 };
 
@@ -70,6 +76,32 @@ const struct series *series_table_find(const struct series_table *t, int64_t kin
     return find(t, kind, labels, hash_labels(kind, labels), &slot);
 }
 
+void series_put_labels(const struct series *s, enum label_style style, struct buf *out) {
+    bool first = true;
+    for (int i = 0; i < LABELS; i++) {
+        exposition_put_label(out, first, label_names[style][i], s->labels[i]);
+        first = first && !s->labels[i].len;
+    }
+}
+
+/* A copy of the labels, and their text, which is written again and again later. */
+static bool keep_labels(struct series_table *t, struct series *s, const struct slice labels[LABELS]) {
+    struct buf text = {0};
+    bool kept = true;
+    for (int i = 0; i < LABELS; i++) {
+        s->labels[i] = arena_copy(&t->arena, labels[i]);
+        kept = kept && s->labels[i].len == labels[i].len;
+    }
+    for (int style = 0; kept && style < LABEL_STYLES; style++) {
+        buf_clear(&text);
+        series_put_labels(s, (enum label_style)style, &text);
+        s->text[style] = arena_copy(&t->arena, buf_slice(&text));
+        kept = !text.failed && s->text[style].len == text.len;
+    }
+    buf_free(&text);
+    return kept;
+}
+
 struct series *series_table_get(struct series_table *t, int64_t kind, const struct slice given[LABELS]) {
     struct slice labels[LABELS];
     uint32_t slot;
@@ -87,7 +119,10 @@ struct series *series_table_get(struct series_table *t, int64_t kind, const stru
         uint32_t room = fold == 0 ? t->max : fold == 1 ? t->max + t->reserve - 2 : t->max + t->reserve;
         if (t->count >= room) continue;
         if (!(s = calloc(1, sizeof *s))) return NULL;
-        for (int i = 0; i < LABELS; i++) s->labels[i] = arena_copy(&t->arena, labels[i]);
+        if (!keep_labels(t, s, labels)) {
+            free(s);
+            return NULL;
+        }
         s->hash = hash;
         s->kind = kind;
         t->slots[slot] = t->all[t->count++] = s;

@@ -3,6 +3,7 @@
 #define METRICS_SERIES_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "span/span.h"
 
 enum { HISTOGRAM_BUCKETS = 14 };
@@ -26,8 +27,13 @@ int histogram_bucket(const double *bounds, double value);
 
 enum { LABEL_SERVICE, LABEL_PROVIDER, LABEL_MODEL, LABEL_OPERATION, LABEL_STATUS, LABELS };
 
+/* Their names: as the storefront's own metrics have them, and as OpenTelemetry's GenAI conventions do. */
+enum label_style { LABELS_STOREFRONT, LABELS_GENAI, LABEL_STYLES };
+extern const char *const label_names[LABEL_STYLES][LABELS];
+
 struct series {
     struct slice labels[LABELS];
+    struct slice text[LABEL_STYLES]; /* name="value",… of the same, as Prometheus' text formats have it */
     uint64_t hash;
     int64_t kind; /* KIND_LLM (and embeddings) or KIND_TURN */
     double count;
@@ -51,5 +57,7 @@ void series_table_free(struct series_table *t);
 struct series *series_table_get(struct series_table *t, int64_t kind, const struct slice labels[LABELS]);
 /* The series of just these labels, or NULL. */
 const struct series *series_table_find(const struct series_table *t, int64_t kind, const struct slice labels[LABELS]);
+/* name="value",… in the style asked for; labels without a value are left out. */
+void series_put_labels(const struct series *s, enum label_style style, struct buf *out);
 
 #endif

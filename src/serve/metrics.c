@@ -2,6 +2,8 @@
 #include "serve/handlers.h"
 
 #include "base/timestamp.h"
+#include "metrics/exposition.h"
+#include "metrics/line_gzip.h"
 #include "serve/server.h"
 
 #include <dirent.h>
@@ -179,17 +181,43 @@ static void put_process(const struct sheet *sheet, int64_t started_ns) {
           (double)started_ns / NS_PER_S);
 }
 
+/* Packed piece by piece as it is written: the text is large and much of a kind, and most who scrape take gzip. */
+struct packing {
+    struct prometheus_sink sink;
+    struct line_gzip gzip;
+};
+
+static void pack_piece(struct prometheus_sink *sink) {
+    struct packing *packing = container_of(sink, struct packing, sink);
+    line_gzip_put(&packing->gzip, buf_slice(&sink->text));
+    bool failed = sink->text.failed;
+    buf_clear(&sink->text);
+    sink->text.failed = failed;
+}
+
 int answer_metrics(struct server *server, struct work *work, struct error *err) {
-    struct sheet sheet = {&work->out, work->openmetrics};
+    struct packing packing = {.sink = {.drain = work->gzip ? pack_piece : NULL}};
+    struct buf *text = &packing.sink.text;
+    struct sheet sheet = {text, work->openmetrics};
     work->type = work->openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                                    : "text/plain; version=0.0.4; charset=utf-8";
-    prometheus_write(server->prometheus, work->openmetrics, &work->out);
+    if (work->gzip) line_gzip_begin(&packing.gzip, &work->out);
+    prometheus_write(server->prometheus, work->openmetrics, &packing.sink);
     put_store(&sheet, server->store);
     put_intake(&sheet, &server->intake);
     put_http(&sheet, server->http);
     put_rest(&sheet, server);
     put_forwards(&sheet, &server->outlets);
     put_process(&sheet, server->started_ns);
-    if (work->openmetrics) buf_puts(&work->out, "# EOF\n");
-    return 0;
+    if (work->openmetrics) buf_puts(text, "# EOF\n");
+    bool failed = text->failed;
+    if (work->gzip) {
+        pack_piece(&packing.sink);
+        line_gzip_end(&packing.gzip);
+        work->gzipped = true;
+        buf_free(text);
+    } else {
+        work->out = *text;
+    }
+    return failed || work->out.failed ? error_set(err, VT_ENOMEM, "no memory for the metrics") : 0;
 }

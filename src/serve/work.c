@@ -10,7 +10,7 @@ enum { GZIP_FROM_BYTES = 2048, GZIP_LEVEL = 1 };
 
 /* Packs the answer when that is worth it; leaves it as it is when anything fails. */
 static void pack(struct work *work) {
-    if (!work->gzip || work->out.failed || work->out.len < GZIP_FROM_BYTES) return;
+    if (!work->gzip || work->gzipped || work->out.failed || work->out.len < GZIP_FROM_BYTES) return;
     struct buf packed = {0};
     struct libdeflate_compressor *compressor = libdeflate_alloc_compressor(GZIP_LEVEL);
     if (compressor && buf_reserve(&packed, libdeflate_gzip_compress_bound(compressor, work->out.len)))

@@ -25,7 +25,7 @@ struct work {
     int scopes;             /* of the key that asks */
     int cancel;             /* becomes 1 when the client has gone */
     bool gzip;              /* the client takes it */
-    bool gzipped;           /* `out` is */
+    bool gzipped;           /* `out` is; a call that packs by itself sets it */
     bool openmetrics;       /* for /metrics */
     const char *type;       /* of the answer */
     struct buf out;

@@ -11,7 +11,7 @@
 
 static struct batch *batch;
 static struct prometheus *prom;
-static struct buf text;
+static struct prometheus_sink sink;
 
 static int start(void **state) {
     batch = batch_new();
@@ -22,7 +22,7 @@ static int start(void **state) {
 static int stop(void **state) {
     batch_unref(batch);
     prometheus_free(prom);
-    buf_free(&text);
+    buf_free(&sink.text);
     return 0;
 }
 
@@ -41,9 +41,9 @@ static struct span *add(enum span_kind kind, const char *service, const char *mo
 
 static const char *written(bool openmetrics) {
     prometheus_observe(prom, batch);
-    buf_clear(&text);
-    prometheus_write(prom, openmetrics, &text);
-    return buf_cstr(&text);
+    buf_clear(&sink.text);
+    prometheus_write(prom, openmetrics, &sink);
+    return buf_cstr(&sink.text);
 }
 
 #define HAS(line)                                                                                                      \
@@ -120,7 +120,7 @@ static void labels_are_escaped_and_exemplars_written(void **state) {
     const char *all = written(true);
     HAS("gen_ai_request_model=\"x\\\"y\\\\z\\nw\"");
     HAS("# TYPE a_llm_requests counter\n");
-    HAS("le=\"0.16\"} 1 # {trace_id=\"000000000000000000000000000000ab\"} 0.15 1700000000.150\n");
+    HAS("le=\"0.16\"} 1 # {trace_id=\"000000000000000000000000000000ab\"} 0.15 1700000000.15\n");
 }
 
 static void series_are_bounded_and_nothing_is_lost(void **state) {
