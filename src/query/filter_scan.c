@@ -360,7 +360,7 @@ static bool term_may_match(const struct term *term, const struct rowgroup *group
     case TERM_TEXT:
         if (field->source != FIELD_COLUMN || term->wildcard || span_columns[field->col].type != COL_DICT) return true;
         if (index && (field->col == COL_USER_ID || field->col == COL_THREAD_ID))
-            return group_index_may_have(index, field->col, term->text);
+            return group_index_may_have(index, group, field->col, term->text);
         return rowgroup_may_have_value(group, field->col, term->text);
     case TERM_INTS:
         if (field->source != FIELD_COLUMN || field->col != COL_START_NS) return true;

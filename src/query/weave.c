@@ -2,10 +2,9 @@
  * handed out. */
 #include "query/weave_internal.h"
 
-#include <stdlib.h>
+#include "store/trace_list.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include <stdlib.h>
 
 enum { LOOKS_KEPT = 64 }; /* a group that was in none of so many snapshots is forgotten */
 
@@ -20,7 +19,7 @@ struct weave_view {
 /* ---- maps ---- */
 
 static uint32_t *slot_of(const struct id_map *map, const uint8_t *id) {
-    uint32_t at = (uint32_t)XXH3_64bits(id, TRACE_ID_SIZE) & (map->slot_count - 1);
+    uint32_t at = trace_hash(id) & (map->slot_count - 1);
     while (map->slots[at] && memcmp(map->ids[map->slots[at] - 1], id, TRACE_ID_SIZE) != 0)
         at = (at + 1) & (map->slot_count - 1);
     return &map->slots[at];
@@ -30,6 +29,14 @@ uint32_t id_map_find(const struct id_map *map, const uint8_t *id) {
     if (!map->count) return NONE;
     uint32_t number = *slot_of(map, id);
     return number ? number - 1 : NONE;
+}
+
+/* Slots begin where the hash says, which is trace_hash. */
+bool id_map_has_hash(const struct id_map *map, uint32_t hash) {
+    if (!map->count) return false;
+    for (uint32_t at = hash & (map->slot_count - 1); map->slots[at]; at = (at + 1) & (map->slot_count - 1))
+        if (trace_hash(map->ids[map->slots[at] - 1]) == hash) return true;
+    return false;
 }
 
 static bool id_map_grow(struct id_map *map) {
@@ -368,6 +375,9 @@ static int look_anew(struct look *look, uint64_t *keys, struct error *err) {
     look->changed = !same_groups(w, keys, 2 * look->count);
     for (uint32_t i = 0; i < look->count; i++) look->keys[i] = (struct look_key){keys[2 * i], i};
     if (look->count) qsort(look->keys, look->count, sizeof *look->keys, by_key);
+    for (uint32_t i = 0; i < look->count; i++)
+        if (!look->digests[i]->memory && !look->digests[i]->done)
+            rowgroup_expect_trace_list(snapshot_rowgroup(look->snapshot, i));
     for (uint32_t i = 0; i < look->count && !code && !look->failed; i++) {
         if (look->digests[i]->memory) {
             if (look->digests[i]->memory->rows < snapshot_rowgroup(look->snapshot, i)->rows) digest_memory(look, i);
@@ -378,6 +388,8 @@ static int look_anew(struct look *look, uint64_t *keys, struct error *err) {
             if (code == VT_ECORRUPT) code = 0; /* it is set aside */
         }
     }
+    for (uint32_t i = 0; i < look->count && !code && !look->failed; i++)
+        if (look->digests[i]->born == w->looks && (code = digest_wanted(look, i, err)) == VT_ECORRUPT) code = 0;
     if (!code && !look->failed) look_for_parents(look);
     if (!code && !look->failed) code = resolve_dirty(look, err);
     if (code) return code;

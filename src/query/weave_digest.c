@@ -3,6 +3,7 @@
 #include "query/weave_internal.h"
 
 #include "span/settle.h"
+#include "store/trace_list.h"
 
 #include <stdlib.h>
 
@@ -33,9 +34,12 @@ static void list_others(struct look *look, uint32_t own) {
     look->other_count = all;
 }
 
-/* The other groups that may hold spans of a trace, near in time or (`far`) anywhere. */
+/* The other groups that may hold spans of a trace, near in time or (`far`) anywhere; segments that are new in this look
+ * are left to digest_wanted then. */
 static void meet_groups(struct look *look, uint32_t own, const uint8_t *trace_id, bool far) {
-    for (uint32_t o = 0; o < (far ? look->other_count : look->near_count); o++) {
+    for (uint32_t o = far ? look->near_count : 0; o < (far ? look->other_count : look->near_count); o++) {
+        const struct digest *other = look->digests[look->others[o]];
+        if (far && !other->memory && other->born == look->weave->looks) continue;
         if (!may_have(look, look->others[o], trace_id)) continue;
         suspect(look, trace_id, look->digests[own]->key);
         suspect(look, trace_id, look->digests[look->others[o]]->key);
@@ -44,121 +48,157 @@ static void meet_groups(struct look *look, uint32_t own, const uint8_t *trace_id
 
 /* ---- segments ---- */
 
-struct columns {
-    struct vec v[COL_COUNT];
-};
-
-static const enum col needed[] = {COL_TRACE_ID, COL_SPAN_ID, COL_PARENT_SPAN_ID, COL_FLAGS,
-                                  COL_KIND,     COL_STATUS,  COL_TOKENS_INPUT,   COL_TOKENS_OUTPUT,
-                                  COL_COST_USD, COL_USER_ID, COL_THREAD_ID,      COL_TURN_ID};
-
-static const uint8_t *id_at(const struct columns *c, enum col col, uint32_t row) {
-    return c->v[col].bytes + (size_t)row * span_columns[col].width;
+/* From the columns, for files that have no list or a cut one. */
+static int make_list(const struct rowgroup *group, struct arena *arena, struct trace_list *list, struct error *err) {
+    struct vec columns[COL_COUNT];
+    int code = 0;
+    for (int i = 0; i < TRACE_COLUMNS && !code; i++)
+        code = rowgroup_read(group, trace_columns[i], arena, &columns[trace_columns[i]], err);
+    if (code) return code;
+    return trace_list_make(columns, arena, list) ? 0 : error_set(err, VT_ENOMEM, "no memory to look at traces");
 }
 
-static bool has_parent(const struct columns *c, uint32_t row) {
-    uint64_t id;
-    memcpy(&id, id_at(c, COL_PARENT_SPAN_ID, row), 8);
-    return id != 0;
+static int read_list(const struct rowgroup *group, struct arena *arena, struct trace_list *list, struct error *err) {
+    int code = rowgroup_trace_list(group, arena, list, err);
+    bool cut = !code && (list->unsettled_count > TRACE_NOTES_MAX || list->seeking_count > TRACE_NOTES_MAX);
+    return code == VT_ENOTFOUND || cut ? make_list(group, arena, list, err) : code;
 }
 
-enum { RUN_MAX = 64, NO_ROW = -1 };
-
-static bool reports(const struct columns *c, uint32_t row) {
-    if (c->v[COL_FLAGS].ints[row] & SPAN_USAGE_ESTIMATED) return false;
-    return c->v[COL_TOKENS_INPUT].ints[row] != SPAN_NO_INT || c->v[COL_TOKENS_OUTPUT].ints[row] != SPAN_NO_INT ||
-           !isnan(c->v[COL_COST_USD].doubles[row]);
+/* Ids at some rows (ascending), in the arena. */
+static int read_ids(const struct rowgroup *group, const uint32_t *rows, uint32_t count, struct arena *arena,
+                    struct span **out, struct error *err) {
+    static const uint64_t ids =
+        (uint64_t)1 << COL_TRACE_ID | (uint64_t)1 << COL_SPAN_ID | (uint64_t)1 << COL_PARENT_SPAN_ID;
+    *out = arena_calloc(arena, (size_t)count + 1, sizeof **out);
+    if (!*out) return error_set(err, VT_ENOMEM, "no memory to look at traces");
+    return count ? rowgroup_read_span_columns(group, rows, count, ids, arena, *out, err) : 0;
 }
 
-/* Whether what row `up` says as an ancestor is not known to row `row` yet. */
-static bool pair_unsettled(const struct columns *c, uint32_t row, uint32_t up, bool direct) {
-    const int64_t *flags = c->v[COL_FLAGS].ints;
-    if (direct && ((!c->v[COL_USER_ID].codes[row] && c->v[COL_USER_ID].codes[up]) ||
-                   (!c->v[COL_THREAD_ID].codes[row] && c->v[COL_THREAD_ID].codes[up]) ||
-                   (!c->v[COL_TURN_ID].text[row].len && c->v[COL_TURN_ID].text[up].len)))
-        return true;
-    if (reports(c, row) && reports(c, up) && !(flags[up] & SPAN_USAGE_RESTATED)) return true;
-    if (flags[row] & SPAN_USAGE_ESTIMATED && reports(c, up) && !(flags[up] & SPAN_USAGE_RESTATED) &&
-        !(flags[row] & SPAN_USAGE_RESTATED))
-        return true;
-    return c->v[COL_KIND].ints[row] == KIND_LLM && c->v[COL_STATUS].ints[row] == STATUS_ERROR &&
-           c->v[COL_KIND].ints[up] == KIND_TURN && c->v[COL_STATUS].ints[up] != STATUS_ERROR &&
-           !(flags[up] & SPAN_FALLBACK);
-}
-
-/* The rows of one trace, first … end-1. Long ones are looked at as a whole without a check. */
-static bool run_unsettled(const struct columns *c, uint32_t first, uint32_t end, int *parent) {
-    if (end - first > RUN_MAX) return true;
-    for (uint32_t i = first; i < end; i++) {
-        parent[i - first] = NO_ROW;
-        if (!has_parent(c, i)) continue;
-        for (uint32_t p = first; p < end && parent[i - first] == NO_ROW; p++)
-            if (p != i && memcmp(id_at(c, COL_SPAN_ID, p), id_at(c, COL_PARENT_SPAN_ID, i), SPAN_ID_SIZE) == 0)
-                parent[i - first] = (int)(p - first);
-    }
-    for (uint32_t i = first; i < end; i++) {
-        int up = parent[i - first];
-        for (unsigned steps = 0; up != NO_ROW && steps < RUN_MAX; steps++, up = parent[up])
-            if (pair_unsettled(c, i, first + (uint32_t)up, steps == 0)) return true;
-    }
-    return false;
-}
-
-static bool run_has(const struct columns *c, uint32_t first, uint32_t end, const uint8_t *span_id) {
-    for (uint32_t p = first; p < end; p++)
-        if (memcmp(id_at(c, COL_SPAN_ID, p), span_id, SPAN_ID_SIZE) == 0) return true;
-    return false;
-}
-
-static void note_run(struct look *look, uint32_t own, const struct columns *c, uint32_t first, uint32_t end,
-                     uint32_t *far) {
+static int note_list(struct look *look, uint32_t own, const struct trace_list *list, struct arena *arena,
+                     struct error *err) {
+    const struct rowgroup *group = snapshot_rowgroup(look->snapshot, own);
     struct digest *digest = look->digests[own];
-    const uint8_t *trace_id = id_at(c, COL_TRACE_ID, first);
-    int parent[RUN_MAX];
-    if (end - first > 1 && run_unsettled(c, first, end, parent)) suspect(look, trace_id, digest->key);
-    meet_wanted(look, trace_id, trace_id, digest->key);
-    bool dangling = false;
-    for (uint32_t i = first; i < end; i++) {
+    uint32_t dangling = list->dangling_count < FAR_MAX ? list->dangling_count : FAR_MAX;
+    struct span *spans;
+    int code = read_ids(group, list->unsettled, list->unsettled_count, arena, &spans, err);
+    for (uint32_t i = 0; i < list->unsettled_count && !code; i++) suspect(look, spans[i].trace_id, digest->key);
+    if (!code) code = read_ids(group, list->dangling, dangling, arena, &spans, err);
+    for (uint32_t i = 0; i < dangling && !code; i++) {
+        want(look, spans[i].trace_id, spans[i].trace_id, digest->key);
+        meet_groups(look, own, spans[i].trace_id, true);
+    }
+    if (!code) code = read_ids(group, list->seeking, list->seeking_count, arena, &spans, err);
+    for (uint32_t i = 0; i < list->seeking_count && !code; i++)
+        seek(look, spans[i].parent_span_id, spans[i].trace_id, digest->key);
+    return code;
+}
+
+static int by_number(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Traces of `own` at some rows are in the other group too. */
+static int suspect_rows(struct look *look, uint32_t own, uint32_t *rows, uint32_t count, const uint64_t *other,
+                        struct error *err) {
+    struct arena arena = {0};
+    struct span *spans;
+    if (count) qsort(rows, count, sizeof *rows, by_number);
+    int code = read_ids(snapshot_rowgroup(look->snapshot, own), rows, count, &arena, &spans, err);
+    for (uint32_t i = 0; i < count && !code; i++) {
+        suspect(look, spans[i].trace_id, look->digests[own]->key);
+        if (other) suspect(look, spans[i].trace_id, *other);
+    }
+    arena_free(&arena);
+    return code;
+}
+
+/* Two lists of hashes side by side, without a branch that depends on which is less. */
+static int meet_segment(struct look *look, uint32_t own, uint32_t other, uint32_t *rows, struct error *err) {
+    uint32_t own_count, other_count, count = 0;
+    const struct group_index *index = look->digests[own]->index;
+    const uint32_t *a = group_index_hashes(index, &own_count);
+    const uint32_t *b = group_index_hashes(look->digests[other]->index, &other_count);
+    for (uint32_t i = 0, j = 0; i < own_count && j < other_count;) {
+        uint32_t x = a[i], y = b[j];
+        if (x == y) rows[count++] = group_index_row(index, i);
+        i += x <= y;
+        j += y < x;
+    }
+    return count ? suspect_rows(look, own, rows, count, &look->digests[other]->key, err) : 0;
+}
+
+static void meet_memory(struct look *look, uint32_t own, uint32_t other) {
+    const struct id_map *traces = &look->digests[other]->memory->traces;
+    uint32_t first;
+    for (uint32_t t = 0; t < traces->count; t++) {
+        if (!group_index_rows(look->digests[own]->index, traces->ids[t], &first)) continue;
+        suspect(look, traces->ids[t], look->digests[own]->key);
+        suspect(look, traces->ids[t], look->digests[other]->key);
+    }
+}
+
+/* Spans of log lines that somebody waits for. */
+static int meet_joiners(struct look *look, uint32_t own, struct error *err) {
+    const struct rowgroup *group = snapshot_rowgroup(look->snapshot, own);
+    struct arena arena = {0};
+    struct vec spans, traces, flags;
+    int code = rowgroup_read(group, COL_SPAN_ID, &arena, &spans, err);
+    if (!code) code = rowgroup_read(group, COL_TRACE_ID, &arena, &traces, err);
+    if (!code) code = rowgroup_read(group, COL_FLAGS, &arena, &flags, err);
+    for (uint32_t row = 0; row < group->rows && !code; row++) {
         uint8_t key[TRACE_ID_SIZE];
-        bool joiner = c->v[COL_FLAGS].ints[i] & SPAN_JOIN_BY_PARENT;
-        if (joiner) {
-            digest->joiners = true;
-            span_key(id_at(c, COL_SPAN_ID, i), key);
-            meet_wanted(look, key, trace_id, digest->key);
-        }
-        const uint8_t *up = id_at(c, COL_PARENT_SPAN_ID, i);
-        if (!has_parent(c, i) || run_has(c, first, end, up)) continue;
-        if (joiner)
-            seek(look, up, trace_id, digest->key);
-        else
-            dangling = true;
+        if (!(flags.ints[row] & SPAN_JOIN_BY_PARENT)) continue;
+        span_key(spans.bytes + (size_t)row * SPAN_ID_SIZE, key);
+        meet_wanted(look, key, traces.bytes + (size_t)row * TRACE_ID_SIZE, look->digests[own]->key);
     }
-    bool goes_far = dangling && *far < FAR_MAX;
-    if (goes_far) {
-        ++*far;
-        want(look, trace_id, trace_id, digest->key);
-    }
-    meet_groups(look, own, trace_id, goes_far);
+    arena_free(&arena);
+    return code;
 }
 
 int digest_segment(struct look *look, uint32_t own, struct error *err) {
     const struct rowgroup *group = snapshot_rowgroup(look->snapshot, own);
+    struct digest *digest = look->digests[own];
     struct arena arena = {0};
-    struct columns c;
-    uint32_t far = 0;
-    int code = 0;
+    struct trace_list list = {0};
     list_others(look, own);
-    for (size_t i = 0; i < sizeof needed / sizeof *needed && !code; i++)
-        code = rowgroup_read(group, needed[i], &arena, &c.v[needed[i]], err);
-    for (uint32_t first = 0, end; first < group->rows && !code; first = end) {
-        for (end = first + 1; end < group->rows &&
-                              memcmp(id_at(&c, COL_TRACE_ID, end), id_at(&c, COL_TRACE_ID, first), TRACE_ID_SIZE) == 0;)
-            end++;
-        note_run(look, own, &c, first, end, &far);
+    int code = read_list(group, &arena, &list, err);
+    uint32_t *rows = code ? NULL : arena_alloc(&arena, ((size_t)list.count + 1) * sizeof *rows);
+    if (!code && (!rows || !(digest->index = group_index_new(&list))))
+        code = error_set(err, VT_ENOMEM, "no memory to look at traces");
+    digest->joiners = list.joiners;
+    digest->born = look->weave->looks;
+    if (!code && digest->joiners && look->weave->wanted_count) code = meet_joiners(look, own, err);
+    if (!code) code = note_list(look, own, &list, &arena, err);
+    for (uint32_t o = 0; o < look->near_count && !code; o++) {
+        const struct digest *other = look->digests[look->others[o]];
+        if (other->memory)
+            meet_memory(look, own, look->others[o]);
+        else if (other->index)
+            code = meet_segment(look, own, look->others[o], rows, err);
     }
-    if (!code) look->digests[own]->index = group_index_new(&c.v[COL_TRACE_ID], &c.v[COL_USER_ID], &c.v[COL_THREAD_ID]);
     arena_free(&arena);
-    look->digests[own]->done = true;
+    digest->done = true;
+    return code;
+}
+
+int digest_wanted(struct look *look, uint32_t own, struct error *err) {
+    const struct weave *w = look->weave;
+    const struct digest *digest = look->digests[own];
+    uint32_t count = 0, found = 0;
+    if (!digest->index || !w->wanted_count) return 0;
+    const uint32_t *hashes = group_index_hashes(digest->index, &count);
+    uint32_t *rows = malloc(((size_t)count + 1) * sizeof *rows);
+    if (!rows) return error_set(err, VT_ENOMEM, "no memory to look at traces");
+    for (uint32_t i = 0; i < count; i++)
+        if (id_map_has_hash(&w->wanted_ids, hashes[i])) rows[found++] = group_index_row(digest->index, i);
+    struct arena arena = {0};
+    struct span *spans;
+    if (found) qsort(rows, found, sizeof *rows, by_number);
+    int code = read_ids(snapshot_rowgroup(look->snapshot, own), rows, found, &arena, &spans, err);
+    for (uint32_t i = 0; i < found && !code; i++) meet_wanted(look, spans[i].trace_id, spans[i].trace_id, digest->key);
+    arena_free(&arena);
+    free(rows);
     return code;
 }
 

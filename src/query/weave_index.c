@@ -1,95 +1,44 @@
 /* Sorted hashes. */
 #include "query/weave_index.h"
 
+#include "store/trace_list.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { RUN_BITS = 8, RUN_MAX = (1 << RUN_BITS) - 1 };
-
-struct entry {
-    uint32_t hash, place; /* place of a trace: row << 8 | rows; more rows than fit are several entries */
+/* Hashes of the texts of a dictionary, ascending. */
+struct text_hashes {
+    uint32_t count, hashes[];
 };
+
+enum { TEXT_COLUMNS = 2 };
 
 struct group_index {
     atomic_int references;
-    uint32_t trace_count, user_count, thread_count;
-    uint32_t *hashes; /* of traces, then of users, then of threads; each sorted */
-    uint32_t *places; /* of the traces */
+    _Atomic(struct text_hashes *) texts[TEXT_COLUMNS]; /* users, threads; NULL = not asked for yet */
+    uint32_t trace_count;
+    uint32_t *places; /* behind the hashes */
+    uint32_t hashes[];
 };
 
 static uint32_t hash_of(const void *bytes, size_t len) {
     return (uint32_t)XXH3_64bits(bytes, len);
 }
 
-/* By hash, three passes of 11 bits; stable, so that rows stay in order. */
-static void sort_entries(struct entry *entries, struct entry *spare, uint32_t count) {
-    for (unsigned shift = 0; shift < 33; shift += 11) {
-        uint32_t starts[2049] = {0};
-        for (uint32_t i = 0; i < count; i++) starts[(entries[i].hash >> shift & 2047) + 1]++;
-        for (uint32_t b = 1; b < 2049; b++) starts[b] += starts[b - 1];
-        for (uint32_t i = 0; i < count; i++) spare[starts[entries[i].hash >> shift & 2047]++] = entries[i];
-        struct entry *swap = entries;
-        entries = spare;
-        spare = swap;
-    }
-    memcpy(spare, entries, count * sizeof *spare); /* three swaps: the result lies in the other one */
-}
-
-static uint32_t list_traces(const struct vec *traces, struct entry *out) {
-    uint32_t count = 0;
-    for (uint32_t row = 0, end; row < traces->count; row = end) {
-        const uint8_t *id = traces->bytes + (size_t)row * TRACE_ID_SIZE;
-        for (end = row + 1; end < traces->count && end - row < RUN_MAX &&
-                            memcmp(traces->bytes + (size_t)end * TRACE_ID_SIZE, id, TRACE_ID_SIZE) == 0;)
-            end++;
-        out[count++] = (struct entry){hash_of(id, TRACE_ID_SIZE), row << RUN_BITS | (end - row)};
-    }
-    return count;
-}
-
-static uint32_t list_texts(const struct vec *texts, struct entry *out) {
-    uint32_t count = 0;
-    for (uint32_t code = 0; code < texts->dict_count; code++)
-        if (texts->dict[code].len)
-            out[count++] = (struct entry){hash_of(texts->dict[code].ptr, texts->dict[code].len), 0};
-    return count;
-}
-
-struct group_index *group_index_new(const struct vec *traces, const struct vec *users, const struct vec *threads) {
-    uint32_t most = traces->count;
-    if (users->dict_count > most) most = users->dict_count;
-    if (threads->dict_count > most) most = threads->dict_count;
-    if (traces->count >= 1u << (32 - RUN_BITS)) return NULL;
-    struct entry *entries = malloc(2 * ((size_t)most + 1) * sizeof *entries);
-    uint32_t *all = malloc(((size_t)traces->count + users->dict_count + threads->dict_count + 1) * sizeof *all);
-    struct group_index *index = calloc(1, sizeof *index);
-    uint32_t used = 0;
-    if (!entries || !all || !index) goto fail;
+struct group_index *group_index_new(const struct trace_list *list) {
+    struct group_index *index = malloc(sizeof *index + 2 * (size_t)list->count * sizeof *list->hashes);
+    if (!index) return NULL;
     atomic_init(&index->references, 1);
-    for (int part = 0; part < 3; part++) {
-        uint32_t n = part == 0 ? list_traces(traces, entries) : list_texts(part == 1 ? users : threads, entries);
-        sort_entries(entries, entries + most + 1, n);
-        for (uint32_t i = 0; i < n; i++) all[used + i] = entries[i].hash;
-        if (part == 0) {
-            if (!(index->places = malloc((n + 1) * sizeof *index->places))) goto fail;
-            for (uint32_t i = 0; i < n; i++) index->places[i] = entries[i].place;
-        }
-        *(part == 0 ? &index->trace_count : part == 1 ? &index->user_count : &index->thread_count) = n;
-        used += n;
-    }
-    index->hashes = realloc(all, (used + 1) * sizeof *all);
-    if (!index->hashes) index->hashes = all;
-    free(entries);
+    for (int i = 0; i < TEXT_COLUMNS; i++) atomic_init(&index->texts[i], NULL);
+    index->trace_count = list->count;
+    index->places = index->hashes + list->count;
+    if (!list->count) return index;
+    memcpy(index->hashes, list->hashes, list->count * sizeof *index->hashes);
+    memcpy(index->places, list->places, list->count * sizeof *index->places);
     return index;
-fail:
-    free(entries);
-    free(all);
-    free(index ? index->places : NULL);
-    free(index);
-    return NULL;
 }
 
 struct group_index *group_index_ref(struct group_index *index) {
@@ -99,8 +48,7 @@ struct group_index *group_index_ref(struct group_index *index) {
 
 void group_index_unref(struct group_index *index) {
     if (!index || atomic_fetch_sub(&index->references, 1) > 1) return;
-    free(index->hashes);
-    free(index->places);
+    for (int i = 0; i < TEXT_COLUMNS; i++) free(atomic_load(&index->texts[i]));
     free(index);
 }
 
@@ -118,8 +66,7 @@ static uint32_t lower_bound(const uint32_t *hashes, uint32_t count, uint32_t has
 }
 
 uint32_t group_index_rows(const struct group_index *index, const uint8_t *trace_id, uint32_t *first) {
-    uint32_t hash = hash_of(trace_id, TRACE_ID_SIZE), at = lower_bound(index->hashes, index->trace_count, hash),
-             rows = 0;
+    uint32_t hash = trace_hash(trace_id), at = lower_bound(index->hashes, index->trace_count, hash), rows = 0;
     for (; at < index->trace_count && index->hashes[at] == hash; at++) {
         uint32_t row = index->places[at] >> RUN_BITS;
         if (!rows) *first = row;
@@ -129,10 +76,49 @@ uint32_t group_index_rows(const struct group_index *index, const uint8_t *trace_
     return rows;
 }
 
-bool group_index_may_have(const struct group_index *index, enum col col, struct slice text) {
+const uint32_t *group_index_hashes(const struct group_index *index, uint32_t *count) {
+    *count = index->trace_count;
+    return index->hashes;
+}
+
+uint32_t group_index_row(const struct group_index *index, uint32_t i) {
+    return index->places[i] >> RUN_BITS;
+}
+
+static int by_hash(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* NULL: cannot be had. */
+static struct text_hashes *read_texts(const struct rowgroup *group, enum col col) {
+    struct arena arena = {0};
+    const struct slice *dict;
+    struct text_hashes *texts = NULL;
+    uint32_t count;
+    if (!rowgroup_read_dictionary(group, col, &arena, &dict, &count, NULL) && count)
+        texts = malloc(sizeof *texts + count * sizeof *texts->hashes);
+    if (texts) texts->count = 0;
+    for (uint32_t i = 0; texts && i < count; i++)
+        if (dict[i].len) texts->hashes[texts->count++] = hash_of(dict[i].ptr, dict[i].len);
+    if (texts && texts->count) qsort(texts->hashes, texts->count, sizeof *texts->hashes, by_hash);
+    arena_free(&arena);
+    return texts;
+}
+
+bool group_index_may_have(const struct group_index *index, const struct rowgroup *group, enum col col,
+                          struct slice text) {
     if ((col != COL_USER_ID && col != COL_THREAD_ID) || !text.len) return true;
-    uint32_t skip = index->trace_count + (col == COL_USER_ID ? 0 : index->user_count);
-    uint32_t count = col == COL_USER_ID ? index->user_count : index->thread_count, hash = hash_of(text.ptr, text.len);
-    uint32_t at = lower_bound(index->hashes + skip, count, hash);
-    return at < count && index->hashes[skip + at] == hash;
+    _Atomic(struct text_hashes *) *place =
+        (_Atomic(struct text_hashes *) *)(uintptr_t)&index->texts[col == COL_THREAD_ID];
+    struct text_hashes *texts = atomic_load(place), *none = NULL;
+    if (!texts) {
+        if (!(texts = read_texts(group, col))) return true;
+        if (!atomic_compare_exchange_strong(place, &none, texts)) { /* another was quicker */
+            free(texts);
+            texts = none;
+        }
+    }
+    uint32_t hash = hash_of(text.ptr, text.len), at = lower_bound(texts->hashes, texts->count, hash);
+    return at < texts->count && texts->hashes[at] == hash;
 }

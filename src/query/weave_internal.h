@@ -17,6 +17,8 @@ struct id_map {
     uint32_t count, slot_count;
 };
 uint32_t id_map_find(const struct id_map *map, const uint8_t *id); /* NONE */
+/* Whether some id may be there whose trace_hash this is; false only when it is certain. */
+bool id_map_has_hash(const struct id_map *map, uint32_t hash);
 /* *fresh: it was not there. NONE without memory. */
 uint32_t id_map_put(struct id_map *map, const uint8_t *id, bool *fresh);
 void id_map_free(struct id_map *map);
@@ -55,10 +57,10 @@ struct memory_rows {
 struct digest {
     uint64_t key;
     int64_t from_ns, to_ns; /* of its spans, ends included */
-    uint64_t seen;          /* number of the look that met it last */
+    uint64_t seen, born;    /* numbers of the looks that met it last and, for a segment, first */
     bool done, joiners;
     struct memory_rows *memory;
-    struct group_index *index; /* of a segment; may be NULL */
+    struct group_index *index; /* of a segment; NULL when it could not be read */
 };
 
 /* Who looks for a parent (of a log line) or for the rest of a trace. */
@@ -124,6 +126,8 @@ void seek(struct look *look, const uint8_t *parent_span_id, const uint8_t *trace
 
 /* weave_digest.c */
 int digest_segment(struct look *look, uint32_t i, struct error *err);
+/* Traces of a segment that others wait for; after all new ones were digested. */
+int digest_wanted(struct look *look, uint32_t i, struct error *err);
 void digest_memory(struct look *look, uint32_t i);
 void look_for_parents(struct look *look);
 void memory_rows_free(struct memory_rows *memory);

@@ -101,6 +101,13 @@ static void fetch_memory(struct resolving *r, uint32_t i) {
     }
 }
 
+enum { FEW_ROWS = 4096 };
+
+static int by_number(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 static const enum col light_cols[] = {
     COL_SPAN_ID, COL_PARENT_SPAN_ID, COL_START_NS, COL_DURATION_NS, COL_TOKENS_INPUT, COL_TOKENS_OUTPUT, COL_COST_USD,
     COL_KIND,    COL_STATUS,         COL_FLAGS,    COL_USER_ID,     COL_THREAD_ID,    COL_TURN_ID};
@@ -121,11 +128,59 @@ static void copy_value(struct resolving *r, struct span *span, enum col col, con
     }
 }
 
+/* Where the index says that the dirty traces are; UINT32_MAX when that is no few rows. */
+static uint32_t list_rows(const struct resolving *r, uint32_t i, uint32_t rows[FEW_ROWS]) {
+    const struct weave *w = r->look->weave;
+    const struct digest *digest = r->look->digests[i];
+    uint32_t count = 0, first = 0, kept = 0;
+    if (!digest->index) return UINT32_MAX;
+    for (uint32_t t = 0; t < r->traces.count; t++) {
+        const struct node *node = &w->nodes[id_map_find(&w->node_ids, r->traces.ids[t])];
+        uint32_t g = 0;
+        while (g < node->group_count && node->groups[g] != digest->key) g++;
+        uint32_t n = g < node->group_count ? group_index_rows(digest->index, r->traces.ids[t], &first) : 0;
+        if (n > FEW_ROWS - count) return UINT32_MAX;
+        for (uint32_t k = 0; k < n; k++) rows[count++] = first + k;
+    }
+    if (count) qsort(rows, count, sizeof *rows, by_number);
+    for (uint32_t k = 0; k < count; k++)
+        if (!k || rows[k] != rows[k - 1]) rows[kept++] = rows[k];
+    return kept;
+}
+
+/* Only the pages that hold them are read. */
+static int fetch_rows(struct resolving *r, uint32_t i, const uint32_t *rows, uint32_t count, struct error *err) {
+    struct arena scratch = {0};
+    uint64_t columns = (uint64_t)1 << COL_TRACE_ID;
+    for (size_t c = 0; c < sizeof light_cols / sizeof *light_cols; c++) columns |= (uint64_t)1 << light_cols[c];
+    struct span *spans = arena_alloc(&scratch, ((size_t)count + 1) * sizeof *spans);
+    if (!spans) return error_set(err, VT_ENOMEM, "no memory to put traces together");
+    for (uint32_t k = 0; k < count; k++) span_init(&spans[k]);
+    int code = count ? rowgroup_read_span_columns(snapshot_rowgroup(r->look->snapshot, i), rows, count, columns,
+                                                  &scratch, spans, err)
+                     : 0;
+    for (uint32_t k = 0; k < count && !code; k++) {
+        uint32_t trace = id_map_find(&r->traces, spans[k].trace_id);
+        struct light *light =
+            trace == NONE ? NULL : add_light(r, r->class_of[trace], r->look->digests[i]->key, rows[k]);
+        if (!light) continue;
+        light->span = spans[k];
+        for (int t = 0; t < SETTLED_TEXTS; t++) {
+            struct slice *text = span_text(&light->span, settled_cols[t]);
+            *text = text->len ? arena_copy(&r->arena, *text) : (struct slice){NULL, 0};
+        }
+    }
+    arena_free(&scratch);
+    return code;
+}
+
 static int fetch_segment(struct resolving *r, uint32_t i, struct error *err) {
     const struct rowgroup *group = snapshot_rowgroup(r->look->snapshot, i);
     struct arena scratch = {0};
     struct vec traces, vec;
-    uint32_t count = 0;
+    uint32_t few[FEW_ROWS], count = list_rows(r, i, few);
+    if (count != UINT32_MAX) return fetch_rows(r, i, few, count, err);
+    count = 0;
     int code = rowgroup_read(group, COL_TRACE_ID, &scratch, &traces, err);
     struct light **lights = code ? NULL : arena_alloc(&scratch, group->rows * sizeof *lights);
     for (uint32_t row = 0; lights && row < group->rows; row++) {

@@ -125,10 +125,12 @@ void put_footer(struct buf *out, const struct written_group *groups, uint32_t gr
         thrift_i64(&t, 3, group->rows);
         thrift_end(&t);
         /* What Parquet has no place for: when the last span of a row group ended, filters, a checksum of what is no
-         * page. */
-        buf_printf(&notes, "%lld:%lld:%u:%lld:%u:%lld:%u:%u,", (long long)group->max_end_ns,
+         * page, the list of traces, the index of attributes. Older programs stop reading where they know no more. */
+        buf_printf(&notes, "%lld:%lld:%u:%lld:%u:%lld:%u:%u:%lld:%u:%u:%lld:%u:%u:%d,", (long long)group->max_end_ns,
                    (long long)group->traces_at, group->traces_bytes, (long long)group->words_at, group->words_bytes,
-                   (long long)group->extras_at, group->extras_bytes, group->extras_crc);
+                   (long long)group->extras_at, group->extras_bytes, group->extras_crc, (long long)group->list_at,
+                   group->list_bytes, group->trace_count, (long long)group->attrs_at, group->attrs_bytes,
+                   group->attr_directory_bytes, group->joiners);
     }
     snprintf(version, sizeof version, "%d.%d", SEGMENT_MAJOR, SEGMENT_MINOR);
     thrift_list(&t, 5, THRIFT_STRUCT, 3);

@@ -27,6 +27,9 @@ struct written_group {
     uint32_t traces_bytes, words_bytes;
     int64_t extras_at; /* page indexes, trace filter, word bits: they lie together */
     uint32_t extras_bytes, extras_crc;
+    int64_t list_at, attrs_at; /* trace_list.h, attr_index.h; bytes 0 = none */
+    uint32_t list_bytes, trace_count, attrs_bytes, attr_directory_bytes;
+    bool joiners; /* as in struct rowgroup */
 };
 
 void put_footer(struct buf *out, const struct written_group *groups, uint32_t group_count, struct slice origin);

@@ -391,6 +391,7 @@ int segment_read(const struct segment *s, uint32_t index, enum col col, struct a
     if (code) return code;
     void *room = lies_ready(r.chunk, col) ? NULL : arena_alloc(arena, (size_t)rows * column_value_bytes(col) + 16);
     if (!room && !lies_ready(r.chunk, col)) return no_memory(&r);
+    chunk_expect(s, group, col);
     vec_use(out, col, rows, room);
     if (!r.chunk->there) {
         fill_unknown(out, col, room);
@@ -473,6 +474,8 @@ int segment_read_fields(const struct segment *s, uint32_t index, enum col col, c
         for (; next < row_count; next++) give_value(&vec, col, 0, (char *)out + next * stride);
         return 0;
     }
+    bool small = r.chunk->bytes <= CHUNK_SMALL_BYTES;
+    if (small) chunk_expect(s, group, col);
     if (r.chunk->has_dictionary) {
         if (!read_page_header(&r, &page) || page.type != PAGE_DICTIONARY) return corrupt(&r, "a page header is broken");
         if ((code = read_dictionary(&r, &page, &dict))) return code;
@@ -484,6 +487,7 @@ int segment_read_fields(const struct segment *s, uint32_t index, enum col col, c
         if (!read_page_header(&r, &page) || page.type != PAGE_DATA || page.values > group->shown.rows)
             return corrupt(&r, "a page header is broken");
         if (rows[next] < first + page.values) {
+            if (!small) segment_expect(s, (const uint8_t *)page.stored.ptr - s->map, (int64_t)page.stored.len);
             buf_clear(&r.own->values);
             if (!buf_reserve(&r.own->values, (size_t)page.values * column_value_bytes(col) + 16)) return no_memory(&r);
             vec_use(&vec, col, page.values, r.own->values.ptr);
@@ -497,6 +501,19 @@ int segment_read_fields(const struct segment *s, uint32_t index, enum col col, c
     return 0;
 }
 
+int segment_read_dictionary(const struct segment *s, uint32_t index, enum col col, struct arena *arena, struct vec *out,
+                            struct error *err) {
+    static const struct slice none = {NULL, 0};
+    struct page_reader r;
+    struct page page;
+    int code = reader_init(&r, s, &s->groups[index], col, arena, err);
+    *out = (struct vec){.type = COL_DICT, .dict = &none, .dict_count = 1};
+    if (code || !r.chunk->there) return code;
+    if (r.chunk->bytes <= CHUNK_SMALL_BYTES) chunk_expect(s, &s->groups[index], col);
+    if (!read_page_header(&r, &page) || page.type != PAGE_DICTIONARY) return corrupt(&r, "a page header is broken");
+    return read_dictionary(&r, &page, out);
+}
+
 bool segment_may_have_value(const struct segment *s, uint32_t index, enum col col, struct slice value) {
     const struct chunk *chunk = &s->groups[index].chunks[col];
     struct arena arena = {0};
@@ -506,6 +523,7 @@ bool segment_may_have_value(const struct segment *s, uint32_t index, enum col co
     bool found = false;
     if (!chunk->there) return !value.len;
     if (!value.len || span_columns[col].type != COL_DICT) return true;
+    if (chunk->bytes <= CHUNK_SMALL_BYTES) chunk_expect(s, &s->groups[index], col);
     if (reader_init(&r, s, &s->groups[index], col, &arena, NULL) || !read_page_header(&r, &page) ||
         page.type != PAGE_DICTIONARY || read_dictionary(&r, &page, &dict))
         found = true;

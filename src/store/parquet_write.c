@@ -1,8 +1,10 @@
 /* Columns to a Parquet file, a row group after the other, column by column. */
+#include "store/attr_index.h"
 #include "store/filters.h"
 #include "store/parquet_footer.h"
 #include "store/segment.h"
 #include "store/thrift.h"
+#include "store/trace_list.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,6 +46,7 @@ struct segment_writer {
     struct word_set words;
     struct buf extras; /* page indexes and filters, until their place comes */
     struct buf traces; /* filter of trace ids */
+    struct buf attrs;  /* index of attributes */
     bool failed;
     struct error err;
 };
@@ -369,12 +372,18 @@ static void look_at(struct segment_writer *w, struct written_group *group, enum 
     case COL_COMPLETION:
         for (uint32_t i = 0; i < vec->count; i++) word_set_add(&w->words, vec->text[i]);
         break;
+    case COL_ATTRIBUTES:
+        if (!attr_index_put(&w->attrs, vec, w->zstd, &group->attr_directory_bytes))
+            fail(w, VT_ENOMEM, "no memory for an index of attributes");
+        break;
     default: break;
     }
 }
 
-/* Behind the columns: page indexes, trace filter, word bits, under one checksum. */
+/* Behind the columns: page indexes, trace filter, word bits, under one checksum; and zeros, so that the pages of a long
+ * list of traces, which follows, are pages of the file. */
 static void put_extras(struct segment_writer *w, struct written_group *group) {
+    static const char zeros[LIST_PAGE];
     struct buf *extras = &w->extras;
     int64_t base = (int64_t)w->at;
     for (int c = 0; c < COL_COUNT; c++) group->chunks[c].index_at += base;
@@ -384,6 +393,8 @@ static void put_extras(struct segment_writer *w, struct written_group *group) {
     group->words_at = base + (int64_t)extras->len;
     put_word_bits(extras, &w->words);
     group->words_bytes = (uint32_t)(base + (int64_t)extras->len - group->words_at);
+    if (group->trace_count > LIST_PAGE_ITEMS)
+        buf_put(extras, zeros, (LIST_PAGE - (w->at + extras->len) % LIST_PAGE) % LIST_PAGE);
     if (extras->failed || w->traces.failed) return fail(w, VT_ENOMEM, "no memory for filters");
     group->extras_at = base;
     group->extras_bytes = (uint32_t)extras->len;
@@ -392,6 +403,38 @@ static void put_extras(struct segment_writer *w, struct written_group *group) {
     buf_clear(extras);
     buf_clear(&w->traces);
     word_set_free(&w->words);
+}
+
+/* The list of traces and what is not whole among them, from the columns once more; to w->page. */
+static int make_trace_list(struct segment_writer *w, struct written_group *group, const struct row_source *source,
+                           uint32_t first, uint32_t count) {
+    struct vec columns[COL_COUNT];
+    struct trace_list list;
+    int code = 0;
+    arena_reset(&w->arena);
+    for (int i = 0; i < TRACE_COLUMNS && !code; i++)
+        code =
+            source->read(source->ctx, trace_columns[i], first, count, &w->arena, &columns[trace_columns[i]], &w->err);
+    if (code) return code;
+    if (!trace_list_make(columns, &w->arena, &list))
+        return error_set(&w->err, VT_ENOMEM, "no memory for a list of traces");
+    buf_clear(&w->page);
+    trace_list_put(&w->page, &list);
+    if (w->page.failed) return error_set(&w->err, VT_ENOMEM, "no memory for a list of traces");
+    group->trace_count = list.count;
+    group->joiners = list.joiners;
+    return 0;
+}
+
+static void put_lists(struct segment_writer *w, struct written_group *group) {
+    group->list_at = (int64_t)w->at;
+    group->list_bytes = (uint32_t)w->page.len;
+    put(w, w->page.ptr, w->page.len);
+    buf_clear(&w->page);
+    group->attrs_at = (int64_t)w->at;
+    group->attrs_bytes = group->attr_directory_bytes ? (uint32_t)w->attrs.len : 0;
+    put(w, w->attrs.ptr, group->attrs_bytes);
+    buf_clear(&w->attrs);
 }
 
 /* ---- the file ---- */
@@ -448,8 +491,10 @@ int segment_writer_group(struct segment_writer *w, const struct row_source *sour
         put_offset_index(w, &group->chunks[c]);
         look_at(w, group, (enum col)c, &vec);
     }
-    arena_free(&w->arena);
+    if (!w->failed && make_trace_list(w, group, source, first, count)) w->failed = true;
     if (!w->failed) put_extras(w, group);
+    if (!w->failed) put_lists(w, group);
+    arena_free(&w->arena);
     if (w->failed && err) *err = w->err;
     return w->failed ? w->err.code : 0;
 }
@@ -462,6 +507,7 @@ static void release(struct segment_writer *w) {
     buf_free(&w->head);
     buf_free(&w->extras);
     buf_free(&w->traces);
+    buf_free(&w->attrs);
     word_set_free(&w->words);
     arena_free(&w->arena);
     free(w->path);

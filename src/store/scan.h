@@ -31,6 +31,7 @@ struct rowgroup {
     int64_t max_end_ns;   /* latest start + duration */
     uint64_t segment;     /* id of the segment; 0 for a memtable */
     uint64_t memtable;    /* names a memtable: the same name later has the same rows first; 0 for a segment */
+    bool joiners;         /* may have spans that are joined to their trace by their parent alone */
     bool sorted_by_trace; /* rows of one trace stand together, traces ordered by their earliest start */
     const void *source;   /* the store's own */
     uint32_t index;       /* within its segment */
@@ -47,6 +48,9 @@ const struct rowgroup *snapshot_rowgroup(const struct snapshot *snapshot, uint32
  * VT_ECORRUPT sets the segment aside (it is named in the log and in store_stats) and the caller goes on with the rest.
  */
 int rowgroup_read(const struct rowgroup *group, enum col col, struct arena *arena, struct vec *out, struct error *err);
+/* The texts of a COL_DICT column without the codes: code c + 1 is dict[c + 1]; a memtable has none (*count = 0). */
+int rowgroup_read_dictionary(const struct rowgroup *group, enum col col, struct arena *arena, const struct slice **dict,
+                             uint32_t *count, struct error *err);
 /* Texts of a COL_STRING column for some rows only (ascending): what a "newest 50" needs of prompts. */
 int rowgroup_read_rows(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count,
                        struct arena *arena, struct slice *out, struct error *err);
@@ -61,6 +65,42 @@ int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena 
                        struct error *err);
 /* A row of a memtable as it lies there; lives as long as the snapshot. */
 const struct span *rowgroup_memory_row(const struct rowgroup *group, uint32_t row);
+
+enum { TRACE_NOTES_MAX = 4096 };
+/* What a row group of a segment says of its traces. Rows are of a trace's first span, or of the span itself. */
+struct trace_list {
+    uint32_t count;
+    const uint32_t *hashes; /* ascending; trace_hash of each trace */
+    const uint32_t *places; /* row << 8 | rows; what has more rows than fit is there several times */
+    bool joiners;           /* some spans are joined to their trace by their parent alone */
+    uint32_t unsettled_count, dangling_count, seeking_count; /* may be more than are listed: those stop at
+                                                                TRACE_NOTES_MAX */
+    const uint32_t *unsettled; /* traces whose spans do not say what the whole trace makes of them */
+    const uint32_t *dangling;  /* traces with a span whose parent is not here */
+    const uint32_t *seeking;   /* spans that are joined by a parent that is not here */
+};
+/* VT_ENOTFOUND: an older file has no list. In the arena. */
+int rowgroup_trace_list(const struct rowgroup *group, struct arena *arena, struct trace_list *list, struct error *err);
+
+/* Has the disk bring what will be read soon, without waiting for it: columns (bits 1 << COL_…), a page that tells
+ * whether a trace is there, the list of traces. Cheap where it was done a moment ago; nothing for a memtable. */
+void rowgroup_expect(const struct rowgroup *group, uint64_t columns);
+void rowgroup_expect_trace(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE]);
+void rowgroup_expect_trace_list(const struct rowgroup *group);
+
+/* One attribute of every row, as it stands in COL_ATTRIBUTES: row i has the JSON value dict[code of i], code 0 = none.
+ */
+struct attr_codes {
+    bool absent;             /* no row has it */
+    const uint8_t *codes8;   /* one of the two, */
+    const uint16_t *codes16; /* or none: it is not known without reading the texts */
+    const struct slice *dict;
+    uint32_t dict_count;
+};
+/* `key` as it is written in JSON, with quotes. In the arena. */
+int rowgroup_attribute(const struct rowgroup *group, struct slice key, struct arena *arena, struct attr_codes *out,
+                       struct error *err);
+
 /* False only when it is certain. `word` is lower-cased as words.h says. */
 bool rowgroup_may_have_trace(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE]);
 bool rowgroup_may_have_word(const struct rowgroup *group, struct slice word);

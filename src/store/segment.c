@@ -2,8 +2,10 @@
 #include "store/segment_internal.h"
 
 #include "base/timestamp.h"
+#include "store/attr_index.h"
 #include "store/filters.h"
 #include "store/thrift.h"
+#include "store/trace_list.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,12 +14,48 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 enum { GROUPS_MAX = 4096, FILE_TAIL = 8, ROWS_MAX = 1 << 24, LEAVES_MAX = 256 };
+
+/* ---- what comes from the disk ---- */
+
+void segment_expect(const struct segment *s, int64_t at, int64_t bytes) {
+    enum { PAGE = 4096, STEP = 1 << 20 }; /* the kernel takes no more at a time on most disks */
+    int64_t from = at / PAGE * PAGE, end = at + bytes < (int64_t)s->bytes ? at + bytes : (int64_t)s->bytes;
+    for (; from < end; from += STEP)
+        madvise((void *)(uintptr_t)(s->map + from), (size_t)(end - from < STEP ? end - from : STEP), MADV_WILLNEED);
+}
+
+void chunk_expect(const struct segment *s, const struct group *group, enum col col) {
+    enum { AGAIN_S = 10 }; /* memory may have been taken back since */
+    const struct chunk *chunk = &group->chunks[col];
+    atomic_uint *expected = (atomic_uint *)(uintptr_t)&group->expected[col];
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    unsigned seconds = (unsigned)now.tv_sec + AGAIN_S + 1;
+    if (!chunk->there || seconds - atomic_load_explicit(expected, memory_order_relaxed) < AGAIN_S) return;
+    atomic_store_explicit(expected, seconds, memory_order_relaxed);
+    segment_expect(s, chunk->at, chunk->bytes);
+}
+
+void segment_expect_columns(const struct segment *s, uint32_t index, uint64_t columns) {
+    for (; columns; columns &= columns - 1) chunk_expect(s, &s->groups[index], (enum col)__builtin_ctzll(columns));
+}
+
+void segment_expect_trace(const struct segment *s, uint32_t index, const uint8_t *trace_id) {
+    const struct group *group = &s->groups[index];
+    if (group->list_bytes)
+        segment_expect(s, group->list_at + trace_list_guess(group->trace_count, trace_hash(trace_id)), LIST_PAGE);
+}
+
+void segment_expect_trace_list(const struct segment *s, uint32_t index) {
+    segment_expect(s, s->groups[index].list_at, s->groups[index].list_bytes);
+}
 
 /* ---- footer ---- */
 
@@ -177,24 +215,41 @@ static bool bits_fit(const struct segment *s, int64_t at, uint32_t bytes) {
     return bytes % BLOOM_BLOCK_BYTES == 0 && lies_within(s, at, bytes);
 }
 
-/* "max_end_ns:traces_at:traces_bytes:words_at:words_bytes:extras_at:extras_bytes:extras_crc," a row group. */
+static bool list_fits(const struct segment *s, const struct group *g) {
+    return !g->list_bytes || (lies_within(s, g->list_at, g->list_bytes) && g->trace_count <= g->shown.rows &&
+                              2 * trace_list_bytes(g->trace_count) <= g->list_bytes);
+}
+
+static bool attrs_fit(const struct segment *s, const struct group *g) {
+    return !g->attrs_bytes ||
+           (lies_within(s, g->attrs_at, g->attrs_bytes) && g->attr_directory_bytes <= g->attrs_bytes);
+}
+
+/* "max_end_ns:traces_at:traces_bytes:words_at:words_bytes:extras_at:extras_bytes:extras_crc," a row group; newer ones
+ * go on before the comma: ":list_at:list_bytes:trace_count:attrs_at:attrs_bytes:attr_directory_bytes:joiners". */
 static bool read_notes(struct footer *f) {
     char *text = strndup(f->group_notes.len ? f->group_notes.ptr : "", f->group_notes.len), *at = text;
     uint32_t g = 0;
     for (; text && g < f->s->group_count; g++) {
         struct group *group = &f->s->groups[g];
-        long long max_end, traces_at, words_at, extras_at;
-        if (sscanf(at, "%lld:%lld:%u:%lld:%u:%lld:%u:%u,", &max_end, &traces_at, &group->traces_bytes, &words_at,
-                   &group->words_bytes, &extras_at, &group->extras_bytes, &group->extras_crc) != 8)
-            break;
+        long long max_end, traces_at, words_at, extras_at, list_at = 0, attrs_at = 0;
+        int joiners = 1; /* older files do not say */
+        int found = sscanf(at, "%lld:%lld:%u:%lld:%u:%lld:%u:%u:%lld:%u:%u:%lld:%u:%u:%d", &max_end, &traces_at,
+                           &group->traces_bytes, &words_at, &group->words_bytes, &extras_at, &group->extras_bytes,
+                           &group->extras_crc, &list_at, &group->list_bytes, &group->trace_count, &attrs_at,
+                           &group->attrs_bytes, &group->attr_directory_bytes, &joiners);
+        if (found != 8 && found != 15) break;
         if (!(at = strchr(at, ','))) break;
         at++;
         group->shown.max_end_ns = max_end;
         group->traces_at = traces_at;
         group->words_at = words_at;
         group->extras_at = extras_at;
+        group->list_at = list_at;
+        group->attrs_at = attrs_at;
+        group->shown.joiners = joiners != 0;
         if (!bits_fit(f->s, traces_at, group->traces_bytes) || !bits_fit(f->s, words_at, group->words_bytes) ||
-            !lies_within(f->s, extras_at, group->extras_bytes))
+            !lies_within(f->s, extras_at, group->extras_bytes) || !list_fits(f->s, group) || !attrs_fit(f->s, group))
             break;
     }
     free(text);
@@ -264,9 +319,11 @@ static int check_version(const struct footer *f, struct error *err) {
 }
 
 static int open_footer(struct segment *s, struct error *err) {
+    enum { LIKELY_BYTES = 24 << 10 };
     const uint8_t *tail = s->map + s->bytes - FILE_TAIL;
     struct footer f = {.s = s};
     uint32_t length, crc, again;
+    segment_expect(s, s->bytes > LIKELY_BYTES ? (int64_t)s->bytes - LIKELY_BYTES : 0, LIKELY_BYTES);
     memcpy(&length, tail, 4);
     if (memcmp(s->map, "PAR1", 4) != 0 || memcmp(tail + 4, "PAR1", 4) != 0)
         return error_set(err, VT_ECORRUPT, "%s does not begin and end as a Parquet file", s->path);
@@ -303,6 +360,7 @@ static int map_file(struct segment *s, struct error *err) {
             code = error_set(err, VT_EIO, "%s: %s", s->path, strerror(errno));
         else
             s->map = map, s->bytes = (uint64_t)info.st_size;
+        if (!code) madvise(map, s->bytes, MADV_RANDOM);
     }
     if (fd >= 0) close(fd);
     return code;
@@ -418,6 +476,8 @@ bool extras_are_right(const struct segment *s, const struct group *group) {
 
 bool segment_may_have_trace(const struct segment *s, uint32_t index, const uint8_t *trace_id, bool *broken) {
     const struct group *group = &s->groups[index];
+    if (group->list_bytes)
+        return trace_list_has(s->map + group->list_at, group->trace_count, trace_hash(trace_id), broken);
     if (!group->traces_bytes) return true;
     if ((*broken = !extras_are_right(s, group))) return true;
     return bloom_has(s->map + group->traces_at, group->traces_bytes, XXH64(trace_id, TRACE_ID_SIZE, 0));
@@ -431,6 +491,44 @@ bool segment_may_have_word(const struct segment *s, uint32_t index, struct slice
     return bloom_has(s->map + group->words_at, group->words_bytes, word_hash(word));
 }
 
+static int broken_part(const struct segment *s, uint32_t index, const char *part, struct error *err) {
+    return error_set(err, VT_ECORRUPT, "%s, row group %u: the %s does not match its checksum", s->path, index, part);
+}
+
+int segment_trace_list(const struct segment *s, uint32_t index, struct arena *arena, struct trace_list *list,
+                       struct error *err) {
+    const struct group *group = &s->groups[index];
+    if (!group->list_bytes) return error_set(err, VT_ENOTFOUND, "%s has no list of traces", s->path);
+    int code =
+        trace_list_read(s->map + group->list_at, group->list_bytes, group->trace_count, group->shown.rows, arena, list);
+    if (code == VT_ENOMEM) return error_set(err, code, "no memory for a list of traces");
+    return code ? broken_part(s, index, "list of traces", err) : 0;
+}
+
+int segment_attribute(const struct segment *s, uint32_t index, struct slice key, struct arena *arena,
+                      struct attr_codes *out, struct error *err) {
+    const struct group *group = &s->groups[index];
+    bool no_memory;
+    *out = (struct attr_codes){0};
+    if (!group->attr_directory_bytes ||
+        attr_index_read(s->map + group->attrs_at, group->attrs_bytes, group->attr_directory_bytes, group->shown.rows,
+                        key, arena, out, &no_memory))
+        return 0;
+    if (no_memory) return error_set(err, VT_ENOMEM, "no memory for an attribute");
+    return broken_part(s, index, "index of attributes", err);
+}
+
+static int check_lists(const struct segment *s, uint32_t index, struct error *err) {
+    const struct group *group = &s->groups[index];
+    struct arena arena = {0};
+    struct trace_list list;
+    int code = group->list_bytes ? segment_trace_list(s, index, &arena, &list, err) : 0;
+    arena_free(&arena);
+    if (code || !group->attr_directory_bytes) return code;
+    bool right = attr_index_check(s->map + group->attrs_at, group->attrs_bytes, group->attr_directory_bytes);
+    return right ? 0 : broken_part(s, index, "index of attributes", err);
+}
+
 int segment_check(const struct segment *s, struct error *err) {
     for (uint32_t g = 0; g < s->group_count; g++) {
         for (int c = 0; c < COL_COUNT; c++) {
@@ -440,6 +538,8 @@ int segment_check(const struct segment *s, struct error *err) {
         if (!extras_are_right(s, &s->groups[g]))
             return error_set(err, VT_ECORRUPT, "%s, row group %u: page index and filters do not match their checksum",
                              s->path, g);
+        int code = check_lists(s, g, err);
+        if (code) return code;
     }
     return 0;
 }

@@ -55,6 +55,9 @@ const struct rowgroup *segment_rowgroup(const struct segment *segment, uint32_t 
 
 int segment_read(const struct segment *segment, uint32_t rowgroup, enum col col, struct arena *arena, struct vec *out,
                  struct error *err);
+/* The texts of a COL_DICT column. */
+int segment_read_dictionary(const struct segment *segment, uint32_t rowgroup, enum col col, struct arena *arena,
+                            struct vec *out, struct error *err);
 /* The values of a column at some rows (ascending), each written as the field of struct span is, `stride` bytes apart.
  * Only pages with such a row are read. */
 int segment_read_fields(const struct segment *segment, uint32_t rowgroup, enum col col, const uint32_t *rows,
@@ -62,6 +65,15 @@ int segment_read_fields(const struct segment *segment, uint32_t rowgroup, enum c
 /* A filter whose bytes are broken sets `*broken` (never NULL) and answers true. */
 bool segment_may_have_trace(const struct segment *segment, uint32_t rowgroup, const uint8_t *trace_id, bool *broken);
 bool segment_may_have_word(const struct segment *segment, uint32_t rowgroup, struct slice word, bool *broken);
+/* As rowgroup_expect, rowgroup_expect_trace and rowgroup_expect_trace_list. */
+void segment_expect_columns(const struct segment *segment, uint32_t rowgroup, uint64_t columns);
+void segment_expect_trace(const struct segment *segment, uint32_t rowgroup, const uint8_t *trace_id);
+void segment_expect_trace_list(const struct segment *segment, uint32_t rowgroup);
+/* As rowgroup_trace_list and rowgroup_attribute. */
+int segment_trace_list(const struct segment *segment, uint32_t rowgroup, struct arena *arena, struct trace_list *list,
+                       struct error *err);
+int segment_attribute(const struct segment *segment, uint32_t rowgroup, struct slice key, struct arena *arena,
+                      struct attr_codes *out, struct error *err);
 bool segment_may_have_value(const struct segment *segment, uint32_t rowgroup, enum col col, struct slice value);
 /* Verifies every page's and filter's checksum. */
 int segment_check(const struct segment *segment, struct error *err);

@@ -22,8 +22,11 @@ struct group {
     struct chunk chunks[COL_COUNT];
     int64_t traces_at, words_at, extras_at; /* extras: page indexes, trace filter, word bits */
     uint32_t traces_bytes, words_bytes, extras_bytes, extras_crc;
+    int64_t list_at, attrs_at; /* trace_list.h, attr_index.h; bytes 0 = none, in older files */
+    uint32_t list_bytes, trace_count, attrs_bytes, attr_directory_bytes;
     /* Whether a column's checksums (the last: the extras') were found right; set once, by any thread. */
     atomic_bool checked[COL_COUNT + 1];
+    atomic_uint expected[COL_COUNT]; /* when a column was asked for last, in seconds: see chunk_expect */
 };
 
 struct segment {
@@ -36,6 +39,13 @@ struct segment {
     struct store *owner;
     char *path, *origin;
 };
+
+/* Mapped files are read page by page where they are touched, since the kernel's own guess would read the megabytes
+ * between. So whoever goes to read tells what it will need, all of which then comes at once. */
+void segment_expect(const struct segment *segment, int64_t at, int64_t bytes);
+/* All of a column, unless that was said in the last seconds. */
+void chunk_expect(const struct segment *segment, const struct group *group, enum col col);
+enum { CHUNK_SMALL_BYTES = 512 << 10 }; /* of larger ones, single pages are worth it */
 
 /* Walks the pages of a chunk and compares checksums. */
 int chunk_check(const struct segment *segment, const struct group *group, enum col col, struct error *err);

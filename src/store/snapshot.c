@@ -33,6 +33,7 @@ static void add_memory(struct snapshot *snap, struct memtable *m) {
                                                .min_start_ns = range.min_start_ns,
                                                .max_start_ns = range.max_start_ns,
                                                .max_end_ns = range.max_end_ns,
+                                               .joiners = true,
                                                .memtable = memtable_name(m),
                                                .source = &snap->memory[i],
                                                .index = i};
@@ -121,6 +122,17 @@ int rowgroup_read(const struct rowgroup *group, enum col col, struct arena *aren
     return tell(err, &own, met(group, code, &own));
 }
 
+int rowgroup_read_dictionary(const struct rowgroup *group, enum col col, struct arena *arena, const struct slice **dict,
+                             uint32_t *count, struct error *err) {
+    struct error own = {0};
+    struct vec vec;
+    *count = 0;
+    if (!group->segment) return 0;
+    int code = segment_read_dictionary(group->source, group->index, col, arena, &vec, &own);
+    if (!code) *dict = vec.dict, *count = vec.dict_count;
+    return tell(err, &own, met(group, code, &own));
+}
+
 /* Fields of rows of a segment, `stride` bytes apart. */
 static int read_fields(const struct rowgroup *group, enum col col, const uint32_t *rows, uint32_t row_count,
                        struct arena *arena, void *out, size_t stride, struct error *err) {
@@ -142,6 +154,9 @@ int rowgroup_read_span_columns(const struct rowgroup *group, const uint32_t *row
     const struct memory_source *m = group->source;
     int code = 0;
     for (uint32_t i = 0; i < row_count && !group->segment; i++) out[i] = *memtable_row(m->memtable, rows[i]);
+    uint64_t small = columns & ~((uint64_t)1 << COL_PROMPT | (uint64_t)1 << COL_COMPLETION |
+                                 (uint64_t)1 << COL_ATTRIBUTES | (uint64_t)1 << COL_EVENTS);
+    if (row_count) rowgroup_expect(group, small);
     for (int c = 0; c < COL_COUNT && group->segment && row_count && !code; c++)
         if (columns & (uint64_t)1 << c)
             code = read_fields(group, (enum col)c, rows, row_count, arena, (char *)out + span_columns[c].offset,
@@ -157,6 +172,34 @@ int rowgroup_read_spans(const struct rowgroup *group, const uint32_t *rows, uint
 int rowgroup_read_span(const struct rowgroup *group, uint32_t row, struct arena *arena, struct span *out,
                        struct error *err) {
     return rowgroup_read_spans(group, &row, 1, arena, out, err);
+}
+
+void rowgroup_expect(const struct rowgroup *group, uint64_t columns) {
+    if (group->segment) segment_expect_columns(group->source, group->index, columns);
+}
+
+void rowgroup_expect_trace(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE]) {
+    if (group->segment) segment_expect_trace(group->source, group->index, trace_id);
+}
+
+void rowgroup_expect_trace_list(const struct rowgroup *group) {
+    if (group->segment) segment_expect_trace_list(group->source, group->index);
+}
+
+int rowgroup_trace_list(const struct rowgroup *group, struct arena *arena, struct trace_list *list, struct error *err) {
+    struct error own = {0};
+    if (!group->segment) return error_set(err, VT_ENOTFOUND, "memory has no list of traces");
+    int code = segment_trace_list(group->source, group->index, arena, list, &own);
+    return tell(err, &own, met(group, code, &own));
+}
+
+int rowgroup_attribute(const struct rowgroup *group, struct slice key, struct arena *arena, struct attr_codes *out,
+                       struct error *err) {
+    struct error own = {0};
+    *out = (struct attr_codes){0};
+    if (!group->segment) return 0;
+    int code = segment_attribute(group->source, group->index, key, arena, out, &own);
+    return tell(err, &own, met(group, code, &own));
 }
 
 /* What a filter says, which is yes when its bytes are broken. */

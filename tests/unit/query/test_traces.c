@@ -246,10 +246,10 @@ static void corrupt_segment_is_set_aside_and_the_rest_answers(void **state) {
     char command[400];
     struct store_stats stats;
     fill(f);
-    /* One byte of each 512 of the first segment, but for its footer. */
+    /* One byte of each 64 of the first segment, but for its footer. */
     snprintf(command, sizeof command,
-             "f=$(ls %s/spans/*/*.parquet | head -1); n=$(($(stat -c %%s $f) / 512 - 12)); "
-             "for i in $(seq 1 $n); do printf '\\377' | dd of=$f bs=1 seek=$((i * 512)) conv=notrunc status=none; done",
+             "f=$(ls %s/spans/*/*.parquet | head -1); n=$(($(stat -c %%s $f) / 64 - 100)); "
+             "for i in $(seq 1 $n); do printf '\\377' | dd of=$f bs=1 seek=$((i * 64)) conv=notrunc status=none; done",
              f->dir);
     assert_int_equal(system(command), 0);
     const char *query = "{\"from\":0,\"select\":[\"count\",\"distinct(attr.region)\",\"p50(duration_ms)\",\"sum(cost_"

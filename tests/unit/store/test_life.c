@@ -226,7 +226,11 @@ static void flipped_byte_is_found_wherever_it_is(void **state) {
             struct vec vec;
             for (int c = 0; c < COL_COUNT; c++)
                 rowgroup_read(snapshot_rowgroup(snap, g), (enum col)c, &arena, &vec, NULL);
+            struct trace_list list;
+            struct attr_codes attribute;
             rowgroup_may_have_word(snapshot_rowgroup(snap, g), SLICE("prompt"));
+            rowgroup_trace_list(snapshot_rowgroup(snap, g), &arena, &list, NULL);
+            rowgroup_attribute(snapshot_rowgroup(snap, g), SLICE("\"any\""), &arena, &attribute, NULL);
             arena_free(&arena);
         }
         snapshot_free(snap);
