@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { PIECE_ROWS = 1024, LEVEL = 3 };
+enum { PIECE_ROWS = 1024 };
 
 /* Spans of the row group to come. */
 struct gathered {
@@ -104,7 +104,7 @@ int export_parquet(struct engine *engine, const struct api_request *request, con
     int code = export_open(&e, engine, request, err);
     if (code) return code;
     if (!gather_init(&g)) code = error_set(err, VT_ENOMEM, "no memory for an export");
-    if (!code) code = segment_writer_open(&writer, path, LEVEL, err);
+    if (!code) code = segment_writer_open(&writer, path, EFFORT_MERGED, err);
     if (!code) code = write_all(e, &g, writer, each, ctx, rows, err);
     if (code)
         segment_writer_abort(writer);

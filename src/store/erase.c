@@ -184,7 +184,7 @@ int store_delete(struct store *s, const struct store_delete *what, uint64_t *del
     int code = prepare(&e, what, err);
     if (!code) code = store_seal(s, err); /* from here on, all that was acknowledged is in segments */
     if (!code) {
-        pthread_mutex_lock(&s->keeping); /* no merge carries rows past us */
+        keeping_lock(s); /* no merge carries rows past us */
         if (e.value.len) code = each_segment(&e, collect_traces, err);
         if (!code && e.traces.count) code = erase_noted(&e, err);
         pthread_mutex_unlock(&s->keeping);

@@ -20,6 +20,7 @@ struct rest {
 static void give_memory_back(struct store *s, struct rest *rest) {
     uint64_t appended = atomic_load(&s->appended);
     if (appended == rest->appended && rest->used) {
+        memtable_trim();
 #ifdef __GLIBC__
         malloc_trim(0);
 #endif
@@ -27,6 +28,12 @@ static void give_memory_back(struct store *s, struct rest *rest) {
     }
     rest->used |= appended != rest->appended;
     rest->appended = appended;
+}
+
+void keeping_lock(struct store *s) {
+    atomic_fetch_add(&s->asked_for, 1);
+    pthread_mutex_lock(&s->keeping);
+    atomic_fetch_sub(&s->asked_for, 1);
 }
 
 static bool wait_for_work(struct store *s) {
@@ -45,6 +52,7 @@ static bool wait_for_work(struct store *s) {
 
 void *keep_loop(void *ctx) {
     struct store *s = ctx;
+    pthread_setname_np(pthread_self(), "vt-merge");
     /* On Linux this is the thread's own: ingest and queries come first. */
     setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
     pthread_mutex_lock(&s->keeping);

@@ -1,14 +1,17 @@
-/* Pages of spans whose texts lie in copied payloads. The memory comes from the kernel in slabs and goes back to it at
- * once when the memtable is sealed, so that a burst leaves nothing behind. */
+/* Pages of spans whose texts lie in copied payloads. The memory comes from the kernel in slabs. Those of a memtable
+ * that is sealed serve the next one, since fresh memory costs more than what is written into it; memtable_trim gives
+ * them back, so that a burst leaves nothing behind. */
 #include "store/memtable.h"
 
 #include "span/batch.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { PAGE_ROWS = 1024, PAGES_MAX = 4096, SLAB_BYTES = 1 << 20 };
+enum { PAGE_ROWS = 1024, PAGES_MAX = 4096, SLAB_BYTES = 1 << 20, SPARE_SLABS_MAX = 32 };
 
 struct slab {
     struct slab *older;
@@ -26,6 +29,30 @@ struct memtable {
 };
 
 static atomic_ullong names;
+
+static pthread_mutex_t spare_lock = PTHREAD_MUTEX_INITIALIZER; /* over the next two */
+static struct slab *spare;                                     /* each of SLAB_BYTES */
+static unsigned spare_count;
+
+static struct slab *spare_take(void) {
+    pthread_mutex_lock(&spare_lock);
+    struct slab *slab = spare;
+    if (slab) spare = slab->older, spare_count--;
+    pthread_mutex_unlock(&spare_lock);
+    return slab;
+}
+
+static bool spare_put(struct slab *slab) {
+    pthread_mutex_lock(&spare_lock);
+    bool taken = slab->size == SLAB_BYTES && spare_count < SPARE_SLABS_MAX;
+    if (taken) slab->older = spare, spare = slab, spare_count++;
+    pthread_mutex_unlock(&spare_lock);
+    return taken;
+}
+
+void memtable_trim(void) {
+    for (struct slab *slab; (slab = spare_take());) munmap(slab, slab->size);
+}
 
 struct memtable *memtable_new(uint64_t wal_number) {
     struct memtable *m = calloc(1, sizeof *m);
@@ -48,7 +75,7 @@ void memtable_unref(struct memtable *m) {
     if (!m || atomic_fetch_sub_explicit(&m->references, 1, memory_order_acq_rel) > 1) return;
     for (struct slab *slab = m->slabs, *older; slab; slab = older) {
         older = slab->older;
-        munmap(slab, slab->size);
+        if (!spare_put(slab)) munmap(slab, slab->size);
     }
     free(m);
 }
@@ -83,7 +110,8 @@ static void *take(struct memtable *m, size_t size) {
     struct slab *slab = m->slabs;
     if (!slab || slab->size - slab->used < size) {
         size_t whole = size + sizeof *slab > SLAB_BYTES / 2 ? (size + sizeof *slab + 4095) & ~(size_t)4095 : SLAB_BYTES;
-        struct slab *fresh = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        struct slab *fresh = whole == SLAB_BYTES ? spare_take() : NULL;
+        if (!fresh) fresh = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (fresh == MAP_FAILED) return NULL;
         fresh->size = whole;
         fresh->used = (sizeof *fresh + 15) & ~(size_t)15;

@@ -10,7 +10,8 @@ struct memtable;
 
 struct memtable *memtable_new(uint64_t wal_number); /* one reference; NULL without memory */
 struct memtable *memtable_ref(struct memtable *m);
-void memtable_unref(struct memtable *m);          /* any thread; frees with the last */
+void memtable_unref(struct memtable *m); /* any thread; frees with the last */
+void memtable_trim(void); /* gives the memory of memtables that are gone back to the system; any thread */
 uint64_t memtable_name(const struct memtable *m); /* no other memtable of this process has or had it; not 0 */
 uint64_t memtable_wal(const struct memtable *m);
 void memtable_set_wal(struct memtable *m, uint64_t number); /* before it is shared: several files read into one */

@@ -17,7 +17,9 @@ enum {
     INPUTS_MAX = 64,
     DAY_OVER_S = 3600, /* after its last second, when nothing came for it in QUIET_S: then two are enough */
     QUIET_S = 60,
-    RETRY_S = 30
+    RETRY_S = 30,
+    BACKLOG_MAX = 256, /* past so many quick segments merging takes its part of the machine, hurry or not */
+    REST_MS = 20
 };
 
 #define DAY_NS ((int64_t)86400 * NS_PER_S)
@@ -110,11 +112,23 @@ static int gather(const struct merged_rows *m, struct piece *pieces, uint32_t pi
     return 0;
 }
 
+/* While spans come in faster than they can be packed, the machine is theirs: a low priority alone would still take a
+ * tenth of it. */
+static bool must_rest(struct store *s) {
+    return !s->options.hurry && atomic_load(&s->hurried) && !atomic_load(&s->asked_for) && !atomic_load(&s->closing) &&
+           merge_backlog(s) < BACKLOG_MAX;
+}
+
+static void give_way(struct store *s) {
+    while (must_rest(s)) nanosleep(&(struct timespec){.tv_nsec = (int64_t)REST_MS * NS_PER_MS}, NULL);
+}
+
 int merged_read(void *ctx, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out,
                 struct error *err) {
     const struct merged_rows *m = ctx;
     struct dictionary dictionary = {0};
     struct piece *pieces;
+    if (m->yields_to) give_way(m->yields_to);
     if (m->stop && atomic_load(m->stop)) return error_set(err, VT_ECANCELLED, "the store is closing");
     uint32_t piece_count = list_pieces(m, arena, &pieces);
     if (!pieces) return error_set(err, VT_ENOMEM, "no memory for column %s", span_columns[col].name);
@@ -163,7 +177,7 @@ static void name_origin(struct segment *const *segments, uint32_t count, struct 
 }
 
 static int merge(struct store *s, struct segment *const *segments, uint32_t count, struct error *err) {
-    struct merged_rows m = {.segments = segments, .segment_count = count, .stop = &s->closing};
+    struct merged_rows m = {.segments = segments, .segment_count = count, .stop = &s->closing, .yields_to = s};
     struct row_source source = {&m, merged_read};
     struct segment_writer *writer = NULL;
     struct fresh fresh = {0};
@@ -181,7 +195,7 @@ static int merge(struct store *s, struct segment *const *segments, uint32_t coun
     int code = kept < 0 ? (int)kept : 0;
     m.order = order;
     name_origin(segments, count, &origin);
-    if (!code) code = fresh_begin(s, start_ns, MERGE_LEVEL, &fresh, &writer, err);
+    if (!code) code = fresh_begin(s, start_ns, EFFORT_MERGED, &fresh, &writer, err);
     uint32_t step = rows_per_group(m.rows, text_bytes);
     for (uint32_t first = 0; first < (uint64_t)kept && !code; first += step) {
         uint32_t rows = (uint32_t)kept - first < step ? (uint32_t)kept - first : step;
@@ -211,6 +225,14 @@ static bool is_small(const struct segment *segment) {
     return segment_rows(segment) < SMALL_ROWS && segment_text_bytes(segment) < SMALL_TEXT_BYTES;
 }
 
+uint32_t merge_backlog(struct store *s) {
+    uint32_t count = 0;
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < s->segment_count; i++) count += segment_is_quick(s->segments[i]);
+    pthread_mutex_unlock(&s->lock);
+    return count;
+}
+
 /* How many of a day's small segments, the smallest first, are worth one merge; 0 = none yet. One that is larger than
  * all the others together waits for more of them, so that a row is rewritten a few times in its life and no more. */
 static uint32_t worth_merging(struct segment *const *segments, uint32_t count, int64_t now_ns) {
@@ -228,14 +250,24 @@ static uint32_t worth_merging(struct segment *const *segments, uint32_t count, i
     bool over = now_ns > (segment_min_start_ns(segments[0]) / DAY_NS + 1) * DAY_NS + (int64_t)DAY_OVER_S * NS_PER_S;
     int64_t quiet_since_ns = time_monotonic_ns() - (int64_t)QUIET_S * NS_PER_S;
     for (uint32_t i = 0; i < count && over; i++) over = segment_opened_ns(segments[i]) < quiet_since_ns;
-    return n >= INPUTS_MIN || (n >= 2 && (over || full)) ? n : 0;
+    bool quick = false; /* and old enough: what is not packed well does not wait for company for ever */
+    for (uint32_t i = 0; i < n; i++)
+        quick |= segment_is_quick(segments[i]) && segment_opened_ns(segments[i]) < quiet_since_ns;
+    return n >= INPUTS_MIN || (n >= 2 && (over || full)) || quick ? n : 0;
 }
 
-/* Drops all but the small ones. */
-static uint32_t keep_small(struct segment **segments, uint32_t count) {
+/* A quick one that is too large to be merged is made anew by itself. */
+static struct segment *const *large_and_quick(struct segment *const *segments, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        if (segment_is_quick(segments[i]) && !is_small(segments[i])) return &segments[i];
+    return NULL;
+}
+
+/* Drops what is as it shall be: large, and packed well. */
+static uint32_t keep_unfinished(struct segment **segments, uint32_t count) {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (is_small(segments[i]))
+        if (is_small(segments[i]) || segment_is_quick(segments[i]))
             segments[kept++] = segments[i];
         else
             segment_unref(segments[i]);
@@ -254,16 +286,22 @@ bool merge_once(struct store *s) {
     uint32_t count, start, n = 0;
     int64_t now = time_now_ns();
     struct error err = {0};
-    if (time_monotonic_ns() < s->merge_after_ns || atomic_load(&s->disk_full) || sealer_is_behind(s)) return false;
+    if (time_monotonic_ns() < s->merge_after_ns || atomic_load(&s->disk_full)) return false;
+    if (must_rest(s) || (sealer_is_behind(s) && merge_backlog(s) < BACKLOG_MAX)) return false;
     struct segment **segments = segments_list(s, &count);
     if (!segments) return false;
-    count = keep_small(segments, count);
+    count = keep_unfinished(segments, count);
     if (count) qsort(segments, count, sizeof *segments, by_day_and_rows);
     for (start = 0; start < count && !n;) {
         uint32_t end = start;
         int64_t day = segment_min_start_ns(segments[start]) / DAY_NS;
         while (end < count && segment_min_start_ns(segments[end]) / DAY_NS == day) end++;
-        if (!(n = worth_merging(segments + start, end - start, now))) start = end;
+        struct segment *const *large;
+        if ((n = worth_merging(segments + start, end - start, now))) break;
+        if ((large = large_and_quick(segments + start, end - start)))
+            start = (uint32_t)(large - segments), n = 1;
+        else
+            start = end;
     }
     int code = n ? merge(s, segments + start, n, &err) : 0;
     if (n && !code) {
@@ -271,6 +309,7 @@ bool merge_once(struct store *s) {
         s->merges++;
         pthread_mutex_unlock(&s->lock);
     }
+    atomic_store(&s->merge_failed, code != 0);
     /* What was set aside, or changed by another meanwhile, is left out the next time. */
     bool again = code == VT_ECANCELLED || code == VT_ECORRUPT;
     if (code && !again) {

@@ -28,8 +28,20 @@ struct page_place {
     uint32_t first_row;
 };
 
+/* zstd's level of texts; a negative one is a faster one, 0 leaves all as it is. */
+static const struct {
+    int level;
+    bool words;
+} efforts[] = {
+    [EFFORT_RAW] = {0, false},
+    [EFFORT_FAST] = {-5, false},
+    [EFFORT_SEALED] = {-1, true},
+    [EFFORT_MERGED] = {3, true},
+};
+
 struct segment_writer {
-    int fd, level;
+    int fd;
+    enum segment_effort effort;
     char *path;
     uint64_t at;        /* bytes given out so far */
     struct buf pending; /* not yet written */
@@ -90,7 +102,8 @@ static struct slice compress(struct segment_writer *w, struct slice body) {
     size_t bound = ZSTD_compressBound(body.len);
     buf_clear(&w->packed);
     if (!buf_reserve(&w->packed, bound)) return fail(w, VT_ENOMEM, "no memory for a page"), body;
-    size_t n = ZSTD_compressCCtx(w->zstd, w->packed.ptr, bound, body.ptr ? body.ptr : "", body.len, w->level);
+    size_t n =
+        ZSTD_compressCCtx(w->zstd, w->packed.ptr, bound, body.ptr ? body.ptr : "", body.len, efforts[w->effort].level);
     if (ZSTD_isError(n)) return fail(w, VT_ENOMEM, ZSTD_getErrorName(n)), body;
     return slice_make(w->packed.ptr, n);
 }
@@ -328,7 +341,7 @@ static void put_column(struct segment_writer *w, struct written_chunk *chunk, en
     struct vec own = *vec;
     w->page_count = 0;
     /* Random ids do not compress, and packed numbers hardly: as they are they need no copy on the way back. */
-    if (vec->type == COL_BYTES || vec->type == COL_INT) chunk->codec = CODEC_NONE;
+    if (vec->type == COL_BYTES || vec->type == COL_INT || !efforts[w->effort].level) chunk->codec = CODEC_NONE;
     if (vec->type == COL_DICT && !put_dictionary(w, chunk, vec, &own)) return;
     if (col == COL_TRACE_ID) put_runs(w, chunk, col, vec, &own);
     for (uint32_t first = 0, rows; first < own.count && !w->failed; first += rows) {
@@ -370,7 +383,7 @@ static void look_at(struct segment_writer *w, struct written_group *group, enum 
         break;
     case COL_PROMPT:
     case COL_COMPLETION:
-        for (uint32_t i = 0; i < vec->count; i++) word_set_add(&w->words, vec->text[i]);
+        for (uint32_t i = 0; i < vec->count && efforts[w->effort].words; i++) word_set_add(&w->words, vec->text[i]);
         break;
     case COL_ATTRIBUTES:
         if (!attr_index_put(&w->attrs, vec, w->zstd, &group->attr_directory_bytes))
@@ -391,7 +404,7 @@ static void put_extras(struct segment_writer *w, struct written_group *group) {
     group->traces_bytes = (uint32_t)w->traces.len;
     buf_put_slice(extras, buf_slice(&w->traces));
     group->words_at = base + (int64_t)extras->len;
-    put_word_bits(extras, &w->words);
+    if (efforts[w->effort].words) put_word_bits(extras, &w->words);
     group->words_bytes = (uint32_t)(base + (int64_t)extras->len - group->words_at);
     if (group->trace_count > LIST_PAGE_ITEMS)
         buf_put(extras, zeros, (LIST_PAGE - (w->at + extras->len) % LIST_PAGE) % LIST_PAGE);
@@ -439,11 +452,11 @@ static void put_lists(struct segment_writer *w, struct written_group *group) {
 
 /* ---- the file ---- */
 
-int segment_writer_open(struct segment_writer **out, const char *path, int level, struct error *err) {
+int segment_writer_open(struct segment_writer **out, const char *path, enum segment_effort effort, struct error *err) {
     struct segment_writer *w = calloc(1, sizeof *w);
     *out = NULL;
     if (!w) return error_set(err, VT_ENOMEM, "no memory to write %s", path);
-    w->level = level;
+    w->effort = effort;
     w->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (w->fd < 0) {
         free(w);

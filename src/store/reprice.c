@@ -192,7 +192,7 @@ static int reprice_all(struct repricing *r, struct error *err) {
     struct store_stats stats;
     int code = store_seal(r->store, err); /* from here on, all that was acknowledged is in segments */
     if (code) return code;
-    pthread_mutex_lock(&r->store->keeping); /* no merge carries rows past us */
+    keeping_lock(r->store); /* no merge carries rows past us */
     store_get_stats(r->store, &stats);
     r->bytes_total = stats.segment_bytes;
     code = segments_each(r->store, reprice_segment, r, "ask again for the spans that are left", err);

@@ -36,7 +36,7 @@ int segment_rewrite(struct store *s, struct segment *segment, const struct rewri
     char origin[48];
     if (!how->kept_count) return segments_replace(s, NULL, 0, &segment, 1, NULL, err);
     snprintf(origin, sizeof origin, "segments %llu", (unsigned long long)segment_id(segment));
-    int code = fresh_begin(s, segment_min_start_ns(segment), MERGE_LEVEL, &fresh, &writer, err);
+    int code = fresh_begin(s, segment_min_start_ns(segment), EFFORT_MERGED, &fresh, &writer, err);
     if (code) return code;
     uint32_t step = rows_per_group(r.rows.rows, segment_text_bytes(segment));
     for (uint32_t first = 0; first < how->kept_count && !code; first += step) {

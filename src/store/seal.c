@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RETRY_S = 5 };
+enum { RETRY_S = 5, BACKLOG_STALL = 2048, STALL_MS = 20, DISK_BOUND = 3 /* times the work: the disk is slow */ };
+static const int64_t DISK_SLOW_NS = (int64_t)10 * NS_PER_S;
 
 static int64_t day_of(const struct span *span) {
     return span->start_ns / ((int64_t)86400 * NS_PER_S);
@@ -81,20 +82,34 @@ static uint32_t group_end(const struct span *const *rows, uint32_t start, uint32
     return end;
 }
 
+/* In a hurry the processor is mostly what is short, and packing waits for the merge. Where a disk was slower than that,
+ * its bytes are saved for a while. */
+static enum segment_effort effort_for(const struct store *s) {
+    if (!atomic_load(&s->hurried)) return EFFORT_SEALED;
+    return time_monotonic_ns() < s->disk_slow_until_ns ? EFFORT_FAST : EFFORT_RAW;
+}
+
 /* Writes rows of one day as a segment. */
 static int write_rows(struct store *s, const struct span *const *rows, uint32_t count, const char *origin,
                       struct fresh *fresh, struct error *err) {
     struct segment_writer *writer;
     struct sorted_rows sorted = {rows};
     struct row_source source = {&sorted, read_rows};
-    int code = fresh_begin(s, rows[0]->start_ns, SEAL_LEVEL, fresh, &writer, err);
+    int64_t begun_ns = time_monotonic_ns();
+    int code = fresh_begin(s, rows[0]->start_ns, effort_for(s), fresh, &writer, err);
     if (code) return code;
     for (uint32_t start = 0, end; start < count && !code; start = end) {
         end = group_end(rows, start, count);
         code = segment_writer_group(writer, &source, start, end - start, err);
     }
-    if (!code) return fresh_finish(s, fresh, writer, origin, err);
-    segment_writer_abort(writer);
+    if (code) {
+        segment_writer_abort(writer);
+        return code;
+    }
+    int64_t written_ns = time_monotonic_ns();
+    code = fresh_finish(s, fresh, writer, origin, err);
+    int64_t done_ns = time_monotonic_ns();
+    if (done_ns - written_ns > DISK_BOUND * (written_ns - begun_ns)) s->disk_slow_until_ns = done_ns + DISK_SLOW_NS;
     return code;
 }
 
@@ -160,14 +175,24 @@ int seal_memtable(struct store *s, struct memtable *m, struct error *err) {
     return code;
 }
 
+/* Merging that is far behind holds the sealer, and so the senders: segments, and what a query must open, stay bounded.
+ * One that fails, or is not wanted, holds nobody. */
+static void wait_for_merges(struct store *s) {
+    while (!s->options.no_merging && !atomic_load(&s->merge_failed) && !atomic_load(&s->closing) &&
+           merge_backlog(s) >= BACKLOG_STALL)
+        nanosleep(&(struct timespec){.tv_nsec = (int64_t)STALL_MS * NS_PER_MS}, NULL);
+}
+
 void *seal_loop(void *ctx) {
     struct store *s = ctx;
+    pthread_setname_np(pthread_self(), "vt-seal");
     pthread_mutex_lock(&s->lock);
     for (;;) {
         while (!s->sealing_count && !s->sealer_stop) pthread_cond_wait(&s->sealer_wake, &s->lock);
         if (s->sealer_stop) break;
         struct memtable *m = memtable_ref(s->sealing[0]);
         pthread_mutex_unlock(&s->lock);
+        wait_for_merges(s);
         struct error err = {0};
         int code = seal_memtable(s, m, &err);
         memtable_unref(m);

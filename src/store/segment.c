@@ -418,6 +418,10 @@ struct store *segment_owner(const struct segment *s) {
 const char *segment_path(const struct segment *s) {
     return s->path;
 }
+/* Whatever was merged is there to stay, even if it has too many words for a filter. */
+bool segment_is_quick(const struct segment *s) {
+    return s->group_count && !s->groups[0].words_bytes && strncmp(s->origin, "wal ", 4) == 0;
+}
 const char *segment_origin(const struct segment *s) {
     return s->origin;
 }

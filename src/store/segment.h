@@ -15,9 +15,20 @@ struct row_source {
                 struct error *err);
 };
 
+/* How much work a segment is worth. */
+enum segment_effort {
+    /* Two for spans that come in faster than they can be packed. Both are made anew soon, and have no filter of words.
+     */
+    EFFORT_RAW,    /* nothing is compressed: when the processor is what is short */
+    EFFORT_FAST,   /* a little: when it is the disk */
+    EFFORT_SEALED, /* as memory is sealed when senders leave time */
+    EFFORT_MERGED  /* in the background, to stay */
+};
+
 struct segment_writer;
-/* Creates the file. `level` is zstd's, for texts. */
-int segment_writer_open(struct segment_writer **writer, const char *path, int level, struct error *err);
+/* Creates the file. */
+int segment_writer_open(struct segment_writer **writer, const char *path, enum segment_effort effort,
+                        struct error *err);
 /* Adds a row group of at most ROWGROUP_ROWS rows, sorted as order.h says. */
 int segment_writer_group(struct segment_writer *writer, const struct row_source *source, uint32_t first, uint32_t count,
                          struct error *err);
@@ -49,6 +60,7 @@ uint64_t segment_rows(const struct segment *segment);
 uint64_t segment_text_bytes(const struct segment *segment); /* of the largest text column, inflated */
 int64_t segment_min_start_ns(const struct segment *segment);
 int64_t segment_max_start_ns(const struct segment *segment);
+bool segment_is_quick(const struct segment *segment);     /* sealed in a hurry: wants to be made anew */
 int64_t segment_opened_ns(const struct segment *segment); /* when it was made, or found at the start; monotonic */
 uint32_t segment_rowgroups(const struct segment *segment);
 const struct rowgroup *segment_rowgroup(const struct segment *segment, uint32_t i);

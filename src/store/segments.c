@@ -71,8 +71,8 @@ static int settle(struct store *s, struct error *err) {
 
 /* ---- fresh ones ---- */
 
-int fresh_begin(struct store *s, int64_t start_ns, int level, struct fresh *fresh, struct segment_writer **writer,
-                struct error *err) {
+int fresh_begin(struct store *s, int64_t start_ns, enum segment_effort effort, struct fresh *fresh,
+                struct segment_writer **writer, struct error *err) {
     char day[TIME_TEXT_MAX], dir[PATH_BYTES], path[PATH_BYTES];
     int code = settle(s, err);
     if (code) return code;
@@ -87,7 +87,7 @@ int fresh_begin(struct store *s, int64_t start_ns, int level, struct fresh *fres
     } else if (errno != EEXIST) {
         return io_error(dir, err);
     }
-    return segment_writer_open(writer, path, level, err);
+    return segment_writer_open(writer, path, effort, err);
 }
 
 int fresh_finish(struct store *s, struct fresh *fresh, struct segment_writer *writer, const char *origin,

@@ -24,7 +24,9 @@ enum {
     PROBE_MS = 1000,
     IDLE_MS = 100,
     WISH_MS = 2,
-    FULL_MS = 3000 /* after a write found the disk full, so long nothing is tried */
+    FULL_MS = 3000,           /* after a write found the disk full, so long nothing is tried */
+    HURRY_BYTES_S = 24 << 20, /* memtables that fill faster are sealed in a hurry */
+    HURRY_ENDS_MS = 300
 };
 
 struct pending {
@@ -195,6 +197,17 @@ static void finish_group(struct store *s, struct pending *list, int code) {
     }
 }
 
+/* Whether spans come in faster than they can be packed well, told by how long the memtable took to fill. */
+static void note_hurry(struct store *s, int64_t now_ns, bool full) {
+    int64_t took_ns = now_ns - s->active_since_ns;
+    if (s->options.hurry)
+        atomic_store(&s->hurried, s->options.hurry == STORE_HURRY_SEALS);
+    else if (full)
+        atomic_store(&s->hurried, (double)memtable_bytes(s->active) * NS_PER_S > (double)took_ns * HURRY_BYTES_S);
+    else if (took_ns > (int64_t)HURRY_ENDS_MS * NS_PER_MS)
+        atomic_store(&s->hurried, false);
+}
+
 /* A new memtable with a WAL file of its own; the old one goes to the sealer when there is something in it. */
 static void rotate(struct store *s) {
     struct error err = {0};
@@ -233,6 +246,9 @@ static void rotate(struct store *s) {
 static void rotate_if_due(struct store *s) {
     uint32_t rows = memtable_rows(s->active);
     bool wanted, room, unwritable = s->wal.fd < 0 || s->wal.broken;
+    bool full = rows >= s->options.seal_rows || memtable_bytes(s->active) >= s->options.seal_bytes;
+    int64_t now_ns = time_monotonic_ns();
+    if (!full) note_hurry(s, now_ns, false);
     pthread_mutex_lock(&s->queue_lock);
     wanted = s->seal_wanted;
     if (!rows) s->seal_wanted = false;
@@ -246,9 +262,9 @@ static void rotate_if_due(struct store *s) {
         return;
     }
     if (!room) return;
-    if (!unwritable && !wanted && rows < s->options.seal_rows && memtable_bytes(s->active) < s->options.seal_bytes &&
-        time_monotonic_ns() - s->active_since_ns <= (int64_t)s->options.seal_after_ms * NS_PER_MS)
+    if (!unwritable && !wanted && !full && now_ns - s->active_since_ns <= (int64_t)s->options.seal_after_ms * NS_PER_MS)
         return;
+    if (full) note_hurry(s, now_ns, true);
     rotate(s);
     pthread_mutex_lock(&s->queue_lock);
     if (wanted && !memtable_rows(s->active)) s->seal_wanted = false;
@@ -279,6 +295,7 @@ static void write_list(struct store *s, struct pending *list) {
 static void *write_loop(void *ctx) {
     struct store *s = ctx;
     int64_t probed_ns = 0;
+    pthread_setname_np(pthread_self(), "vt-wal");
     struct pending *list;
     for (;;) {
         if (take_queue(s, &list)) write_list(s, list);

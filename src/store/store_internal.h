@@ -13,10 +13,8 @@
 #include <stdatomic.h>
 
 enum {
-    SEALING_MAX = 2,   /* memtables that wait to become segments, the one in work included, before the writer waits */
-    SEALING_ROOM = 16, /* of these a start may find more */
-    SEAL_LEVEL = -1,   /* zstd: while sealing, when senders wait (a negative level is a faster one) */
-    MERGE_LEVEL = 3    /* and in the background */
+    SEALING_MAX = 2,  /* memtables that wait to become segments, the one in work included, before the writer waits */
+    SEALING_ROOM = 16 /* of these a start may find more */
 };
 
 struct pending;
@@ -38,8 +36,12 @@ struct store {
     atomic_ullong wal_bytes;                /* of the file that is written */
     atomic_bool disk_full, backlogged;      /* backlogged: sealing fails and memory is used up */
     atomic_ullong appended, batches, fsyncs;
-    atomic_ullong sampled_out; /* sealer */
-    store_watch *watch;        /* set before the first append */
+    atomic_ullong sampled_out;  /* sealer */
+    int64_t disk_slow_until_ns; /* sealer: syncing took much longer than writing */
+    atomic_bool merge_failed;   /* the last one */
+    atomic_uint asked_for;      /* callers that wait for `keeping`: a merge does not rest meanwhile */
+    atomic_bool hurried;        /* spans come in so fast that sealing is quick and merging waits; writer */
+    store_watch *watch;         /* set before the first append */
     void *watch_ctx;
 
     pthread_mutex_t keeping;  /* held while segments are merged, deleted from or retired: one of these at a time */
@@ -75,8 +77,8 @@ struct fresh {
     bool doubtful; /* its commit failed, but may hold */
 };
 /* Names a new segment for the day of `start_ns` and opens a writer on it. */
-int fresh_begin(struct store *store, int64_t start_ns, int level, struct fresh *fresh, struct segment_writer **writer,
-                struct error *err);
+int fresh_begin(struct store *store, int64_t start_ns, enum segment_effort effort, struct fresh *fresh,
+                struct segment_writer **writer, struct error *err);
 /* Finishes the writer, syncs the directories and opens the segment. On failure nothing is left. */
 int fresh_finish(struct store *store, struct fresh *fresh, struct segment_writer *writer, const char *origin,
                  struct error *err);
@@ -104,8 +106,12 @@ int seal_memtable(struct store *store, struct memtable *memtable, struct error *
 
 /* ---- keep.c, merge.c, retire.c, erase.c, reprice.c: the keeper thread ---- */
 void *keep_loop(void *store);
+/* Takes `keeping` for a caller who waits, as the keeper itself does not. */
+void keeping_lock(struct store *store);
 /* One merge, if one is due; true when it did one. Holds `keeping`. */
 bool merge_once(struct store *store);
+/* Segments that were sealed in a hurry and wait to be made anew. Takes `lock`. */
+uint32_t merge_backlog(struct store *store);
 /* Drops what is past retention. Holds `keeping`. */
 void retire_segments(struct store *store);
 /* Goes on with deletions that a stop or crash cut short. Holds `keeping`. */
@@ -118,6 +124,7 @@ struct merged_rows {
     const uint32_t *order;
     uint32_t rows;           /* of all segments, order may name fewer */
     const atomic_bool *stop; /* may be NULL */
+    struct store *yields_to; /* whose ingest comes first while it is hurried; may be NULL */
 };
 int merged_read(void *merged_rows, enum col col, uint32_t first, uint32_t count, struct arena *arena, struct vec *out,
                 struct error *err);

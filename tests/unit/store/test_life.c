@@ -40,6 +40,55 @@ static void spans_sent_twice_become_one_when_segments_are_merged(void **state) {
     expect(300, 7);
 }
 
+static bool filters_tell_words_apart(void) {
+    struct snapshot *snap = store_snapshot(store);
+    bool all = true;
+    for (uint32_t g = 0; g < snapshot_count(snap); g++) {
+        assert_true(rowgroup_may_have_word(snapshot_rowgroup(snap, g), SLICE("prompt")));
+        all &= !rowgroup_may_have_word(snapshot_rowgroup(snap, g), SLICE("neverseen"));
+    }
+    snapshot_free(snap);
+    return all;
+}
+
+/* Sealed with little work they have no filter of words; merging, they get one. */
+static void what_was_sealed_in_a_hurry_is_made_anew(void **state) {
+    store_close(store);
+    options.hurry = STORE_HURRY_SEALS;
+    options.no_merging = true;
+    open_store();
+    for (uint32_t n = 0; n < 2400; n += 300) append(n, 300), seal();
+    uint64_t bytes = stats().segment_bytes;
+    assert_false(filters_tell_words_apart());
+    expect(2400, 7);
+    store_close(store);
+    options.no_merging = false;
+    open_store();
+    wait_for(merged);
+    assert_int_equal(stats().segments, 1);
+    assert_true(stats().segment_bytes < bytes / 2);
+    assert_true(filters_tell_words_apart());
+    expect(2400, 7);
+}
+
+static bool made_anew(void) {
+    return stats().merges == 1;
+}
+
+static void hurried_segment_too_large_to_merge_is_made_anew_by_itself(void **state) {
+    store_close(store);
+    options.hurry = STORE_HURRY_SEALS;
+    options.seal_bytes = 1 << 30;
+    open_store();
+    for (uint32_t n = 0; n < 36000; n += 3000) append(n, 3000);
+    seal();
+    wait_for(made_anew);
+    assert_true(filters_tell_words_apart());
+    expect(36000, 997);
+    usleep(50000);
+    assert_int_equal(stats().merges, 1); /* and once is enough */
+}
+
 static void snapshot_outlives_a_merge(void **state) {
     for (uint32_t n = 0; n < 700; n += 100) append(n, 100), seal();
     struct snapshot *snap = store_snapshot(store);
@@ -487,6 +536,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(small_segments_of_a_day_become_one),
         TEST(spans_sent_twice_become_one_when_segments_are_merged),
+        TEST(what_was_sealed_in_a_hurry_is_made_anew),
+        TEST(hurried_segment_too_large_to_merge_is_made_anew_by_itself),
         TEST(snapshot_outlives_a_merge),
         TEST(deleted_user_is_gone_from_memory_wal_and_segments),
         TEST(deleted_trace_is_gone),
