@@ -201,6 +201,9 @@ static int run(struct cli *cli) {
         code = show_rows(cli, doc_get(answer, "models"), model_columns, COUNT(model_columns), &err);
     else
         code = put_people(cli, answer, &err);
+    bool empty = doc_number(answer, "now.llm_calls") == 0 && doc_number(answer, "now.turns") == 0;
+    if (!code && empty && !args->shared.json && !args->shared.csv)
+        show_none(cli, "LLM calls or chat turns", filter.ptr);
     return code ? cli_fail(cli, &err) : EXIT_FINE;
 }
 

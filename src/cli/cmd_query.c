@@ -291,6 +291,8 @@ static int run(struct cli *cli) {
         show_json(cli, json);
     else if (args->shared.csv)
         put_csv(&v, timed);
+    else if (!doc_first(doc_get(v.answer, "series")))
+        show_none(cli, "spans", filter.ptr);
     else if (put_table(&v, timed && !both, &err))
         return cli_fail(cli, &err);
     if (doc_true(v.answer, "truncated") && !args->shared.json)

@@ -139,7 +139,7 @@ static int run(struct cli *cli) {
     else if (args->csv)
         return show_rows(cli, calls, call_columns, COUNT(call_columns), &err) ? cli_fail(cli, &err) : EXIT_FINE;
     else if (!doc_first(services))
-        term_puts(&cli->err, "No services in that time.\n");
+        show_none(cli, "services", filter.ptr);
     else {
         if (cli->out.tty && doc_first(calls)) put_map(cli, services, calls);
         if (show_rows(cli, services, service_columns, COUNT(service_columns), &err)) return cli_fail(cli, &err);

@@ -73,6 +73,22 @@ void show_json(struct cli *cli, struct slice json) {
     term_puts(&cli->out, "\n");
 }
 
+void show_none(struct cli *cli, const char *noun, const char *filter) {
+    const struct shared_args *args = cli->args;
+    term_printf(&cli->err, "No %s", noun);
+    if (filter && *filter) {
+        struct buf clean = {0};
+        text_clean(&clean, slice_of(filter), false);
+        term_printf(&cli->err, " match %s", buf_cstr(&clean));
+        buf_free(&clean);
+    }
+    if (option_named(cli->command->groups, SLICE("from")))
+        term_printf(&cli->err,
+                    args->from ? " between %s and %s" : " in the last 24 hours (--from -30d looks further back)",
+                    args->from ? args->from : "", args->to ? args->to : "now");
+    term_puts(&cli->err, ".\n");
+}
+
 /* ---- rows ---- */
 
 static void show_csv(struct cli *cli, const struct doc *rows, const struct show_column *columns, size_t count) {
@@ -173,16 +189,6 @@ static void say_summary(struct cli *cli, const struct listing *listing, const st
     buf_free(&text);
 }
 
-static void say_none(struct cli *cli, const struct listing *listing) {
-    const struct shared_args *args = cli->args;
-    term_printf(&cli->err, "No %s", listing->noun);
-    if (option_named(cli->command->groups, SLICE("from")))
-        term_printf(&cli->err,
-                    args->from ? " between %s and %s" : " in the last 24 hours (--from -30d looks further back)",
-                    args->from ? args->from : "", args->to ? args->to : "now");
-    term_puts(&cli->err, ".\n");
-}
-
 /* Pages of rows, put behind each other. */
 struct pages {
     struct doc rows;
@@ -251,7 +257,7 @@ int show_listing(struct cli *cli, const struct listing *listing, const char *pat
         buf_put_slice(&cli->out.buf, buf_slice(&pages.json));
         buf_puts(&cli->out.buf, "]}\n");
     } else if (!pages.rows.count && !args->csv)
-        say_none(cli, listing);
+        show_none(cli, listing->noun, filter);
     else if (show_rows(cli, &pages.rows, listing->columns, listing->count, &err))
         status = cli_fail(cli, &err);
     else if (!args->csv)

@@ -19,6 +19,8 @@ void show_json(struct cli *cli, struct slice json);
 int show_rows(struct cli *cli, const struct doc *rows, const struct show_column *columns, size_t count,
               struct error *err);
 void show_context(struct cli *cli, struct shape_context *context);
+/* "No traces match model:x in the last 24 hours …", beside the answer; `filter` may be NULL. */
+void show_none(struct cli *cli, const char *noun, const char *filter);
 
 /* A command whose whole answer is one list. */
 struct listing {

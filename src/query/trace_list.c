@@ -120,6 +120,15 @@ static void put_next(const struct listing *l, uint32_t shown, struct json_writer
     json_put_string(w, slice_make(text, (size_t)len));
 }
 
+/* Within a page traces stand by their own start, which is what people see; pages follow each other by first matching
+ * spans. A trace whose segment was found corrupt meanwhile has no root. */
+static int by_root(const void *a, const void *b) {
+    const struct trace *x = a, *y = b;
+    if (!x->root || !y->root) return !x->root - !y->root;
+    if (x->root->start_ns != y->root->start_ns) return x->root->start_ns > y->root->start_ns ? -1 : 1;
+    return memcmp(x->trace_id, y->trace_id, TRACE_ID_SIZE);
+}
+
 int traces_list(struct ask *ask, struct json_writer *w, struct error *err) {
     struct listing l = {.limit = ask->limit + 1};
     struct scan scan = {
@@ -141,6 +150,7 @@ int traces_list(struct ask *ask, struct json_writer *w, struct error *err) {
     for (uint32_t i = 0; i < shown; i++) memcpy(ids[i], l.best[i].trace_id, TRACE_ID_SIZE);
     if ((code = traces_load(ask, (const uint8_t(*)[TRACE_ID_SIZE])ids, shown, TRACE_SUMMARY, &traces, err)))
         return code;
+    qsort(traces, shown, sizeof *traces, by_root);
     json_open(w, '{');
     json_put_key(w, "traces");
     json_open(w, '[');

@@ -20,7 +20,7 @@ test('the page shows a day of a storefront', async (t) => {
     const tile = (name) => page.locator('.tile', { has: page.locator(`.name:text-is("${name}")`) });
     await tile('LLM calls').locator('.value').waitFor();
     assert.equal((await tile('LLM calls').locator('.value').innerText()).replace(/\D/g, ''), String(now.llm_calls));
-    assert.equal(await page.locator('.chart .uplot').count() >= 8, true, 'charts are drawn');
+    await page.locator('.chart .uplot').nth(7).waitFor(); // charts follow the tiles
     await tile('Error rate').click();
     await arrives(page, /^\/traces\?q=kind:llm status:error/);
     await page.locator('.trow:not(.head)').first().waitFor();
