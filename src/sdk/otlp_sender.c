@@ -25,15 +25,16 @@ struct sender {
     size_t bytes;                /* of all parcels, with the one on its way */
     uint64_t flush_asked, flush_done;
     int flush_result;
-    bool spooled;         /* the spool may hold something */
-    bool failing;         /* the last attempt failed, and VITRINE_DEBUG told so */
-    bool refusing;        /* the same of an answer that refuses for good */
-    bool losing;          /* the same of batches that found no room */
-    bool spool_fails;     /* the same of the spool */
-    uint32_t delay_ms;    /* before the next attempt */
-    int64_t next_try_ns;  /* of the monotonic clock */
-    int64_t failed_at_ns; /* … */
-    uint64_t lost_told;   /* lost when the failing began */
+    bool spooled;          /* the spool may hold something */
+    bool failing;          /* the last attempt failed, and VITRINE_DEBUG told so */
+    bool refusing;         /* the same of an answer that refuses for good */
+    bool losing;           /* the same of batches that found no room */
+    bool spool_fails;      /* the same of the spool */
+    uint32_t delay_ms;     /* before the next attempt */
+    int64_t next_try_ns;   /* of the monotonic clock */
+    int64_t not_before_ns; /* the collector's Retry-After, 0 = it said nothing */
+    int64_t failed_at_ns;  /* … */
+    uint64_t lost_told;    /* lost when the failing began */
     uint64_t lost_total;
 
     struct otlp_settings settings;
@@ -171,6 +172,7 @@ static void wait_before_retry(struct sender *s) {
         wait_ms = s->http.retry_after_ms + wait_ms % (s->http.retry_after_ms / 10 + 1);
     s->failed_at_ns = time_monotonic_ns();
     s->next_try_ns = s->failed_at_ns + (int64_t)wait_ms * NS_PER_MS;
+    s->not_before_ns = s->failed_at_ns + (int64_t)s->http.retry_after_ms * NS_PER_MS;
 }
 
 /* Those that asked up to this ticket. */
@@ -188,6 +190,7 @@ static void account(struct sender *s, enum otlp_verdict verdict, uint32_t spans)
         count_lost(s, s->http.rejected < spans ? s->http.rejected : spans);
         s->delay_ms = 0;
         s->next_try_ns = 0;
+        s->not_before_ns = 0;
         break;
     case OTLP_REFUSED:
         tell_refused(s);
@@ -255,12 +258,14 @@ static void *run(void *ctx) {
     pthread_mutex_lock(&s->lock);
     while (!s->stopping) {
         bool waits = s->first || s->spooled, flush = s->flush_asked != s->flush_done;
-        if (waits && (flush || time_monotonic_ns() >= s->next_try_ns)) {
+        /* A flush cuts our own waits short, but not what the collector asked for. */
+        int64_t try_ns = flush ? s->not_before_ns : s->next_try_ns;
+        if (waits && time_monotonic_ns() >= try_ns) {
             attempt(s);
         } else if (s->first && s->failing && s->spool.dir && !s->spool_fails) {
             spill(s); /* what came meanwhile: the process may not live to see the collector again */
         } else if (waits) {
-            struct timespec until = at_time(s->next_try_ns);
+            struct timespec until = at_time(try_ns);
             pthread_cond_timedwait(&s->wake, &s->lock, &until);
         } else {
             answer_flush(s, s->flush_asked, 0);
@@ -390,6 +395,7 @@ void sender_forked(struct sender *s) {
     s->flush_done = s->flush_asked;
     s->delay_ms = 0;
     s->next_try_ns = 0;
+    s->not_before_ns = 0;
     s->body = (struct buf){0};
     atomic_store(&s->lost, 0);
     atomic_store(&s->http.give_up_ns, 0);
