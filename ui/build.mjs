@@ -50,7 +50,7 @@ async function install() {
 async function bundle() {
   const { build } = await import('esbuild')
   const result = await build({
-    absWorkingDir: here, entryPoints: { app: 'src/main.tsx', style: 'src/style/index.css' }, outdir: 'out', write: false,
+    absWorkingDir: here, entryPoints: { app: 'src/main.tsx', early: 'src/early.ts', style: 'src/style/index.css' }, outdir: 'out', write: false,
     bundle: true, minify: true, metafile: true, format: 'esm', target: ['es2021'], charset: 'utf8', legalComments: 'none',
     entryNames: 'assets/[name]-[hash]', jsx: 'automatic', jsxImportSource: 'preact', define: { 'process.env.NODE_ENV': '"production"' },
     logLevel: 'error',
@@ -61,7 +61,7 @@ async function bundle() {
   assets.push({ path: `/assets/icon-${hash(icon)}.svg`, body: icon, immutable: true })
   const named = start => assets.find(a => a.path.startsWith('/assets/' + start)).path
   const html = readFileSync(join(here, 'src/index.html'), 'utf8')
-    .replace('{{script}}', named('app-')).replace('{{style}}', named('style-')).replace('{{icon}}', named('icon-'))
+    .replace('{{script}}', named('app-')).replace('{{early}}', named('early-')).replace('{{style}}', named('style-')).replace('{{icon}}', named('icon-'))
   assets.unshift({ path: '/index.html', body: Buffer.from(html), immutable: false })
   const inputs = [...Object.keys(result.metafile.inputs), 'src/index.html', 'src/icon.svg', 'package-lock.json', 'build.mjs']
   return { assets, inputs: inputs.map(file => resolve(here, file)) }

@@ -1,6 +1,8 @@
 // What the page takes, in Chromium against a real server: see run.sh.
 import { createRequire } from 'node:module';
 import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { makeStory, bigTrace } from '../../ui/dev/data.mjs';
 import { sendTraces } from '../../ui/dev/otlp.mjs';
 import { serve } from '../../tests/e2e/lib/vitrine.mjs';
@@ -12,10 +14,10 @@ const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 const print = (what, value, goal) => console.log(`${what.padEnd(58)} ${String(value).padStart(14)}   ${goal}`);
 const ms = (n) => `${n.toFixed(0)} ms`;
 
-const cleanups = [];
-const t = { after: (end) => cleanups.unshift(end) };
-try {
-  const server = await serve(t, { grpc: false });
+/* A store that is made anew, or that of a run before: DATA names a directory that is kept. */
+async function fill(server) {
+  const note = process.env.DATA && join(process.env.DATA, 'bench-page.json');
+  if (note && existsSync(note)) return JSON.parse(readFileSync(note, 'utf8'));
   const now = Date.now();
   let spans = 0;
   for (let seed = 1; spans < spansWanted; seed++) {
@@ -26,6 +28,17 @@ try {
   const big = bigTrace(5000, now);
   await sendTraces(server.url, [{ ...big, spans: big.spans.map((s) => ({ trace_id: big.trace_id, ...s })) }], { scores: false });
   await server.until(`/api/v1/traces/${big.trace_id}`, (a) => a.spans.length === 5000);
+  const { threads } = await server.get('/api/v1/threads?sort=turns&limit=1');
+  const kept = { spans, big: big.trace_id, thread: threads[0].thread_id };
+  if (note) writeFileSync(note, JSON.stringify(kept));
+  return kept;
+}
+
+const cleanups = [];
+const t = { after: (end) => cleanups.unshift(end) };
+try {
+  const server = await serve(t, { dir: process.env.DATA, grpc: false });
+  const { spans, big, thread } = await fill(server);
 
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
   t.after(() => browser.close());
@@ -60,11 +73,24 @@ try {
     return { fps: 1000 / median(frames), slow: frames[Math.floor(frames.length * 0.99)], n: frames.length };
   };
 
-  const filled = `[...document.querySelectorAll('.tile .value')].length > 0`, listed = `document.querySelectorAll('.trow:not(.head)').length > 5`;
-  print('first paint of the page', ms(await repeat('/', filled, (r) => r.paint)), '');
-  print('overview with its figures, 24 h', ms(await repeat('/', filled, (r) => r.ready)), 'goal 300 ms');
-  print('traces, the first 200 rows', ms(await repeat('/traces', listed, (r) => r.ready)), 'goal 300 ms');
-  const path = `/traces/${big.trace_id}`, drawn = `document.querySelectorAll('.wrow').length > 10`;
+  const rowsOf = (n) => `document.querySelectorAll('.trow:not(.head), tbody tr').length >= ${n}`;
+  const listed = `document.querySelectorAll('.trow:not(.head)').length > 5`;
+  const views = [
+    ['overview with its figures, 24 h', '/', `document.querySelectorAll('.tile .value').length > 0`, 'goal 300 ms'],
+    ['  with all its charts', '/', `document.querySelectorAll('.tile .value').length > 0 && !document.querySelector('.ghost-line') && document.querySelectorAll('.chart canvas').length > 5`, ''],
+    ['traces, the first 200 rows', '/traces', listed, 'goal 300 ms'],
+    ['  with facets, volume and latency', '/traces', `${listed} && document.querySelectorAll('.facets section').length > 2 && document.querySelectorAll('.strips canvas').length > 0`, ''],
+    ['threads', '/threads', rowsOf(5), ''],
+    ['one thread', `/threads/${encodeURIComponent(thread)}`, `document.querySelectorAll('.turn, .bubble').length > 0`, ''],
+    ['users', '/users', rowsOf(5), ''],
+    ['models and cost', '/models', `document.querySelectorAll('.chart canvas').length > 0`, ''],
+    ['services', '/services', `document.querySelectorAll('.graph svg *, svg.graph *, tbody tr').length > 2`, ''],
+  ];
+  print('first paint of the page', ms(await repeat('/', views[0][2], (r) => r.paint)), '');
+  for (const [what, path, ready, goal] of views.filter(([what]) => new RegExp(process.env.ONLY ?? '').test(what)))
+    print(what, ms(await repeat(path, ready, (r) => r.ready)), goal);
+  if (process.env.ONLY) throw new Error('ONLY: the rest is left out');
+  const path = `/traces/${big}`, drawn = `document.querySelectorAll('.wrow').length > 10`;
   print('trace of 5,000 spans: from the answer to the drawing', ms(await repeat(path, drawn, (r) => r.ready - r.answered)), 'goal 200 ms');
   print('trace of 5,000 spans: from the address to the drawing', ms(await repeat(path, drawn, (r) => r.ready)), '');
   const trace = await load(path, drawn), turned = await scroll(trace.page, '.wrows');

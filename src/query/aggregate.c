@@ -48,11 +48,13 @@ struct aggregation {
 struct aggregations {
     struct aggregation *all;
     uint32_t count;
+    scan_each *also;
+    void *ctx;
 };
 
 static int aggregate_block(void *ctx, struct block *block, struct error *err) {
     const struct aggregations *as = ctx;
-    int code = 0;
+    int code = as->also ? as->also(as->ctx, block, err) : 0;
     for (uint32_t i = 0; i < as->count && !code; i++) {
         struct agg_worker *worker = &as->all[i].workers[block->worker];
         struct block_groups groups;
@@ -163,21 +165,46 @@ static int prepare(struct ask *ask, const struct agg_spec *spec, struct aggregat
     return code;
 }
 
-static int finish(struct ask *ask, struct aggregation *a, struct agg_result **out, struct error *err) {
+/* Without group_by there is always one group, and without an interval its one point. */
+static int close_result(struct ask *ask, struct agg_worker *worker, struct agg_result **out, struct error *err) {
     static const struct agg_tuple none;
-    const struct agg_spec *spec = a->plan.spec;
+    const struct agg_spec *spec = worker->plan->spec;
+    if (!spec->group_by_count && !spec->interval_ns && worker_point(worker, &none, 0) == UINT32_MAX)
+        return error_set(err, VT_ELIMIT, "the request needs more memory than one may hold");
+    return make_result(ask, worker, out, err);
+}
+
+static int finish(struct ask *ask, struct aggregation *a, struct agg_result **out, struct error *err) {
     for (unsigned i = 1; i < scan_workers(ask); i++)
         if (!merge_worker(&a->workers[0], &a->workers[i]))
             return error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold");
-    /* Without group_by there is always one group, and without an interval its one point. */
-    if (!spec->group_by_count && !spec->interval_ns && worker_point(&a->workers[0], &none, 0) == UINT32_MAX)
-        return error_set(err, VT_ELIMIT, "the request needs more memory than one may hold");
-    return make_result(ask, &a->workers[0], out, err);
+    return close_result(ask, &a->workers[0], out, err);
 }
 
-int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results,
-                   struct error *err) {
-    struct aggregations as = {.all = ask_alloc(ask, count, sizeof *as.all, err), .count = count};
+/* Adds a point of a result, which stays as it is, to one of the worker's with the same slots. */
+static bool point_add(struct agg_worker *worker, uint32_t point, const struct agg_result *result,
+                      const struct agg_point *from) {
+    const struct agg_cell *cells = &result->cells[(size_t)from->state * result->slot_count];
+    for (uint32_t s = 0; s < worker->plan->slot_count; s++) {
+        const struct agg_slot *slot = &worker->plan->slots[s];
+        struct agg_cell *into = &worker->cells[point][s];
+        /* cell_merge would take over the first sketch or set, which others need as it is. */
+        if (slot->kind == SLOT_SKETCH && cells[s].sketch && !into->sketch) {
+            if (!(into->sketch = arena_alloc(worker->arena, sizeof *into->sketch))) return false;
+            sketch_init(into->sketch);
+        }
+        if (slot->kind == SLOT_DISTINCT && cells[s].distinct && !into->distinct &&
+            !(into->distinct = arena_calloc(worker->arena, 1, sizeof *into->distinct)))
+            return false;
+        if (!cell_merge(slot, into, &cells[s], worker->arena)) return false;
+    }
+    return true;
+}
+
+int aggregate_with(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results,
+                   scan_each *also, void *ctx, struct error *err) {
+    struct aggregations as = {
+        .all = ask_alloc(ask, count, sizeof *as.all, err), .count = count, .also = also, .ctx = ctx};
     struct scan scan = {
         .filter = specs->filter, .from_ns = specs->from_ns, .to_ns = specs->to_ns, .each = aggregate_block, .ctx = &as};
     int code = as.all ? 0 : err->code;
@@ -187,6 +214,38 @@ int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count
     return code;
 }
 
+int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results,
+                   struct error *err) {
+    return aggregate_with(ask, specs, count, results, NULL, NULL, err);
+}
+
 int aggregate(struct ask *ask, const struct agg_spec *spec, struct agg_result **result, struct error *err) {
     return aggregate_many(ask, spec, 1, result, err);
+}
+
+int agg_rollup(struct ask *ask, const struct agg_result *fine, const struct agg_spec *coarse, const uint32_t *keep,
+               struct agg_result **out, struct error *err) {
+    struct aggregation *a = ask_alloc(ask, 1, sizeof *a, err);
+    int code = a ? make_plan(coarse, &a->plan, err) : err->code;
+    if (code) return code;
+    struct agg_worker *worker = &a->workers[0];
+    worker->plan = &a->plan;
+    if (!(worker->arena = ask_new_arena(ask, err))) return err->code;
+    for (uint32_t g = 0; g < fine->group_count; g++) {
+        const struct agg_group *group = &fine->groups[g];
+        struct agg_tuple tuple = {{0}};
+        bool done = true;
+        for (uint32_t f = 0; f < coarse->group_by_count; f++) {
+            tuple.keys[f] = key_number(&worker->keys[f], &group->keys[keep[f]], false, worker->arena);
+            done = done && tuple.keys[f] != UINT32_MAX;
+        }
+        for (uint32_t p = 0; done && p < group->point_count; p++) {
+            const struct agg_point *from = &fine->points[group->first_point + p];
+            uint32_t point =
+                worker_point(worker, &tuple, coarse->interval_ns ? from->start_ns / coarse->interval_ns : 0);
+            done = point != UINT32_MAX && point_add(worker, point, fine, from);
+        }
+        if (!done) return error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold");
+    }
+    return close_result(ask, worker, out, err);
 }

@@ -130,9 +130,12 @@ function overview(p) {
   const points = [...grouped(list, s => Math.floor(s.ms / step) * step)].sort((a, b) => a[0] - b[0]).map(([t, l]) => { const n = numbers(l); return [t, n.llm_calls, n.error_rate ?? null, n.p50_ms ?? null, n.p95_ms ?? null, n.ttft_p50_ms ?? null, n.tokens.input, n.tokens.output, n.tokens.cached, n.cost_usd, n.turns, n.threads, n.active_users, n.fallbacks] })
   const llm = list.filter(s => s.kind === 'llm'), now = numbers(list)
   const models = [...grouped(llm, s => s.model)].map(([model, l]) => { const n = numbers(l); return { model, provider: l[0].provider, calls: l.length, share: l.length / llm.length, ...n, cost_share: n.cost_usd / now.cost_usd } }).sort((a, b) => b.calls - a.calls)
+  const lineColumns = ['llm_calls', 'errors', 'p50_ms', 'p95_ms', 'p99_ms', 'ttft_p50_ms', 'cost_usd', 'tokens.input', 'tokens.output']
+  const lineOf = l => { const n = numbers(l); return lineColumns.map(c => (c.startsWith('tokens.') ? n.tokens[c.slice(7)] : n[c]) ?? null) }
+  const lines = name => ({ columns: lineColumns, series: [...grouped(llm, s => s[name])].sort((a, b) => b[1].length - a[1].length).slice(0, 8).map(([key, l]) => ({ group: { [name]: key }, total: lineOf(l), points: [...grouped(l, s => Math.floor(s.ms / step) * step)].sort((a, b) => a[0] - b[0]).map(([t, at]) => [t, ...lineOf(at)]) })) })
   const scored = llm.filter(s => s.scores.length)
   return { from_ms: from, to_ms: to, interval_ms: step, now, ...(p.get('compare') ? { previous: numbers(within(spans, 2 * from - to, from).filter(test)) } : {}),
-    trend: { columns: ['llm_calls', 'error_rate', 'p50_ms', 'p95_ms', 'ttft_p50_ms', 'tokens.input', 'tokens.output', 'tokens.cached', 'cost_usd', 'turns', 'threads', 'active_users', 'fallbacks'], points }, models,
+    trend: { columns: ['llm_calls', 'error_rate', 'p50_ms', 'p95_ms', 'ttft_p50_ms', 'tokens.input', 'tokens.output', 'tokens.cached', 'cost_usd', 'turns', 'threads', 'active_users', 'fallbacks'], points }, models, ...(p.get('lines') ? { model_lines: lines('model'), provider_lines: lines('provider') } : {}),
     providers: [...grouped(llm, s => s.provider)].map(([provider, l]) => ({ provider, calls: l.length, ...numbers(l) })),
     scores: [...grouped(scored, s => s.model)].map(([model, l]) => ({ name: 'thumbs', model, count: l.length, avg: sum(l, s => s.scores[0].value) / l.length, cost_usd: sum(l, s => s.cost_usd) / l.length })), elapsed_ms: 5 }
 }

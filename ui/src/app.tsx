@@ -1,7 +1,7 @@
 // Which page is shown, and the questions that concern all of them: is the store empty, does something alert.
 
-import { useEffect } from 'preact/hooks'
-import { api } from './lib/api'
+import { useEffect, useState } from 'preact/hooks'
+import { api, firstAnswer } from './lib/api'
 import { useLoad } from './lib/data'
 import { href, useRoute } from './lib/router'
 import { Empty, Toasts } from './parts/basics'
@@ -25,15 +25,17 @@ function Lost() {
 }
 
 /* Whether there is any span at all; asked once, and again only while there is none. */
-function useEmpty(): boolean | undefined {
-  const load = useLoad('any|', signal => api.traces({ from: 0, to: 'now', limit: 1 }, signal), { ticks: false })
+function useEmpty(ready: boolean): boolean | undefined {
+  const load = useLoad(ready ? 'any|' : null, signal => api.traces({ from: 0, to: 'now', limit: 1 }, signal), { ticks: false })
   return load.data ? load.data.traces.length === 0 : load.error ? false : undefined
 }
 
 export function App() {
   const { segments } = useRoute()
-  const empty = useEmpty()
-  const alerts = useLoad('firing|', signal => api.alerts(signal).then(({ monitors }) => monitors.filter(m => worst(m) === 'ALERT').length, () => 0))
+  const [ready, setReady] = useState(false) // what the page is about comes first
+  useEffect(() => { firstAnswer.then(() => setReady(true)) }, [])
+  const empty = useEmpty(ready)
+  const alerts = useLoad(ready ? 'firing|' : null, signal => api.alerts(signal).then(({ monitors }) => monitors.filter(m => worst(m) === 'ALERT').length, () => 0))
   const firing = alerts.data ?? 0
   const [first, second] = segments
   useEffect(() => {

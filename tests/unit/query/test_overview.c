@@ -100,6 +100,55 @@ static void models_and_providers_have_their_shares(void **state) {
     expect_part(f, "\"providers\":[{\"provider\":\"openai\",\"calls\":3,\"errors\":1,");
 }
 
+static void lines_of_models_and_providers_come_when_asked_for(void **state) {
+    struct fixture *f = *state;
+    fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m");
+    expect_no_part(f, "model_lines");
+    fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m&lines=1");
+    expect_part(f, "\"model_lines\":{\"columns\":[\"llm_calls\",\"errors\",\"p50_ms\",\"p95_ms\",\"p99_ms\","
+                   "\"ttft_p50_ms\",\"cost_usd\",\"tokens.input\",\"tokens.output\"],\"series\":[{\"group\":{"
+                   "\"model\":\"gpt-4o\"},\"total\":[3,1,");
+    expect_part(f, "\"points\":[[1795460400000,1,0,");
+    expect_part(f, "],[1795460460000,1,1,");
+    expect_part(f, "{\"group\":{\"model\":\"claude\"},\"total\":[1,0,");
+    expect_part(f, "\"provider_lines\":{");
+    expect_part(f, "{\"group\":{\"provider\":\"openai\"},\"total\":[3,1,");
+}
+
+static void numbers_alone_are_the_same(void **state) {
+    struct fixture *f = *state;
+    fixture_get(f, "/api/v1/overview?" RANGE "&numbers=1");
+    expect_part(f, "\"now\":{\"llm_calls\":4,\"errors\":1,\"error_rate\":0.25,");
+    expect_part(f, "\"turns\":4,\"threads\":2,\"turns_per_thread\":2,\"active_users\":2,\"returning_users\":1,");
+    expect_no_part(f, "trend");
+    expect_no_part(f, "models");
+}
+
+/* Models by the thousand at many steps need more than a request may hold: they are counted again without steps. */
+static void many_models_are_counted_in_less_memory(void **state) {
+    struct fixture *f = *state;
+    struct engine_options options = {.memory_bytes = 24 << 20};
+    engine_free(f->engine);
+    assert_int_equal(engine_open(&f->engine, f->store, &options, &f->err), 0);
+    enum { MODELS = 2000, STEPS = 40 };
+    for (int step = 0; step < STEPS; step++) {
+        struct batch *batch = batch_new();
+        for (int m = 0; m < MODELS; m++) {
+            struct span *call = add(batch, (uint8_t)(1 + m % 200), 0, 0, "shop", KIND_LLM, step * 60000, 1 + m);
+            memcpy(call->span_id, &(int){1 + step * MODELS + m}, 4);
+            memcpy(call->trace_id + 1, &(int){1 + step * MODELS + m}, 4);
+            char name[16];
+            snprintf(name, sizeof name, "m%d", m);
+            *span_text(call, COL_MODEL) = arena_copy(&batch->arena, slice_of(name));
+        }
+        fixture_append(f, batch);
+    }
+    fixture_get(f, "/api/v1/overview?from=1795460400000&to=1795462800000&interval=1m&q=service:shop+-has:user&lines=1");
+    expect_part(f, "\"now\":{\"llm_calls\":80000,");
+    expect_part(f, "{\"model\":\"m0\",\"calls\":40,");
+    expect_no_part(f, "model_lines");
+}
+
 static void the_time_before_is_compared_with(void **state) {
     struct fixture *f = *state;
     fixture_get(f, "/api/v1/overview?from=1795460400000&to=1795720000000&compare=1");
@@ -177,6 +226,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_numbers_of_now_are_right, start, fixture_stop),
         cmocka_unit_test_setup_teardown(the_trend_stands_at_multiples_of_the_interval, start, fixture_stop),
         cmocka_unit_test_setup_teardown(models_and_providers_have_their_shares, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(lines_of_models_and_providers_come_when_asked_for, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(numbers_alone_are_the_same, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(many_models_are_counted_in_less_memory, start, fixture_stop),
         cmocka_unit_test_setup_teardown(the_time_before_is_compared_with, start, fixture_stop),
         cmocka_unit_test_setup_teardown(where_nobody_sends_turns_traces_of_conversations_are_turns, start,
                                         fixture_stop),

@@ -3,7 +3,10 @@
 import type {
   Alerts, Facets, Key, Overview, Price, QueryRequest, QueryResult, ServerStatus, Services, SqlResult, Thread, ThreadRow, Trace, TracePage, UserRow,
 } from './types'
+import { takeEarly } from './early'
 import { readPref, writePref } from './prefs'
+import { query, type Scope, urls } from './urls'
+export type { Scope }
 
 export class ApiError extends Error {
   constructor(readonly status: number, readonly code: string, message: string, readonly hint?: string, readonly column?: number) {
@@ -40,23 +43,30 @@ function errorOf(status: number, text: string): ApiError {
   }
 }
 
+/* Fulfilled with the page's first answer, or soon after it began: what is not urgent waits for it. */
+let answeredOnce = () => {}
+export const firstAnswer = new Promise<void>(done => { answeredOnce = done; setTimeout(done, 1000) })
+
 export async function request<T>(path: string, options: { method?: string; body?: unknown; signal?: AbortSignal } = {}): Promise<T> {
   const headers: Record<string, string> = { accept: 'application/json' }
   if (options.body !== undefined) headers['content-type'] = 'application/json'
   if (accessKey()) headers.authorization = `Bearer ${accessKey()}`
   let response: Response, text: string
   try {
-    response = await fetch(path, {
+    response = await ((options.method ?? options.body) === undefined && takeEarly(path) || fetch(path, {
       method: options.method ?? (options.body === undefined ? 'GET' : 'POST'), headers, signal: options.signal,
       body: options.body === undefined ? undefined : JSON.stringify(options.body),
-    })
+    }))
     text = await response.text()
+    options.signal?.throwIfAborted()
   } catch (e) {
     if (options.signal?.aborted) throw e
+    answeredOnce()
     const error = new ApiError(0, 'unreachable', 'The server does not answer.', 'Is `vitrine serve` running? The page tries again by itself.')
     report(error)
     throw error
   }
+  answeredOnce()
   if (!response.ok) {
     const error = errorOf(response.status, text)
     report(error.status === 401 ? error : null)
@@ -66,28 +76,17 @@ export async function request<T>(path: string, options: { method?: string; body?
   return (text ? JSON.parse(text) : {}) as T
 }
 
-export function query(params: Record<string, string | number | boolean | undefined | null>) {
-  const out = new URLSearchParams()
-  for (const [key, value] of Object.entries(params)) if (value !== undefined && value !== null && value !== '') out.set(key, String(value))
-  const text = out.toString()
-  return text ? '?' + text : ''
-}
-
-export interface Scope { from: string | number; to: string | number; q?: string }
-
 export const api = {
-  traces: (scope: Scope & { limit?: number; cursor?: string }, signal?: AbortSignal) =>
-    request<TracePage>('/api/v1/traces' + query({ ...scope }), { signal }),
-  trace: (id: string, signal?: AbortSignal) => request<Trace>('/api/v1/traces/' + encodeURIComponent(id), { signal }),
+  traces: (scope: Scope & { limit?: number; cursor?: string }, signal?: AbortSignal) => request<TracePage>(urls.traces(scope), { signal }),
+  trace: (id: string, signal?: AbortSignal) => request<Trace>(urls.trace(id), { signal }),
   aggregate: (body: QueryRequest, signal?: AbortSignal) => request<QueryResult>('/api/v1/query', { body, signal }),
-  overview: (scope: Scope & { interval?: string; compare?: number }, signal?: AbortSignal) => request<Overview>('/api/v1/overview' + query({ ...scope }), { signal }),
+  overview: (scope: Parameters<typeof urls.overview>[0], signal?: AbortSignal) => request<Overview>(urls.overview(scope), { signal }),
   facets: (scope: Scope & { fields?: string; limit?: number }, signal?: AbortSignal) => request<Facets>('/api/v1/facets' + query({ ...scope }), { signal }),
-  threads: (scope: Scope & { sort?: string; limit?: number; cursor?: string }, signal?: AbortSignal) =>
-    request<{ threads: ThreadRow[]; next?: string }>('/api/v1/threads' + query({ ...scope }), { signal }),
-  thread: (id: string, signal?: AbortSignal) => request<Thread>('/api/v1/threads/' + encodeURIComponent(id), { signal }),
-  users: (scope: Scope & { sort?: string; limit?: number }, signal?: AbortSignal) => request<{ users: UserRow[] }>('/api/v1/users' + query({ ...scope }), { signal }),
+  threads: (scope: Parameters<typeof urls.threads>[0], signal?: AbortSignal) => request<{ threads: ThreadRow[]; next?: string }>(urls.threads(scope), { signal }),
+  thread: (id: string, signal?: AbortSignal) => request<Thread>(urls.thread(id), { signal }),
+  users: (scope: Parameters<typeof urls.users>[0], signal?: AbortSignal) => request<{ users: UserRow[] }>(urls.users(scope), { signal }),
   sql: (sql: string, signal?: AbortSignal, limit = 10_000) => request<SqlResult>('/api/v1/sql', { body: { sql, limit }, signal }),
-  services: (scope: Scope, signal?: AbortSignal) => request<Services>('/api/v1/services' + query({ ...scope }), { signal }),
+  services: (scope: Scope, signal?: AbortSignal) => request<Services>(urls.services(scope), { signal }),
   prices: (signal?: AbortSignal) => request<{ prices: Price[] }>('/api/v1/prices', { signal }),
   status: (signal?: AbortSignal) => request<ServerStatus>('/api/v1/status', { signal }),
   keys: (signal?: AbortSignal) => request<{ keys: Key[] }>('/api/v1/keys', { signal }),

@@ -3,7 +3,7 @@
 import { api } from './api'
 import { both } from './filter'
 import { readPref, writePref } from './prefs'
-import type { Overview, Point, QueryRequest, Series } from './types'
+import type { Lines, Overview, Point, QueryRequest, Series } from './types'
 import type { Bucket } from '../parts/histogram'
 import type { Line } from '../parts/chart'
 import type { ScatterPoint } from '../parts/scatter'
@@ -61,36 +61,38 @@ export function colourOf(name: string): string {
   }
   return ring[at % ring.length]
 }
-const LINES_MAX = 8
 
-const modelSelect = ['count', 'p50(duration_ms)', 'p95(duration_ms)', 'p99(duration_ms)', 'p50(ttft_ms)', 'sum(cost_usd)', 'sum(tokens.total)']
-const modelIndex = { calls: 0, p50: 1, p95: 2, p99: 3, ttft: 4, cost: 5, tokens: 6 }
-const modelFormats: Record<string, Format> = { cost: usd, calls: count, tokens: count }
+/* What charts show of each model, by the names of the overview's columns: its sums have no gaps, only zeroes. */
+const modelColumns = { calls: ['llm_calls'], p50: ['p50_ms'], p95: ['p95_ms'], p99: ['p99_ms'], ttft: ['ttft_p50_ms'], cost: ['cost_usd'], tokens: ['tokens.input', 'tokens.output'] }
+export type ModelMeasure = keyof typeof modelColumns
+const sums: Partial<Record<ModelMeasure, Format>> = { cost: usd, calls: count, tokens: count }
+const NO_LINES: Lines = { columns: [], series: [] }
 
-export async function byModel(window: Window, step: Step, signal: AbortSignal) {
-  const [series, whole] = await Promise.all([
-    ask(window, { where: 'kind:llm', select: modelSelect, group_by: ['model'], interval: step.text, limit: LINES_MAX, order_by: 'count' }, signal).then(a => a.series),
-    ask(window, { where: 'kind:llm', select: modelSelect, group_by: ['model'], limit: LINES_MAX, order_by: 'count' }, signal).then(a => a.series),
-  ])
-  const top = whole.map(s => s.group.model ?? '')
-  top.forEach(colourOf)
-  const g = grid(series, window, step.ms)
-  const lines = (what: keyof typeof modelIndex): Line[] => top.flatMap(model => {
-    const s = series.find(x => (x.group.model ?? '') === model), total = value(whole.find(x => (x.group.model ?? '') === model), modelIndex[what])
-    if (!s || total === undefined || (what === 'cost' && total === 0)) return []
-    const adds = what in modelFormats
-    return [{ key: model, name: model || 'no model given', color: colourOf(model), values: column(s, g, modelIndex[what], adds ? 0 : null), total: (modelFormats[what] ?? duration)(total) }]
-  })
-  return { times: g.times, lines }
+/* The value of some columns of a point taken together; null when none is known. `first` is where the columns begin. */
+function taken(point: Point | undefined, columns: number[], first: number): number | null {
+  const known = columns.map(i => point?.[i + first]).filter((v): v is number => typeof v === 'number')
+  return known.length ? known.reduce((a, b) => a + b, 0) : null
 }
 
-export async function byProvider(window: Window, step: Step, signal: AbortSignal): Promise<{ times: number[]; lines: Line[] }> {
-  const { series } = await ask(window, { where: 'kind:llm status:error', select: ['count'], group_by: ['provider'], interval: step.text }, signal)
-  const g = grid(series, window, step.ms)
-  return { times: g.times, lines: series.slice(0, LINES_MAX).map((s, i) => {
-    const values = column(s, g, 0, 0)
-    return { key: s.group.provider ?? '', name: s.group.provider || 'not given', color: ['--bad', '--c3', '--c4', '--c7', '--c8'][i % 5], values, total: count(values.reduce<number>((a, b) => a + Number(b), 0)) }
-  }) }
+export function modelLines(o: Overview, window: Window) {
+  const all = o.model_lines ?? NO_LINES, g = grid(all.series, window, o.interval_ms)
+  all.series.forEach(s => colourOf(s.group.model ?? ''))
+  const lines = (what: ModelMeasure): Line[] => all.series.flatMap(s => {
+    const columns = modelColumns[what].map(name => all.columns.indexOf(name)), total = taken(s.total, columns, 0), rows = g.rows.get(s)!, model = s.group.model ?? ''
+    if (total === null || (what === 'cost' && total === 0)) return []
+    return [{ key: model, name: model || 'no model given', color: colourOf(model), values: g.times.map(t => taken(rows.get(t), columns, 1) ?? (sums[what] ? 0 : null)), total: (sums[what] ?? duration)(total) }]
+  })
+  return { times: g.times, lines, left: !o.model_lines && o.models.length > 0 }
+}
+
+/* Failed calls by provider. */
+export function providerLines(o: Overview, window: Window): { times: number[]; lines: Line[] } {
+  const all = o.provider_lines ?? NO_LINES, errors = all.columns.indexOf('errors')
+  const failing = all.series.filter(s => Number(s.total[errors]) > 0).sort((a, b) => Number(b.total[errors]) - Number(a.total[errors]))
+  const g = grid(failing, window, o.interval_ms)
+  return { times: g.times, lines: failing.map((s, i) => (
+    { key: s.group.provider ?? '', name: s.group.provider || 'not given', color: ['--bad', '--c3', '--c4', '--c7', '--c8'][i % 5], values: column(s, g, errors, 0), total: count(Number(s.total[errors])) }
+  )) }
 }
 
 /* One column of the overview's trend on its own time grid; gaps are 0 where nothing happened and null where nothing is known. */

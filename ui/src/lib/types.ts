@@ -48,9 +48,11 @@ export interface ModelRow {
   model?: string; provider?: string; calls: number; share?: number; errors?: number; error_rate?: number; p50_ms?: number; p95_ms?: number; p99_ms?: number
   ttft_p50_ms?: number; ttft_p95_ms?: number; tokens?: Tokens; cost_usd?: number; cost_share?: number
 }
+export interface Lines { columns: string[]; series: { group: Record<string, string>; total: Point; points: Point[] }[] }
 export interface Overview {
   from_ms: number; to_ms: number; interval_ms: number; now: Numbers; previous?: Numbers; trend: { columns: string[]; points: Point[] }
   models: ModelRow[]; providers: { provider?: string; calls: number; errors?: number; error_rate?: number; p95_ms?: number; cost_usd?: number }[]
+  model_lines?: Lines; provider_lines?: Lines
   scores?: { name: string; model?: string; count: number; avg: number; cost_usd?: number }[]; elapsed_ms?: number
 }
 
@@ -87,9 +89,10 @@ export interface Alerts { file?: string; error?: string; monitors: Monitor[]; si
 
 export interface Price { provider?: string; model: string; input?: number; cached?: number; cache_write?: number; output?: number; valid_from?: string; source?: string }
 export interface Key { id: number | string; name: string; scopes?: string | string[]; project?: string; created?: string; last_used?: string; revoked?: string | boolean }
+export interface Forward { name: string; spans_queued: number; requests_sent: number; requests_refused: number; spans_dropped: number; queue_bytes: number; queue_files: number }
 export interface ServerStatus {
   version?: string; started?: string; uptime_s?: number; ready?: boolean
-  store?: { spans_total?: number; segments?: number; segment_bytes?: number; wal_bytes?: number; memtable_rows?: number; oldest?: string; newest?: string; disk_free_bytes?: number; disk_full?: boolean; segments_set_aside?: number; dir?: string }
+  store?: { spans_total?: number; segments?: number; segment_bytes?: number; wal_bytes?: number; memtable_rows?: number; oldest?: string; newest?: string; disk_free_bytes?: number; disk_full?: boolean; segments_set_aside?: number; sampled_out?: number; dir?: string }
   ingest?: { spans_per_s?: number; accepted?: number; rejected?: number; last_error?: { time?: string; source?: string; message?: string } }
-  queues?: Record<string, unknown>; live_clients?: number; retention?: unknown; durability?: string; keys_required?: boolean; listen?: string[]; grpc?: string; masking?: unknown; upstreams?: (string | { name?: string })[]
+  queues?: Record<string, unknown>; live_clients?: number; retention?: unknown; durability?: string; keys_required?: boolean; listen?: string[]; grpc?: string; masking?: string; sampling?: string; statsd?: boolean; forwards?: Forward[]; upstreams?: (string | { name?: string })[]
 }

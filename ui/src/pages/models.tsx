@@ -1,11 +1,11 @@
 // Models & cost: which models do the work, what it costs over time, what the prices are, and whether the dear ones are worth it.
 
-import { useState } from 'preact/hooks'
+import { useMemo, useState } from 'preact/hooks'
 import { api } from '../lib/api'
 import { useLoad } from '../lib/data'
 import { addTerm, term } from '../lib/filter'
 import { count, duration, percent, usd } from '../lib/format'
-import { byModel, colourOf, scorePoints } from '../lib/metrics'
+import { colourOf, modelLines, scorePoints } from '../lib/metrics'
 import { href, navigate, setParams } from '../lib/router'
 import { useScope } from '../lib/scope'
 import type { ModelRow, Overview, Price } from '../lib/types'
@@ -59,8 +59,8 @@ export function Models() {
   const { q, scope, span, step, key } = useScope()
   const [measure, setMeasure] = useState<Measure>('cost')
   const id = `${key}|${q}`
-  const load = useLoad('overview|' + id, signal => api.overview({ ...scope, interval: step.text }, signal))
-  const lines = useLoad('models|' + id, signal => byModel(scope, step, signal))
+  const load = useLoad('overview|' + id, signal => api.overview({ ...scope, interval: step.text, lines: 1 }, signal))
+  const lines = useMemo(() => load.data && modelLines(load.data, scope), [load.data])
   const filterError = load.error?.status === 400 ? load.error : null
   const common = { range: [span.from, span.to] as [number, number], step: step.ms, onZoom: (from: number, to: number) => setParams({ from, to }) }
   const pick = (line: Line | null, t: number) => navigate(href('/traces', { q: line?.key ? addTerm(q, term('model', line.key)) : q, from: t, to: t + step.ms }))
@@ -71,7 +71,7 @@ export function Models() {
       <FilterBar value={q} scope={scope} error={filterError} placeholder="All calls. Narrow it: service:ai-storefront user:shopper-1042" onChange={text => setParams({ q: text })} />
       <div class="charts">
         <Card className="wide" title={`${measures.find(m => m[0] === measure)![1]} by model`} aside={<Segmented label="Measure" value={measure} choices={measures} onChange={setMeasure} />}>
-          <Loading load={lines} lines={6}>{m => { const shown = m.lines(measure); return shown.length ? <Chart {...common} tall kind="bars" stacked label={`${measure} by model`} times={m.times} lines={shown} format={formats[measure]} onPick={pick} /> : <div class="chart tall quiet"><Empty title={measure === 'cost' ? 'No cost is known in this range' : 'No calls in this range'} /></div> }}</Loading></Card>
+          <Loading load={load} lines={6}>{() => { const shown = lines!.lines(measure); return shown.length ? <Chart {...common} tall kind="bars" stacked label={`${measure} by model`} times={lines!.times} lines={shown} format={formats[measure]} onPick={pick} /> : <div class="chart tall quiet"><Empty title={lines!.left ? 'Too many models to draw' : measure === 'cost' ? 'No cost is known in this range' : 'No calls in this range'} /></div> }}</Loading></Card>
         <Card title="Score against cost" note={score ? `${score}, by model` : 'by model'}><Loading load={load} lines={6}>{d => { const points = score ? scorePoints(d, score) : []; return points.length ? <Scatter points={points} onPick={p => navigate(href('/traces', { q: addTerm(q, term('model', p.name)) }))} /> : <div class="chart tall quiet"><Empty title="No scores in this range">Add one in a span’s Scores tab, or <code>POST /api/v1/scores</code></Empty></div> }}</Loading></Card>
         <Card className="full" title="Models"><Loading load={load} lines={6}>{d => <SortTable label="Models" start="cost" columns={columnsOf(d)} rows={d.models} rowKey={m => `${m.provider} ${m.model}`} empty={<Empty icon="models" title="No calls in this range" />} />}</Loading></Card>
         <div class="full"><Prices /></div>

@@ -6,7 +6,7 @@ import { useLoad } from '../lib/data'
 import { addTerm, term } from '../lib/filter'
 import { count, duration, type Format, percent, usd } from '../lib/format'
 import { api } from '../lib/api'
-import { byModel, byProvider, chatLines, colourOf, scorePoints, tokenLines, trendOf, type Window } from '../lib/metrics'
+import { chatLines, colourOf, modelLines, providerLines, scorePoints, tokenLines, trendOf, type Window } from '../lib/metrics'
 import { readPref, writePref } from '../lib/prefs'
 import { href, navigate, setParams } from '../lib/router'
 import { useScope } from '../lib/scope'
@@ -84,14 +84,13 @@ export function Overview() {
   const [compare, setCompare] = useState(readPref('compare', true))
   const [quantile, setQuantile] = useState<'p50' | 'p95' | 'p99'>(readPref('quantile', 'p95'))
   const id = `${key}|${q}`
-  const load = useLoad('overview|' + id, signal => api.overview({ ...scope, interval: step.text }, signal))
+  const load = useLoad('overview|' + id, signal => api.overview({ ...scope, interval: step.text, lines: 1 }, signal))
   // the period before comes second, so that the figures of now stand at once
-  const before = useLoad(compare && load.data && !load.loading ? 'before|' + id + span.from : null, signal => api.overview({ from: 2 * span.from - span.to, to: span.from, q, interval: '30d' }, signal).then(o => o.now), { ticks: false })
-  const tilesStand = load.data !== undefined || load.error !== null // what fills the charts comes after what fills the tiles
-  const models = useLoad(tilesStand ? 'models|' + id : null, signal => byModel(scope, step, signal))
-  const providers = useLoad(tilesStand ? 'providers|' + id : null, signal => byProvider(scope, step, signal))
+  const before = useLoad(compare && load.data && !load.loading ? 'before|' + id + span.from : null, signal => api.overview({ from: 2 * span.from - span.to, to: span.from, q, numbers: 1 }, signal).then(o => o.now), { ticks: false })
   const [scoreName, setScoreName] = useState('')
   const chat = useMemo(() => load.data && chatLines(load.data, scope), [load.data])
+  const models = useMemo(() => load.data && modelLines(load.data, scope), [load.data])
+  const providers = useMemo(() => load.data && providerLines(load.data, scope), [load.data])
   const tokens = useMemo(() => load.data && tokenLines(load.data, scope), [load.data])
   const scoreNames = [...new Set(load.data?.scores?.map(s => s.name))]
   const scored = scoreNames.includes(scoreName) ? scoreName : scoreNames[0]
@@ -101,11 +100,10 @@ export function Overview() {
     q: [line && line.key !== '*' ? addTerm(q, term(field, line.key)) : q, extra].filter(Boolean).join(' '), from: t, to: t + step.ms,
   }))
   const common = { range, step: step.ms, onZoom: zoom }
-  const filterError = [load, models].map(l => l.error).find(e => e?.status === 400) ?? null
-  const latency = useMemo(() => models.data?.lines(quantile), [models.data, quantile])
-  const loading = load.loading || models.loading
+  const filterError = load.error?.status === 400 ? load.error : null
+  const latency = useMemo(() => models?.lines(quantile), [models, quantile])
   return <>
-    <Top title="Overview" loading={loading}>
+    <Top title="Overview" loading={load.loading}>
       <button class="button square" aria-pressed={compare} title="Compare with the period before" aria-label="Compare with the period before" onClick={() => { setCompare(!compare); writePref('compare', !compare) }}><Icon name="compare" /></button>
       <RangePicker /><Refresh /></Top>
     <main class="page">
@@ -113,12 +111,12 @@ export function Overview() {
       {load.error && !filterError && !load.data ? <Card><Loading load={load}>{() => null}</Loading></Card> : <Tiles data={load.data} previous={compare ? before.data : undefined} q={q} window={scope} />}
       <div class="charts">
         <Card className="wide" title="Latency by model" aside={<Segmented label="Percentile" value={quantile} onChange={v => { setQuantile(v); writePref('quantile', v) }} choices={[['p50', 'p50'], ['p95', 'p95'], ['p99', 'p99']]} />}>
-          <Loading load={models} lines={5}>{m => m.times.length && latency?.length ? <Chart {...common} label="Latency by model" times={m.times} lines={latency} format={duration} onPick={pick('model', 'kind:llm')} tall /> : <Quiet text="No calls in this range" />}</Loading></Card>
+          <Loading load={load} lines={5}>{() => latency?.length ? <Chart {...common} label="Latency by model" times={models!.times} lines={latency} format={duration} onPick={pick('model', 'kind:llm')} tall /> : <Quiet text={models?.left ? 'Too many models to draw' : 'No calls in this range'} />}</Loading></Card>
         <Card title="Time to first token" note="median">
-          <Loading load={models} lines={5}>{m => { const lines = m.lines('ttft'); return lines.length ? <Chart {...common} label="Time to first token" times={m.times} lines={lines} format={duration} onPick={pick('model', 'has:ttft')} tall /> : <Quiet text="No call told its first token" /> }}</Loading></Card>
-        <Card title="Cost by model"><Loading load={models} lines={4}>{m => { const lines = m.lines('cost'); return lines.length ? <Chart {...common} kind="bars" stacked label="Cost by model" times={m.times} lines={lines} format={usd} onPick={pick('model', 'has:cost')} /> : <Quiet text="No cost is known" /> }}</Loading></Card>
+          <Loading load={load} lines={5}>{() => { const lines = models!.lines('ttft'); return lines.length ? <Chart {...common} label="Time to first token" times={models!.times} lines={lines} format={duration} onPick={pick('model', 'has:ttft')} tall /> : <Quiet text="No call told its first token" /> }}</Loading></Card>
+        <Card title="Cost by model"><Loading load={load} lines={4}>{() => { const lines = models!.lines('cost'); return lines.length ? <Chart {...common} kind="bars" stacked label="Cost by model" times={models!.times} lines={lines} format={usd} onPick={pick('model', 'has:cost')} /> : <Quiet text="No cost is known" /> }}</Loading></Card>
         <Card title="Tokens" note="read and written"><Loading load={load} lines={4}>{() => tokens?.lines.length ? <Chart {...common} kind="bars" stacked label="Tokens" times={tokens.times} lines={tokens.lines} onPick={(_l, t) => pick('', 'has:tokens')(null, t)} /> : <Quiet text="No tokens are known" />}</Loading></Card>
-        <Card title="Errors by provider"><Loading load={providers} lines={4}>{p => p.lines.length ? <Chart {...common} kind="bars" stacked label="Errors by provider" times={p.times} lines={p.lines} onPick={pick('provider', 'status:error')} /> : <Quiet text="No call failed" />}</Loading></Card>
+        <Card title="Errors by provider"><Loading load={load} lines={4}>{() => providers?.lines.length ? <Chart {...common} kind="bars" stacked label="Errors by provider" times={providers.times} lines={providers.lines} onPick={pick('provider', 'status:error')} /> : <Quiet text="No call failed" />}</Loading></Card>
         <Card title="Fallbacks" note="share of turns"><Loading load={load} lines={4}>{d => chat && d.now.turns ? <Chart {...common} label="Share of turns with a fallback" times={chat.times} lines={chat.fallbacks} format={percent} onPick={(_l, t) => pick('', 'fallback:true')(null, t)} /> : <Quiet text="No chat turns in this range" />}</Loading></Card>
         <Card title="Conversations" note="turns and people"><Loading load={load} lines={4}>{d => chat && d.now.turns ? <Chart {...common} label="Turns, conversations and active users" times={chat.times} lines={chat.activity} onPick={(_l, t) => pick('', 'kind:turn')(null, t)} /> : <Quiet text="No chat turns in this range" />}</Loading></Card>
         <Card title="Turns a conversation" note="how long people stay"><Loading load={load} lines={4}>{d => chat && d.now.turns ? <Chart {...common} label="Turns per conversation" times={chat.times} lines={chat.depth} onPick={(_l, t) => pick('', 'kind:turn')(null, t)} /> : <Quiet text="No chat turns in this range" />}</Loading></Card>

@@ -8,7 +8,7 @@ import { bytes, count, duration, exact } from '../lib/format'
 import { href } from '../lib/router'
 import { readPref, writePref } from '../lib/prefs'
 import { ago, dateTime } from '../lib/time'
-import type { Key, ServerStatus } from '../lib/types'
+import type { Forward, Key, ServerStatus } from '../lib/types'
 import { Card, Chip, Copy, Dialog, Empty, Ghost, Loading, Segmented, toast } from '../parts/basics'
 import { Icon } from '../parts/icon'
 import { setTheme, type Theme, theme, Refresh, Top } from '../parts/shell'
@@ -39,7 +39,7 @@ function Health({ s }: { s: ServerStatus }) {
     {problems.map(text => <div class="note bad" key={text}><Icon name="alert" /><p>{text}</p></div>)}
     <div class="healthgrid">
       <Facts rows={[['Version', s.version], ['Running for', s.uptime_s !== undefined ? duration(s.uptime_s * 1000) : undefined], ['Spans coming in', ingest.spans_per_s !== undefined ? `${exact(Number(ingest.spans_per_s.toPrecision(3)))} a second` : undefined],
-        ['Accepted', count(ingest.accepted)], ['Refused', ingest.rejected ? <span class="warn">{count(ingest.rejected)}</span> : '0'], ['Watching live', count(s.live_clients ?? 0)]]} />
+        ['Accepted', count(ingest.accepted)], ['Refused', ingest.rejected ? <span class="warn">{count(ingest.rejected)}</span> : '0'], ...(store.sampled_out ? [['Left out by sampling', <>{count(store.sampled_out)} <span class="dim">spans</span></>] as [string, ComponentChildren]] : []), ['Watching live', count(s.live_clients ?? 0)]]} />
       <Facts rows={[['Spans kept', count(store.spans_total)], ['On disk', <>{bytes(store.segment_bytes)} <span class="dim">in {count(store.segments)} segments</span></>], ['Not sealed yet', <>{count(store.memtable_rows)} <span class="dim">spans, log of {bytes(store.wal_bytes)}</span></>], ['Free on disk', bytes(store.disk_free_bytes)], ['Oldest', moment(store.oldest)], ['Newest', moment(store.newest)]]} />
     </div>
     {ingest.last_error && <div class="note warn"><Icon name="alert" /><p><b>Last refused{ingest.last_error.source && <> at {ingest.last_error.source}</>}{ingest.last_error.time && <>, {ago(Date.parse(ingest.last_error.time))}</>}.</b> {ingest.last_error.message}</p></div>}
@@ -49,8 +49,16 @@ function Health({ s }: { s: ServerStatus }) {
 function Configuration({ s }: { s: ServerStatus }) {
   return <Card title="How it was started" className="started"><div class="body"><Facts rows={[
     ['Listens at', say(s.listen) ?? location.host], ['gRPC', say(s.grpc) ?? 'off', '--grpc'], ['Data', <code>{s.store?.dir}</code>, '--data'], ['Kept', say(s.retention) ?? 'everything, until told otherwise', '--retention 30d'],
-    ['Masked', say(s.masking) ?? 'nothing', '--mask email,card,apikey'], ['Durability', say(s.durability), '--durability'], ['Keys', s.keys_required ? 'asked for' : 'not asked for', '--require-key'], ['Proxy for', say(s.upstreams) ?? 'no provider', '--upstream openai=https://api.openai.com'],
+    ['Masked', say(s.masking) ?? 'nothing', '--mask email,card,apikey'], ['Sampled', s.sampling ? <span class="rules">{s.sampling}</span> : 'every trace is kept', '--sample "keep=status:error; rate=10%"'], ['Durability', say(s.durability), '--durability'], ['Keys', s.keys_required ? 'asked for' : 'not asked for', '--require-key'], ['Proxy for', say(s.upstreams) ?? 'no provider', '--upstream openai=https://api.openai.com'],
+    ['StatsD', s.statsd ? 'metrics of spans are sent' : 'not sent', '--statsd 127.0.0.1:8125'], ['Forwarded to', s.forwards?.length ? s.forwards.map(f => f.name).join(', ') : 'nobody', '--forward otlp=https://…'],
   ]} /></div></Card>
+}
+
+/* What is passed on to others, and whether they take it. */
+function Forwards({ forwards }: { forwards: Forward[] }) {
+  const trouble = (f: Forward) => f.spans_dropped > 0 ? <Chip tone="bad">{count(f.spans_dropped)} dropped</Chip> : f.requests_refused > 0 ? <Chip tone="warn">some refused</Chip> : f.spans_queued > 0 ? <Chip tone="info">waiting</Chip> : <Chip tone="good">Fine</Chip>
+  return <Card title="Forwarding" className="forwards" note="spans that are passed on as they come"><div class="table-wrap" tabIndex={0} role="region" aria-label="Forwarding"><table class="table"><thead><tr><th scope="col">To</th><th scope="col">State</th><th scope="col" class="num">Requests taken</th><th scope="col" class="num">Refused</th><th scope="col" class="num">Spans waiting</th><th scope="col" class="num">On disk</th></tr></thead><tbody>
+    {forwards.map((f, i) => <tr key={i}><td><b>{f.name}</b></td><td>{trouble(f)}</td><td class="num">{count(f.requests_sent)}</td><td class="num">{count(f.requests_refused)}</td><td class="num">{count(f.spans_queued)}</td><td class="num">{bytes(f.queue_bytes)}</td></tr>)}</tbody></table></div></Card>
 }
 
 const scopesOf = (key: Key) => Array.isArray(key.scopes) ? key.scopes : (key.scopes ?? '').split(',').filter(Boolean)
@@ -103,7 +111,7 @@ export function Settings() {
   return <>
     <Top title="Settings" loading={load.loading}><a class="button wide-only" href={href('/start')}>How to send traces</a><Refresh /></Top>
     <main class="page narrow">
-      {load.data ? <><Health s={load.data} /><Configuration s={load.data} /></> : <><Card title="Health" className="health"><Loading load={load} lines={7}>{() => null}</Loading></Card>{!load.error && <Card title="How it was started" className="started"><Ghost lines={9} /></Card>}</>}
+      {load.data ? <><Health s={load.data} /><Configuration s={load.data} />{load.data.forwards?.length ? <Forwards forwards={load.data.forwards} /> : null}</> : <><Card title="Health" className="health"><Loading load={load} lines={7}>{() => null}</Loading></Card>{!load.error && <Card title="How it was started" className="started"><Ghost lines={9} /></Card>}</>}
       <Keys />
       <Prices />
       <Browser />

@@ -6,6 +6,7 @@ import { term } from '../lib/filter'
 import { usePages } from '../lib/data'
 import { count, duration, modelNames, usd } from '../lib/format'
 import { href, navigate, setParams, useRoute } from '../lib/router'
+import { FIRST_THREADS } from '../lib/urls'
 import { useScope } from '../lib/scope'
 import type { ThreadRow } from '../lib/types'
 import { Chip, Empty, Segmented, StatusDot } from '../parts/basics'
@@ -14,7 +15,6 @@ import { type ListColumn, Rows } from '../parts/rows'
 import { RangePicker, Refresh, Top } from '../parts/shell'
 import { TimeCell } from './traces'
 
-const PAGE_ROWS = 100
 type Sort = 'last' | 'turns' | 'cost' | 'tokens' | 'errors'
 const sorts: [Sort, string][] = [['last', 'Newest'], ['turns', 'Longest'], ['cost', 'Dearest'], ['errors', 'Troubled']]
 
@@ -39,7 +39,7 @@ export function Threads() {
   const asked = useRoute().params.get('sort')
   const sort = sorts.find(s => s[0] === asked)?.[0] ?? 'last'
   const what = useMemo(() => ({ ...scope, sort }), [scope, sort])
-  const list = usePages(what, (cursor, signal) => api.threads({ ...what, limit: PAGE_ROWS, cursor }, signal).then(page => ({ ...page, rows: page.threads })))
+  const list = usePages(what, (cursor, signal) => api.threads({ ...what, limit: FIRST_THREADS, cursor }, signal).then(page => ({ ...page, rows: page.threads })))
   const filterError = list.error?.status === 400 ? list.error : null
   return <>
     <Top title="Threads" loading={list.loading}><RangePicker /><Refresh /></Top>

@@ -8,6 +8,7 @@ import { count, duration, modelNames, usd } from '../lib/format'
 import { facets, latencyHistogram, traceVolume } from '../lib/metrics'
 import { readPref, writePref } from '../lib/prefs'
 import { href, navigate, setParams, useRoute } from '../lib/router'
+import { FIRST_TRACES } from '../lib/urls'
 import { useScope } from '../lib/scope'
 import { ago, clock, day } from '../lib/time'
 import type { TraceRow } from '../lib/types'
@@ -19,7 +20,7 @@ import { Icon } from '../parts/icon'
 import { RangePicker, Refresh, Top } from '../parts/shell'
 import { type ListColumn, Rows } from '../parts/rows'
 
-const FIRST_ROWS = 200, MORE_ROWS = 1000 // the first page comes fast, the next ones seldom
+const MORE_ROWS = 1000 // the first page comes fast, the next ones seldom
 
 const columnsFor = (longest: number): ListColumn<TraceRow>[] => [
   { key: 'time', name: 'Time', width: '104px', phone: '66px', cell: row => <TimeCell start={row.start} /> },
@@ -88,7 +89,7 @@ function Views({ q, shown }: { q: string; shown: string[] }) {
 
 export function Traces() {
   const { q, scope, span, step, key } = useScope()
-  const list = usePages(scope, (cursor, signal) => api.traces({ ...scope, limit: cursor ? MORE_ROWS : FIRST_ROWS, cursor }, signal).then(page => ({ ...page, rows: page.traces })))
+  const list = usePages(scope, (cursor, signal) => api.traces({ ...scope, limit: cursor ? MORE_ROWS : FIRST_TRACES, cursor }, signal).then(page => ({ ...page, rows: page.traces })))
   const [kept, setKept] = useState<string[]>(readPref('columns', usual))
   const asked = useRoute().params.get('cols')?.split(',').filter(c => known.has(c)) ?? []
   const shown = asked.length ? asked : kept

@@ -5,6 +5,7 @@ import { useLoad } from '../lib/data'
 import { count, percent, usd } from '../lib/format'
 import { addTerm, term } from '../lib/filter'
 import { href, navigate, setParams, useRoute } from '../lib/router'
+import { FIRST_USERS } from '../lib/urls'
 import { useScope } from '../lib/scope'
 import { ago, dateTime } from '../lib/time'
 import type { UserRow } from '../lib/types'
@@ -14,13 +15,13 @@ import { RangePicker, Refresh, Top } from '../parts/shell'
 
 type Sort = 'cost' | 'calls' | 'tokens' | 'errors' | 'last'
 const sorts: [Sort, string][] = [['cost', 'Cost'], ['calls', 'Calls'], ['tokens', 'Tokens'], ['errors', 'Errors'], ['last', 'Last seen']]
-const STEP_ROWS = 100, ROWS_MAX = 1000
+const ROWS_MAX = 1000
 
 export function Users() {
   const { q, scope, key } = useScope()
   const { params } = useRoute()
   const sort = sorts.find(s => s[0] === params.get('sort'))?.[0] ?? 'cost'
-  const limit = Math.min(ROWS_MAX, Math.max(STEP_ROWS, Number(params.get('limit')) || 0))
+  const limit = Math.min(ROWS_MAX, Math.max(FIRST_USERS, Number(params.get('limit')) || 0))
   const load = useLoad(`users|${key}|${q}|${sort}|${limit}`, signal => api.users({ ...scope, sort, limit }, signal))
   const filterError = load.error?.status === 400 ? load.error : null
   const most = Math.max(1e-12, ...(load.data?.users ?? []).map(u => u.cost_usd ?? 0))

@@ -55,7 +55,9 @@ function list(lines: string[], start: number, depth: number): [ComponentChildren
   return [ordered ? <ol start={parseInt(head[2], 10)}>{items}</ol> : <ul>{items}</ul>, i]
 }
 
-const cells = (line: string) => line.trim().replace(/^\||\|$/g, '').split(/(?<!\\)\|/).map(cell => inline(cell.trim().replace(/\\\|/g, '|')))
+const cells = (line: string) => line.trim().replace(/^\||\|$/g, '').split(/(?<!\\)\|/).map(cell => cell.trim().replace(/\\\|/g, '|'))
+/* The corner above a column of names is no heading. */
+const heading = (cell: string) => cell.replace(/[\s`*_~]/g, '') ? <th scope="col">{inline(cell)}</th> : <td />
 
 function blocks(lines: string[], depth = 0): ComponentChildren[] {
   const out: ComponentChildren[] = []
@@ -63,15 +65,15 @@ function blocks(lines: string[], depth = 0): ComponentChildren[] {
   for (let i = 0; i < lines.length;) {
     const line = lines[i]
     const fence = /^\s{0,3}(```+|~~~+)/.exec(line)
-    const heading = /^\s{0,3}(#{1,6})\s+(.*?)\s*#*$/.exec(line)
+    const title = /^\s{0,3}(#{1,6})\s+(.*?)\s*#*$/.exec(line)
     if (!line.trim()) i++
     else if (fence) {
       const body: string[] = []
       for (i++; i < lines.length && !lines[i].trim().startsWith(fence[1]); i++) body.push(lines[i])
       i++
       out.push(<pre tabIndex={0}><code>{body.join('\n')}</code></pre>)
-    } else if (heading) {
-      out.push(heading[1].length < 3 ? <h3>{inline(heading[2])}</h3> : <h4>{inline(heading[2])}</h4>)
+    } else if (title) {
+      out.push(title[1].length < 3 ? <h3>{inline(title[2])}</h3> : <h4>{inline(title[2])}</h4>)
       i++
     } else if (/^\s{0,3}([-*_])(\s*\1){2,}\s*$/.test(line)) {
       out.push(<hr />)
@@ -86,8 +88,8 @@ function blocks(lines: string[], depth = 0): ComponentChildren[] {
       i = next
     } else if (line.includes('|') && /^[\s|:-]+$/.test(lines[i + 1] ?? '') && lines[i + 1].includes('-')) {
       const head = cells(line), body: ComponentChildren[] = []
-      for (i += 2; i < lines.length && lines[i].includes('|'); i++) body.push(<tr>{cells(lines[i]).map(cell => <td>{cell}</td>)}</tr>)
-      out.push(<div class="table-wrap"><table><thead><tr>{head.map(cell => <th>{cell}</th>)}</tr></thead><tbody>{body}</tbody></table></div>)
+      for (i += 2; i < lines.length && lines[i].includes('|'); i++) body.push(<tr>{cells(lines[i]).map(cell => <td>{inline(cell)}</td>)}</tr>)
+      out.push(<div class="table-wrap"><table><thead><tr>{head.map(heading)}</tr></thead><tbody>{body}</tbody></table></div>)
     } else {
       const body = [lines[i++]]
       while (i < lines.length && lines[i].trim() && !/^\s{0,3}(```|~~~|#{1,6}\s|>)/.test(lines[i]) && !bullet.test(lines[i])) body.push(lines[i++])
