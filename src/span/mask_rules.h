@@ -2,6 +2,7 @@
 #ifndef SPAN_MASK_RULES_H
 #define SPAN_MASK_RULES_H
 
+#include "base/secrets.h"
 #include "span/mask.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -10,11 +11,11 @@
 enum { MASK_RULES_MAX = 64, MASK_PROJECTS_MAX = 256, MASK_PREVIEW_CHARS = 100 };
 
 struct mask_rule {
-    struct slice name, replacement; /* "email", "[email]"; of an own rule in the mask's arena */
-    pcre2_code *code;
-    char needs; /* a character without which nothing can match; 0 = none is known */
-    bool luhn;  /* digits must add up as those of cards do */
+    struct slice name; /* of an own rule in the mask's arena, as its replacement */
     bool own;
+    enum secret kind; /* of one that is built in */
+    struct slice replacement;
+    pcre2_code *code;
 };
 
 /* What holds for a project. */
@@ -34,7 +35,7 @@ struct mask {
     pcre2_match_context *limits;
 };
 
-/* The rule of that name that is built in, compiled and added to the mask when it is not there yet; NULL with *err set.
+/* The rule of that name that is built in, added to the mask when it is not there yet; NULL with *err set.
  */
 const struct mask_rule *mask_rule_builtin(struct mask *mask, struct slice name, struct error *err);
 /* An own rule; its first group, where it has one, is what is taken out. VT_EINVAL names the column of a mistake in the
