@@ -300,6 +300,22 @@ enum { /* vt_config.propagators, bits; 0: OTEL_PROPAGATORS, else the first two *
        VT_PROPAGATE_B3_MULTI = 8
 };
 
+/* What is taken out of texts before they are kept. Such a text is left with "[email]", "[phone]", "[card]", "[apikey]"
+ * in its place; `vitrine serve --mask` takes out the same. */
+enum {
+    VT_MASK_EMAIL = 1,
+    VT_MASK_PHONE = 2,
+    VT_MASK_CARD = 4,   /* 12 to 19 digits that pass the Luhn check */
+    VT_MASK_APIKEY = 8, /* of OpenAI, Anthropic, AWS, GitHub and others, bearer and web tokens, private keys */
+    VT_MASK_ALL = 15
+};
+
+/* A ready-made vt_config.redact: masks all of these, or those that ctx points at (const unsigned *, VT_MASK_… bits). To
+ * be called from a callback of your own, too. Text that is a JSON list or object stays one: its strings and numbers are
+ * masked. In values of user.id, thread.id and their kin each replacement gets eight digits ("[email]-1f0c9a3e"), so
+ * that users stay apart. Without memory for it the text becomes "[masked]". */
+VT_EXPORT void vt_mask(void *ctx, const char *key, const char **text, size_t *size);
+
 /* A zeroed struct is valid: everything comes from the environment, then from defaults. A field that is given wins over
  * the environment. All texts are copied. */
 typedef struct vt_config {
@@ -356,7 +372,9 @@ typedef struct vt_config {
     void *on_drop_ctx;
 
     unsigned propagators; /* VT_PROPAGATE_… */
-    void *reserved[8];    /* zero */
+    unsigned mask; /* VT_MASK_… bits; 0: VITRINE_MASK ("email,card", "all"), else none. After redact, and in names and
+                      whole numbers as well */
+    void *reserved[8]; /* zero */
 } vt_config;
 
 /* Starts tracing; config NULL: from the environment alone. When tracing runs already it returns 0 and changes nothing;

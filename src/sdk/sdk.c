@@ -65,6 +65,8 @@ static struct limits *limits_new(const struct settings *s) {
                                   .capture = s->capture,
                                   .redact = s->redact,
                                   .redact_ctx = s->redact_ctx,
+                                  .mask = s->mask,
+                                  .looks = s->redact || s->mask,
                                   .sampler = s->sampler,
                                   .ratio_all = s->ratio_all,
                                   .ratio_bound = s->ratio_bound};

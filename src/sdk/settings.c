@@ -1,6 +1,8 @@
 /* Configuration: a field of vt_config wins over the environment, that over the default. */
 #include "sdk/settings.h"
 
+#include "base/secrets.h"
+
 #include <stdlib.h>
 
 enum {
@@ -292,6 +294,28 @@ static int set_ways_out(struct settings *s, const vt_config *config, struct erro
     return set_statsd(s, config, err);
 }
 
+/* VITRINE_MASK: a list of kinds, "all" or "none". A word that is none of these masks all: who wanted something masked
+ * wants too much of it rather than nothing. */
+static unsigned env_mask(void) {
+    const char *at = env_text("VITRINE_MASK");
+    unsigned mask = 0;
+    while (at && *at) {
+        const char *end = strchrnul(at, ',');
+        struct slice word = trim(at, end);
+        int kind = secret_named(word);
+        if (kind >= 0)
+            mask |= 1u << kind;
+        else if (word.len && !slice_is(word, "none")) {
+            mask |= VT_MASK_ALL;
+            if (!slice_is(word, "all"))
+                debug_line("VITRINE_MASK: \"%.*s\" is none of email, phone, card, apikey, all, none: all are masked",
+                           (int)word.len, word.ptr);
+        }
+        at = *end ? end + 1 : end;
+    }
+    return mask;
+}
+
 static uint32_t pick(uint32_t given, const char *variable, uint32_t fallback, uint32_t most) {
     uint32_t value = given ? given : env_uint(variable, 1, fallback);
     if (value <= most) return value;
@@ -336,6 +360,9 @@ int settings_new(const vt_config *config, struct settings **out, struct error *e
                      : (vt_capture)env_choice("VITRINE_CAPTURE", captures, COUNT(captures), VT_CAPTURE_PREVIEW);
     s->redact = config->redact;
     s->redact_ctx = config->redact_ctx;
+    if (config->mask & ~(unsigned)VT_MASK_ALL)
+        failed = error_set(err, VT_EINVAL, "vt_config.mask is %#x: it must be made of VT_MASK_…", config->mask);
+    s->mask = config->mask ? config->mask : env_mask();
     s->on_drop = config->on_drop;
     s->on_drop_ctx = config->on_drop_ctx;
     s->propagators = config->propagators ? config->propagators : env_propagators();
@@ -372,6 +399,8 @@ void settings_tell(const struct settings *s) {
     if (s->sampler == VT_SAMPLER_RATIO || s->sampler == VT_SAMPLER_PARENT_RATIO)
         debug_line("  sampler ratio %g", s->sampler_ratio);
     debug_line("  capture %s%s", choice_name(captures, COUNT(captures), s->capture), s->redact ? ", redacted" : "");
+    for (unsigned kind = 0; kind < SECRET_COUNT; kind++)
+        if (s->mask & 1u << kind) debug_line("  masks %s", secret_kinds[kind].name);
     debug_line("  limits %u attributes, %u events, %u bytes a value", s->max_attributes, s->max_events,
                s->max_value_bytes);
     if (s->synchronous)

@@ -36,6 +36,7 @@ struct settings {
     vt_capture capture; /* never DEFAULT */
     void (*redact)(void *ctx, const char *key, const char **text, size_t *size);
     void *redact_ctx;
+    unsigned mask; /* VT_MASK_… */
 
     bool synchronous;
     uint32_t queue_size, batch_size, delay_ms, timeout_ms;

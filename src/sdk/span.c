@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "sdk/carried.h"
 #include "sdk/copy.h"
+#include "sdk/mask.h"
 #include "sdk/pipeline.h"
 
 enum {
@@ -21,11 +22,17 @@ struct slice utf8_cut(struct slice text, size_t max_bytes) {
 }
 
 struct slice span_redacted(const struct limits *limits, const char *key, struct slice text) {
-    if (__builtin_expect(limits->redact != NULL, 0)) {
+    if (__builtin_expect(!limits->looks, 1)) return text;
+    if (limits->redact) {
         limits->redact(limits->redact_ctx, key, &text.ptr, &text.len);
         if (!text.ptr) text = SLICE("");
     }
-    return text;
+    return limits->mask ? mask_text(thread_self(), limits->mask, slice_of(key), text) : text;
+}
+
+/* Names of operations and events, which the application chooses: masked, but not shown to redact. */
+static struct slice span_masked(const struct limits *limits, struct slice name) {
+    return __builtin_expect(limits->mask != 0, 0) ? mask_text(thread_self(), limits->mask, SLICE(""), name) : name;
 }
 
 /* Room ------------------------------------------------------------------------------------------------------------- */
@@ -137,7 +144,7 @@ static inline int64_t time_within(const struct span *span) {
 /* As put_text_fast, of an event's name. */
 static inline bool put_event_fast(struct span *span, const struct limits *limits, const char *name) {
     struct record *record = &span->record;
-    if (record->event_count >= limits->max_events) return false;
+    if (limits->mask || record->event_count >= limits->max_events) return false;
     char *head = span->data + record->data_size, *end = span->data + span->capacity - 8;
     if (end - head < ITEM_MIN_ROOM) return false;
     char *from = head + sizeof(struct item), *name_end = copy_text(from, end, name);
@@ -173,7 +180,7 @@ bool span_put_event(struct span *span, const struct limits *limits, struct slice
 static inline bool put_text_fast(struct span *span, const struct limits *limits, enum item_tag tag, const char *key,
                                  const char *value) {
     struct record *record = &span->record;
-    if (limits->redact || span->distinct || record->attr_count >= limits->max_attributes) return false;
+    if (limits->looks || span->distinct || record->attr_count >= limits->max_attributes) return false;
     char *head = span->data + record->data_size, *end = span->data + span->capacity;
     if (end - head < ITEM_MIN_ROOM) return false;
     char *from = head + sizeof(struct item), *key_end = copy_text(from, end, key);
@@ -192,7 +199,7 @@ static inline bool put_text_fast(struct span *span, const struct limits *limits,
 static inline bool put_number_fast(struct span *span, const struct limits *limits, const char *key, uint8_t type,
                                    const void *eight_bytes) {
     struct record *record = &span->record;
-    if (span->distinct || record->attr_count >= limits->max_attributes) return false;
+    if (limits->mask || span->distinct || record->attr_count >= limits->max_attributes) return false;
     char *head = span->data + record->data_size, *end = span->data + span->capacity - 8;
     if (end - head < ITEM_MIN_ROOM) return false;
     char *from = head + sizeof(struct item), *key_end = copy_text(from, end, key);
@@ -295,7 +302,7 @@ struct span *span_open(struct thread *self, const struct limits *limits, struct 
         thread_count(self, COUNT_UNSAMPLED, 1);
         return span;
     }
-    put_operation(span, prefix, slice_of(operation));
+    put_operation(span, prefix, span_masked(limits, slice_of(operation)));
     if (__builtin_expect(carried != NULL, 0) && *carried->tracestate)
         record->tracestate_at = put_own_text(span, slice_of(carried->tracestate));
     span->start = clock_ticks();
@@ -352,11 +359,23 @@ void vt_span_set_str(vt_span *handle, const char *key, const char *value) {
     span_put_text(span, limits, ITEM_ATTR, slice_of(key), span_redacted(limits, key, slice_of(value)));
 }
 
+/* As span_put_number, for numbers of the application's, which may be somebody's. */
+static void put_own_number(struct span *span, const struct limits *limits, enum item_tag tag, struct slice key,
+                           uint8_t type, const void *eight_bytes) {
+    struct slice text;
+    int64_t number;
+    memcpy(&number, eight_bytes, sizeof number);
+    if (limits->mask && type == VT_INT && mask_number(thread_self(), limits->mask, number, &text))
+        span_put_text(span, limits, tag, key, text);
+    else
+        span_put_number(span, limits, tag, key, type, eight_bytes);
+}
+
 static inline void set_number(vt_span *handle, const char *key, uint8_t type, const void *eight_bytes) {
     struct span *span = span_recording(handle);
     const struct limits *limits = limits_now();
     if (!span || !limits || !key || put_number_fast(span, limits, key, type, eight_bytes) || !*key) return;
-    span_put_number(span, limits, ITEM_ATTR, slice_of(key), type, eight_bytes);
+    put_own_number(span, limits, ITEM_ATTR, slice_of(key), type, eight_bytes);
 }
 
 void vt_span_set_int(vt_span *handle, const char *key, int64_t value) {
@@ -383,7 +402,7 @@ static void put_attr(struct span *span, const struct limits *limits, enum item_t
         span_put_text(span, limits, tag, key, span_redacted(limits, attr->key, value));
     } else if (attr->type <= VT_BOOL) {
         uint64_t wide = attr->type == VT_BOOL ? attr->value.boolean : (uint64_t)attr->value.integer;
-        span_put_number(span, limits, tag, key, (uint8_t)attr->type, &wide);
+        put_own_number(span, limits, tag, key, (uint8_t)attr->type, &wide);
     }
 }
 
@@ -398,7 +417,8 @@ void vt_span_event(vt_span *handle, const char *name, const vt_attr *attrs, size
     struct span *span = span_recording(handle);
     const struct limits *limits = limits_now();
     if (!span || !limits || !name || !*name) return;
-    if (!put_event_fast(span, limits, name) && !span_put_event(span, limits, slice_of(name))) return;
+    if (!put_event_fast(span, limits, name) && !span_put_event(span, limits, span_masked(limits, slice_of(name))))
+        return;
     if (!attrs) return;
     for (size_t i = 0; i < count; i++) {
         if (i < limits->max_attributes)

@@ -13,6 +13,8 @@ struct limits {
     vt_capture capture;
     void (*redact)(void *ctx, const char *key, const char **text, size_t *size);
     void *redact_ctx;
+    unsigned mask; /* VT_MASK_… */
+    bool looks;    /* at texts before they are kept: there is redact or mask */
     vt_sampler sampler;
     bool ratio_all;
     uint64_t ratio_bound;
@@ -36,14 +38,14 @@ static inline struct span *span_recording(vt_span *handle) {
     return span && span->recording ? span : NULL;
 }
 
-/* Values are passed through redact and cut before they come here. */
+/* Values are passed through redact and mask and cut before they come here. */
 void span_put_text(struct span *span, const struct limits *limits, enum item_tag tag, struct slice key,
                    struct slice value);
 void span_put_number(struct span *span, const struct limits *limits, enum item_tag tag, struct slice key, uint8_t type,
                      const void *eight_bytes);
 /* Begins an event that happened now; false when it is past the limit. Its attributes follow. */
 bool span_put_event(struct span *span, const struct limits *limits, struct slice name);
-/* A text as it may be kept under this key. */
+/* A text as it may be kept under this key: passed through redact, then without what is masked. */
 struct slice span_redacted(const struct limits *limits, const char *key, struct slice text);
 /* At most max_bytes, not within a code point. */
 struct slice utf8_cut(struct slice text, size_t max_bytes);

@@ -2,6 +2,7 @@
 #include "sdk/thread.h"
 
 #include "sdk/carried.h"
+#include "sdk/mask.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -66,6 +67,7 @@ static void thread_free(struct thread *thread) {
     carried_drop(thread->extracted);
     for (unsigned class = 0; class < SPARE_CLASSES; class ++)
         for (unsigned i = 0; i < SPARE_KEEP; i++) free(thread->spare[class][i]);
+    masker_free(thread->masker);
     if (thread->stack != thread->first_scopes) free(thread->stack);
     free(thread);
     thread_total--;

@@ -37,6 +37,7 @@ struct thread {
     struct queue queue;
     struct wall_clock clock;
     struct carried *extracted;              /* by the last vt_extract_headers: held until the next */
+    struct masker *masker;                  /* NULL until a secret is met */
     char *spare[SPARE_CLASSES][SPARE_KEEP]; /* buffers of 4, 16, 64, 256 KiB, 1, 4 MiB for spans that grow */
     _Atomic bool gone;                      /* its thread has ended: the exporter frees it when the queue is empty */
     _Atomic uint64_t counts[COUNT_END];

@@ -69,6 +69,11 @@ enum { TURNS = 1000, BURST = 100 };
 static void measure(vt_config config) {
     static char large[6001];
     memset(large, 'x', sizeof large - 1);
+    if (config.mask) { /* something to take out, in plain text and in JSON with escapes */
+        size_t len = (size_t)snprintf(large, sizeof large, "[{\"content\":\"I am\\njane@shop.example ");
+        memset(large + len, 'x', sizeof large - 1 - len);
+        memcpy(large + sizeof large - 4, "\"}]", 3);
+    }
     assert_int_equal(vt_init(&config), 0);
     /* The first warms up: slots, blocks and buffers are made. A slow background thread may want a further block in a
      * later one, but then it has it: one of them must do without. */
@@ -95,6 +100,13 @@ static void spans_in_the_background_allocate_nothing(void **state) {
 static void synchronous_spans_allocate_nothing(void **state) {
     measure(
         (vt_config){.service_name = "shop", .console_write = discard, .synchronous = true, .capture = VT_CAPTURE_FULL});
+}
+static void masked_spans_allocate_nothing(void **state) {
+    measure((vt_config){.service_name = "shop",
+                        .console_write = discard,
+                        .synchronous = true,
+                        .capture = VT_CAPTURE_FULL,
+                        .mask = VT_MASK_ALL});
 }
 static void unsampled_spans_allocate_nothing(void **state) {
     static const char large[] = "x";
@@ -124,6 +136,7 @@ int main(void) {
         TEST(first_spans_are_counted),
         TEST(spans_in_the_background_allocate_nothing),
         TEST(synchronous_spans_allocate_nothing),
+        TEST(masked_spans_allocate_nothing),
         TEST(unsampled_spans_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -279,6 +279,99 @@ static void redact_sees_every_text_before_it_is_kept(void **state) {
     assert_int_equal(calls, 11);
 }
 
+#define MAIL "jane@shop.example"
+#define CARD "4111 1111 1111 1111"
+
+static void mask_takes_out_secrets_wherever_they_stand(void **state) {
+    vt_config config = sink_config();
+    config.capture = VT_CAPTURE_FULL;
+    config.mask = VT_MASK_ALL;
+    assert_int_equal(vt_init(&config), 0);
+    vt_span *span =
+        vt_llm_start("ask " MAIL, &(vt_llm_call){.model = "gpt-4o",
+                                                 .prompt = "[{\"role\":\"user\",\"content\":\"I am\\n" MAIL "\"}]",
+                                                 .user_id = MAIL,
+                                                 .thread_id = "t1"});
+    vt_llm_response(span, "Your card " CARD " is taken", "stop");
+    vt_span_set_str(span, "note", "call +49 171 1234567");
+    vt_span_set_str(span, "plain", "fine");
+    vt_span_set_int(span, "card", 4111111111111111);
+    vt_span_set_int(span, "stock", 4111111111111112);
+    vt_attr attrs[] = {vt_attr_str("to", MAIL), vt_attr_int("card", 4111111111111111), vt_attr_int("n", 1)};
+    vt_span_event(span, "sent to " MAIL, attrs, 3);
+    vt_span_error(span, "no such key: s"
+                        "k-abcdefghijklmnopqrstuvwxyz");
+    vt_span_end(span);
+    const char *line = sink_raw(0);
+    assert_lacks(line, "jane");
+    assert_lacks(line, "1111 1111");
+    assert_lacks(line, "4111111111111111");
+    assert_string_equal(line_value(0, "operation"), "\"ask [email]\"");
+    assert_string_equal(line_value(0, "llm.input.messages"),
+                        "\"[{\\\"role\\\":\\\"user\\\",\\\"content\\\":\\\"I am\\\\n[email]\\\"}]\"");
+    assert_string_equal(line_value(0, "llm.output.messages"), "\"Your card [card] is taken\"");
+    assert_string_equal(line_value(0, "response.preview"), "\"Your card [card] is taken\"");
+    assert_string_equal(line_value(0, "note"), "\"call [phone]\"");
+    assert_string_equal(line_value(0, "plain"), "\"fine\"");
+    assert_string_equal(line_value(0, "card"), "\"[card]\"");
+    assert_string_equal(line_value(0, "stock"), "4111111111111112");
+    assert_string_equal(line_value(0, "error"), "\"no such key: [apikey]\"");
+    assert_contains(line, "{\"name\":\"sent to [email]\"");
+    assert_contains(line, "\"attributes\":{\"to\":\"[email]\",\"card\":\"[card]\",\"n\":1}");
+    /* Users stay apart. */
+    assert_contains(line_value(0, "user.id"), "\"[email]-");
+    assert_int_equal(strlen(line_value(0, "user.id")), strlen("\"[email]-01234567\""));
+}
+
+static void mask_comes_from_the_environment(void **state) {
+    setenv("VITRINE_MASK", "card, email", 1);
+    sink_init();
+    vt_span *span = vt_span_start("s");
+    vt_span_set_str(span, "a", MAIL " " CARD " +49 171 1234567");
+    vt_span_end(span);
+    assert_string_equal(line_value(0, "a"), "\"[email] [card] +49 171 1234567\"");
+    vt_shutdown();
+    sink_clear();
+    setenv("VITRINE_MASK", "emial", 1); /* a slip masks too much rather than nothing */
+    sink_init();
+    span = vt_span_start("s");
+    vt_span_set_str(span, "a", MAIL " +49 171 1234567");
+    vt_span_end(span);
+    assert_string_equal(line_value(0, "a"), "\"[email] [phone]\"");
+    vt_shutdown();
+    sink_clear();
+    setenv("VITRINE_MASK", "none", 1);
+    sink_init();
+    span = vt_span_start("s");
+    vt_span_set_str(span, "a", MAIL);
+    vt_span_end(span);
+    assert_string_equal(line_value(0, "a"), "\"" MAIL "\"");
+}
+
+static void mask_serves_as_the_callback_and_follows_one(void **state) {
+    static const unsigned kinds = VT_MASK_EMAIL;
+    vt_config config = sink_config();
+    config.redact = vt_mask;
+    config.redact_ctx = (void *)(uintptr_t)&kinds;
+    assert_int_equal(vt_init(&config), 0);
+    vt_span *span = vt_span_start("s");
+    vt_span_set_str(span, "a", MAIL " " CARD);
+    vt_span_end(span);
+    assert_string_equal(line_value(0, "a"), "\"[email] " CARD "\"");
+    vt_shutdown();
+    sink_clear();
+    config.mask = VT_MASK_CARD;
+    assert_int_equal(vt_init(&config), 0);
+    span = vt_span_start("s");
+    vt_span_set_str(span, "a", MAIL " " CARD);
+    vt_span_end(span);
+    assert_string_equal(line_value(0, "a"), "\"[email] [card]\"");
+    vt_shutdown();
+    config.mask = 16;
+    assert_int_equal(vt_init(&config), VT_ERROR_CONFIG);
+    assert_contains(vt_error_message(), "vt_config.mask is 0x10");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(llm_call_has_the_storefronts_line),
@@ -297,6 +390,9 @@ int main(void) {
         TEST(results_of_traced_functions_are_handed_on_and_mark_the_span),
         TEST(traced_functions_run_also_when_tracing_is_off),
         TEST(redact_sees_every_text_before_it_is_kept),
+        TEST(mask_takes_out_secrets_wherever_they_stand),
+        TEST(mask_comes_from_the_environment),
+        TEST(mask_serves_as_the_callback_and_follows_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
