@@ -1,8 +1,10 @@
 /* Fills stores with made-up spans and measures questions to them.
  *
- *     bench_query fill DIR SPANS     a store of so many spans (seed 1, one day)
- *     bench_query ask DIR [REPEAT]   each question REPEAT times; prints the fastest and the middle one, and what was
- * looked at bench_query sqlite FILE SPANS  the same spans as rows of SQLite, with three indexes */
+ *     bench_query fill DIR SPANS               a store of so many spans (seed 1, one day)
+ *     bench_query ask DIR [REPEAT [QUESTION]]  each question REPEAT times: cold, fastest, middle, CPU; most memory held
+ *     bench_query sqlite FILE SPANS            the same spans as rows of SQLite, with three indexes
+ *     bench_query tsv SPANS                    the same spans as tab-separated rows, for ClickHouse */
+#include "rows.h"
 #include "story.h"
 
 #include "base/timestamp.h"
@@ -12,16 +14,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH_SPANS = 2000, REPEAT_DEFAULT = 7 };
-static const int64_t DAY_START_NS = INT64_C(1795392000000000000),
-                     DAY_END_NS = INT64_C(1795478400000000000); /* 2026-11-23 */
+enum { REPEAT_DEFAULT = 7 };
 
 static void stop(const struct error *err) {
     fprintf(stderr, "%s\n", err->message);
@@ -36,11 +35,12 @@ static int fill(const char *dir, uint64_t spans) {
     struct error err = {0};
     struct story story;
     if (store_open(&store, &options, &err)) stop(&err);
-    story_init(&story, 1, spans, DAY_START_NS, DAY_END_NS);
+    story_init(&story, 1, spans, STORY_START_NS, STORY_END_NS);
     int64_t start = time_monotonic_ns();
-    for (uint64_t done = 0; done < spans;) {
+    uint64_t done = 0;
+    while (done < spans) {
         struct batch *batch = batch_new();
-        story_tell(&story, batch, BATCH_SPANS);
+        story_tell(&story, batch, STORY_BATCH_SPANS);
         batch_finish(batch);
         int code;
         while ((code = store_append(store, batch, NULL, NULL, &err)) == VT_EFULL) usleep(1000);
@@ -48,74 +48,16 @@ static int fill(const char *dir, uint64_t spans) {
         done += batch->count;
         batch_unref(batch);
     }
-    if (store_seal(store, &err)) stop(&err);
+    /* What waits for the WAL is in no memory that sealing would find. */
     struct store_stats stats;
+    while (store_get_stats(store, &stats), stats.spans_total < done) usleep(1000);
+    if (store_seal(store, &err)) stop(&err);
     store_get_stats(store, &stats);
     double seconds = (double)(time_monotonic_ns() - start) * 1e-9;
     printf("%llu spans in %.1f s (%.0f a second), %.1f bytes a span on disk\n", (unsigned long long)stats.spans_total,
            seconds, (double)stats.spans_total / seconds, (double)stats.segment_bytes / (double)stats.spans_total);
     store_close(store);
     return 0;
-}
-
-static void bind_span(sqlite3_stmt *stmt, const struct span *span) {
-    for (int c = 0; c < COL_COUNT; c++) {
-        enum col col = (enum col)c;
-        const struct column *column = &span_columns[c];
-        const char *field = (const char *)span + column->offset;
-        if (column->type == COL_BYTES) {
-            if (!id_is_zero((const uint8_t *)field, column->width))
-                sqlite3_bind_blob(stmt, c + 1, field, column->width, SQLITE_STATIC);
-        } else if (column->type == COL_INT) {
-            if (span_get_int(span, col) != SPAN_NO_INT) sqlite3_bind_int64(stmt, c + 1, span_get_int(span, col));
-        } else if (column->type == COL_DOUBLE) {
-            if (!isnan(span_get_double(span, col))) sqlite3_bind_double(stmt, c + 1, span_get_double(span, col));
-        } else if (span_get_text(span, col).len) {
-            sqlite3_bind_text(stmt, c + 1, span_get_text(span, col).ptr, (int)span_get_text(span, col).len,
-                              SQLITE_STATIC);
-        }
-    }
-}
-
-static int fill_sqlite(const char *path, uint64_t spans) {
-    sqlite3 *db;
-    sqlite3_stmt *stmt;
-    struct buf sql = {0};
-    struct story story;
-    if (sqlite3_open(path, &db)) return 1;
-    buf_puts(&sql, "CREATE TABLE spans(");
-    for (int c = 0; c < COL_COUNT; c++) buf_printf(&sql, "%s%s", c ? "," : "", span_columns[c].name);
-    buf_puts(&sql, ")");
-    sqlite3_exec(db, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;", NULL, NULL, NULL);
-    sqlite3_exec(db, buf_cstr(&sql), NULL, NULL, NULL);
-    sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
-    buf_clear(&sql);
-    buf_puts(&sql, "INSERT INTO spans VALUES(?");
-    for (int c = 1; c < COL_COUNT; c++) buf_puts(&sql, ",?");
-    buf_puts(&sql, ")");
-    if (sqlite3_prepare_v2(db, buf_cstr(&sql), -1, &stmt, NULL)) return 1;
-    story_init(&story, 1, spans, DAY_START_NS, DAY_END_NS);
-    for (uint64_t done = 0; done < spans;) {
-        struct batch *batch = batch_new();
-        story_tell(&story, batch, BATCH_SPANS);
-        batch_finish(batch);
-        for (uint32_t i = 0; i < batch->count; i++) {
-            bind_span(stmt, &batch->spans[i]);
-            sqlite3_step(stmt);
-            sqlite3_reset(stmt);
-            sqlite3_clear_bindings(stmt);
-        }
-        done += batch->count;
-        batch_unref(batch);
-    }
-    sqlite3_finalize(stmt);
-    int code = sqlite3_exec(db,
-                            "CREATE INDEX by_trace ON spans(trace_id); CREATE INDEX by_start ON spans(start_ns); "
-                            "CREATE INDEX by_thread ON spans(thread_id); COMMIT",
-                            NULL, NULL, NULL);
-    sqlite3_close(db);
-    buf_free(&sql);
-    return code;
 }
 
 /* ---- asking ---- */
@@ -243,10 +185,12 @@ static int ask(const char *dir, int repeat, const char *only) {
 
 int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "fill") == 0) return fill(argv[2], strtoull(argv[3], NULL, 10));
-    if (argc == 4 && strcmp(argv[1], "sqlite") == 0) return fill_sqlite(argv[2], strtoull(argv[3], NULL, 10));
+    if (argc == 4 && strcmp(argv[1], "sqlite") == 0) return rows_to_sqlite(argv[2], strtoull(argv[3], NULL, 10));
+    if (argc == 3 && strcmp(argv[1], "tsv") == 0) return rows_to_tsv(stdout, strtoull(argv[2], NULL, 10));
     int repeat = argc > 3 ? atoi(argv[3]) : REPEAT_DEFAULT;
     if (argc >= 3 && strcmp(argv[1], "ask") == 0 && repeat > 0 && repeat <= 101)
         return ask(argv[2], repeat, argc > 4 ? argv[4] : NULL);
-    fprintf(stderr, "usage: bench_query fill DIR SPANS | ask DIR [REPEAT [QUESTION]] | sqlite FILE SPANS\n");
+    fprintf(stderr,
+            "usage: bench_query fill DIR SPANS | ask DIR [REPEAT [QUESTION]] | sqlite FILE SPANS | tsv SPANS\n");
     return 2;
 }

@@ -1,77 +1,150 @@
-// The questions of bench_query.c, asked of DuckDB (from a table of its own, filled from the same spans) and of SQLite (rows with
-// three indexes, made by `bench_query sqlite`).
+// The questions of bench_query.c, asked of its peers: DuckDB and ClickHouse from tables of their own, SQLite from rows with three indexes.
 //
-//     node peers.mjs duckdb STORE_DIR [REPEAT]      needs @duckdb/node-api: npm ci in tests/e2e
-//     node peers.mjs sqlite FILE [REPEAT]           needs the sqlite3 program
-import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+//     node peers.mjs duckdb-fill STORE_DIR FILE            a table made of the store's Parquet files
+//     node peers.mjs duckdb STORE_DIR FILE [REPEAT]        needs @duckdb/node-api: npm ci in tests/e2e
+//     node peers.mjs sqlite STORE_DIR FILE [REPEAT]        FILE by `bench_query sqlite`; needs the sqlite3 program
+//     node peers.mjs clickhouse-fill DIR BENCH_QUERY SPANS needs clickhouse-server and clickhouse-client, Debian's 18.16
+//     node peers.mjs clickhouse STORE_DIR DIR [REPEAT]
+//
+// Two threads each. Prints the lines that table.mjs reads.
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { startClickhouse } from '../../tests/e2e/lib/clickhouse.mjs';
+import { columns, questions, titles } from './questions.mjs';
 
-const [engine, path, repeatText = '5'] = process.argv.slice(2);
+const BUDGET_MS = 3000; // a slow question is not asked more often than fits into it
+const WATCH_MS = 10;
+const TICKS_PER_S = 100;
+const [what, path, file, repeatText = '5'] = process.argv.slice(2);
 const repeat = Number(repeatText);
+const fact = (name, value) => console.log(`fact ${name} ${value}`);
+const parquetFiles = () => `read_parquet([${readdirSync(join(path, 'spans'), { recursive: true }).filter((name) => name.endsWith('.parquet')).map((name) => `'${join(path, 'spans', name)}'`)}])`;
 
-// DuckDB's own forms first; SQLite has no percentiles or JSON paths with dots of the same kind.
-const questions = [
-  ['p50/p95/p99 by model and minute', "SELECT model, start_us // 60000000 AS minute, quantile_cont(duration_ns, [0.5, 0.95, 0.99]) FROM spans WHERE kind = 1 GROUP BY ALL",
-    `WITH ranked AS (SELECT model, start_ns / 60000000000 AS minute, duration_ns, row_number() OVER w AS r, count(*) OVER (PARTITION BY model, start_ns / 60000000000) AS n
-       FROM spans WHERE kind = 1 WINDOW w AS (PARTITION BY model, start_ns / 60000000000 ORDER BY duration_ns))
-     SELECT model, minute, max(CASE WHEN r <= max(1, n * 50 / 100) THEN duration_ns END), max(CASE WHEN r <= max(1, n * 95 / 100) THEN duration_ns END),
-       max(CASE WHEN r <= max(1, n * 99 / 100) THEN duration_ns END) FROM ranked GROUP BY 1, 2`],
-  ['top 20 users by cost', 'SELECT user_id, sum(cost_usd) AS c, count(*) FROM spans GROUP BY 1 ORDER BY 2 DESC LIMIT 20'],
-  ['newest 50 with model and status', `WITH newest AS (SELECT trace_id, max(start_us) AS s FROM spans WHERE model = 'gpt-4o' AND status = 2 GROUP BY 1 ORDER BY 2 DESC LIMIT 50)
-     SELECT trace_id, count(*), sum(tokens_input), sum(cost_usd), min(start_us) FROM spans WHERE trace_id IN (SELECT trace_id FROM newest) GROUP BY 1`,
-  `WITH newest AS (SELECT DISTINCT trace_id FROM (SELECT trace_id FROM spans WHERE model = 'gpt-4o' AND status = 2 ORDER BY start_ns DESC LIMIT 60) LIMIT 50)
-     SELECT trace_id, count(*), sum(tokens_input), sum(cost_usd), min(start_ns) FROM spans WHERE trace_id IN (SELECT trace_id FROM newest) GROUP BY 1`],
-  ['trace by id', 'SELECT * FROM spans WHERE trace_id = (SELECT trace_id FROM spans LIMIT 1 OFFSET 5000)'],
-  ["one thread's turns", `SELECT trace_id, count(*), sum(tokens_input), sum(cost_usd) FROM spans WHERE trace_id IN (SELECT trace_id FROM spans WHERE thread_id = 'thread-1200-27') GROUP BY 1`],
-  ['a word in prompts', `SELECT count(*) FROM spans WHERE prompt ILIKE '%zanzibar%'`, `SELECT count(*) FROM spans WHERE prompt LIKE '%zanzibar%'`],
-  ['a substring in prompts', `SELECT count(*) FROM spans WHERE prompt ILIKE '%anziba%'`, `SELECT count(*) FROM spans WHERE prompt LIKE '%anziba%'`],
-  ['distinct users by day', 'SELECT start_us // 86400000000, count(DISTINCT user_id) FROM spans GROUP BY 1', 'SELECT start_ns / 86400000000000, count(DISTINCT user_id) FROM spans GROUP BY 1'],
-  ['an attribute', `SELECT count(*) FROM spans WHERE json_extract_string(attributes, '$."http.status_code"') = '429'`, `SELECT count(*) FROM spans WHERE json_extract(attributes, '$."http.status_code"') = 429`],
-  ['group by an attribute', `SELECT json_extract_string(attributes, '$.experiment') AS e, count(*), quantile_cont(duration_ns, 0.95) FROM spans WHERE kind = 1 GROUP BY 1`,
-    `SELECT json_extract(attributes, '$.experiment') AS e, count(*) FROM spans WHERE kind = 1 GROUP BY 1`],
-  ['errors by service and hour', 'SELECT service, start_us // 3600000000, count(*), avg(CASE WHEN status = 2 THEN 1.0 ELSE 0 END) FROM spans GROUP BY ALL',
-    'SELECT service, start_ns / 3600000000000, count(*), avg(CASE WHEN status = 2 THEN 1.0 ELSE 0 END) FROM spans GROUP BY 1, 2'],
-];
+const ownMemoryKib = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/RssAnon:\s+(\d+)/)?.[1] ?? 0);
+function cpuMs(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+  return ((Number(fields[11]) + Number(fields[12])) / TICKS_PER_S) * 1000;
+}
+/** The most memory of its own that a process holds until it is asked. */
+function watchMemory(pid) {
+  let most = 0;
+  const timer = setInterval(() => (most = Math.max(most, ownMemoryKib(pid))), WATCH_MS);
+  return () => (clearInterval(timer), fact('most_memory_mib', Math.round(most / 1024)));
+}
 
-const middle = (times) => times.sort((a, b) => a - b)[Math.floor(times.length / 2)];
-const show = (name, times, cpu) => {
-  const m = middle(times);
-  console.log(`${name.padEnd(40)} ${times[0].toFixed(2).padStart(12)} ${m.toFixed(2).padStart(12)} ${cpu === undefined ? '' : cpu.toFixed(2).padStart(12)}`);
+const show = (title, times, cpu) => {
+  times.sort((a, b) => a - b);
+  console.log(`${title.padEnd(40)} ${'-'.padStart(12)} ${[times[0], times[Math.floor(times.length / 2)], cpu].map((ms) => ms.toFixed(2).padStart(12)).join(' ')}`);
 };
-console.log(`${''.padEnd(40)} ${'fastest ms'.padStart(12)} ${'middle ms'.padStart(12)} ${'CPU ms'.padStart(12)}`);
-
-if (engine === 'duckdb') {
-  const { DuckDBInstance } = await import(createRequire(new URL('../../tests/e2e/package.json', import.meta.url)).resolve('@duckdb/node-api'));
-  const file = join(path, '..', 'peer.duckdb');
-  for (const name of [file, `${file}.wal`]) if (existsSync(name)) rmSync(name);
-  const duck = await (await DuckDBInstance.create(file, { threads: '2' })).connect();
-  const files = readdirSync(join(path, 'spans'), { recursive: true }).filter((name) => name.endsWith('.parquet')).map((name) => `'${join(path, 'spans', name)}'`);
-  const start = performance.now();
-  await duck.run(`CREATE TABLE spans AS SELECT *, epoch_us(start_ns) AS start_us FROM read_parquet([${files.join(',')}])`);
-  await duck.run('CHECKPOINT');
-  const count = Number((await duck.runAndReadAll('SELECT count(*) FROM spans')).getRows()[0][0]);
-  console.log(`DuckDB: ${count} spans, filled in ${((performance.now() - start) / 1000).toFixed(1)} s, ${(statSync(file).size / count).toFixed(1)} bytes a span`);
-  for (const [name, sql] of questions) {
-    const times = [];
-    await duck.runAndReadAll(sql);
-    const before = process.cpuUsage();
-    for (let i = 0; i < repeat; i++) {
-      const from = performance.now();
-      await duck.runAndReadAll(sql);
-      times.push(performance.now() - from);
-    }
-    const used = process.cpuUsage(before);
-    show(name, times, (used.user + used.system) / 1000 / repeat);
+/** Asks once to warm up, then up to `repeat` times; `usedMs` says the CPU time spent so far. */
+async function measure(title, ask, usedMs) {
+  await ask();
+  const times = [], before = usedMs();
+  let answer, spent = 0;
+  while (!times.length || (times.length < repeat && spent < BUDGET_MS)) {
+    const from = performance.now();
+    answer = await ask();
+    times.push(performance.now() - from);
+    spent += times.at(-1);
   }
-} else {
-  console.log(`SQLite: ${statSync(path).size} bytes`);
-  for (const [name, duckSql, sql = duckSql] of questions) {
-    const text = sql.replaceAll('start_us', 'start_ns / 1000');
-    const input = `.timer on\n.output /dev/null\n${`${text};\n`.repeat(repeat)}`;
-    const output = execFileSync('sqlite3', [path], { input, encoding: 'utf8', maxBuffer: 1 << 28 });
-    const times = [...output.matchAll(/Run Time: real ([\d.]+)/g)].map((m) => Number(m[1]) * 1000);
-    if (times.length) show(name, times);
+  show(title, times, (usedMs() - before) / times.length);
+  if (process.env.SHOW) console.log(`#   ${answer}`);
+}
+
+async function openDuck() {
+  const { DuckDBInstance } = await import(createRequire(new URL('../../tests/e2e/package.json', import.meta.url)).resolve('@duckdb/node-api'));
+  return (await DuckDBInstance.create(file, { threads: '2' })).connect();
+}
+
+async function fillDuck() {
+  for (const name of [file, `${file}.wal`]) if (existsSync(name)) rmSync(name);
+  const duck = await openDuck(), start = performance.now();
+  await duck.run(`CREATE TABLE spans AS SELECT *, epoch_us(start_ns) AS start_us FROM ${parquetFiles()}`);
+  await duck.run('CHECKPOINT');
+  fact('fill_s', ((performance.now() - start) / 1000).toFixed(1));
+}
+
+async function askDuck() {
+  const duck = await openDuck();
+  const rows = async (sql) => (await duck.runAndReadAll(sql)).getRows();
+  const [[version, count, trace]] = await rows('SELECT version(), (SELECT count(*) FROM spans), (SELECT lower(hex(trace_id)) FROM spans LIMIT 1 OFFSET 5000)');
+  fact('version', version);
+  fact('spans', count);
+  fact('bytes_per_span', (statSync(file).size / Number(count)).toFixed(1));
+  const stop = watchMemory(process.pid);
+  const used = () => ((u) => (u.user + u.system) / 1000)(process.cpuUsage());
+  for (const [name, sql] of Object.entries(questions.duckdb)) await measure(titles[name], async () => String(await rows(sql.replace('{trace}', trace))).slice(0, 200), used);
+  stop();
+}
+
+/** One sqlite3 program that stays: a question goes in, its answer comes out. */
+async function askSqlite() {
+  const child = spawn('sqlite3', [file], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let waiting, text = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk) => {
+    text += chunk;
+    if (text.endsWith('--end--\n')) waiting(text.slice(0, -8));
+  });
+  const ask = (sql) => new Promise((done) => ((text = ''), (waiting = done), child.stdin.write(`${sql};\n.print --end--\n`)));
+  await ask('PRAGMA cache_size = -1000000; PRAGMA mmap_size = 30000000000');
+  const [version, count, trace] = (await ask('SELECT sqlite_version(), max(rowid), (SELECT lower(hex(trace_id)) FROM spans WHERE rowid = 5000) FROM spans')).trim().split('|');
+  fact('version', version);
+  fact('spans', count);
+  fact('bytes_per_span', (statSync(file).size / Number(count)).toFixed(1));
+  const stop = watchMemory(child.pid);
+  for (const [name, sql] of Object.entries(questions.sqlite)) await measure(titles[name], async () => (await ask(sql.replace('{trace}', trace))).slice(0, 200), () => cpuMs(child.pid));
+  stop();
+  child.stdin.end();
+}
+
+const needClickhouse = async (dir) => {
+  const ch = await startClickhouse(dir, { threads: 2 });
+  if (!ch) throw new Error('clickhouse-server is not installed (apt-get install clickhouse-server clickhouse-client)');
+  return ch;
+};
+
+async function fillClickhouse() {
+  const [program, spans] = process.argv.slice(4), ch = await needClickhouse(path);
+  try {
+    const make = columns.replace('{start}', 'Int64').replace('{json}', 'String').replaceAll('{zstd}', '');
+    await ch.text('DROP TABLE IF EXISTS spans');
+    await ch.text(`CREATE TABLE spans (day Date MATERIALIZED toDate(intDiv(start_ns, 1000000000)), ${make}) ENGINE = MergeTree PARTITION BY day ORDER BY start_ns`,
+      { allow_experimental_low_cardinality_type: 1 });
+    const start = performance.now();
+    const pipe = spawn('sh', ['-c', '"$0" tsv "$1" | clickhouse-client --host 127.0.0.1 --port "$2" --query "INSERT INTO spans FORMAT TSV"', program, spans, String(ch.tcp)], { stdio: 'inherit' });
+    const [code] = await once(pipe, 'close');
+    if (code !== 0) throw new Error(`filling ended with ${code}`);
+    fact('fill_s', ((performance.now() - start) / 1000).toFixed(1));
+    fact('fill_cpu_s', (cpuMs(ch.pid) / 1000).toFixed(1));
+    await ch.text('OPTIMIZE TABLE spans FINAL');
+    fact('fill_and_merge_s', ((performance.now() - start) / 1000).toFixed(1));
+  } finally {
+    await ch.stop();
   }
 }
+
+async function askClickhouse() {
+  const ch = await needClickhouse(file);
+  try {
+    const [{ version, rows, bytes }] = await ch.ask("SELECT version() AS version, sum(rows) AS rows, sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND table = 'spans'");
+    fact('version', version);
+    fact('spans', rows);
+    fact('bytes_per_span', (bytes / rows).toFixed(1));
+    const [{ trace }] = await ch.ask('SELECT lower(hex(trace_id)) AS trace FROM spans LIMIT 5000, 1');
+    const stop = watchMemory(ch.pid);
+    for (const [name, sql] of Object.entries(questions.clickhouse)) await measure(titles[name], async () => (await ch.text(sql.replace('{trace}', trace))).slice(0, 200), () => cpuMs(ch.pid));
+    stop();
+  } finally {
+    await ch.stop();
+  }
+}
+
+const ways = { 'duckdb-fill': fillDuck, duckdb: askDuck, sqlite: askSqlite, 'clickhouse-fill': fillClickhouse, clickhouse: askClickhouse };
+if (!ways[what]) {
+  console.error(`usage: node peers.mjs ${Object.keys(ways).join('|')} … (see its first lines)`);
+  process.exit(2);
+}
+await ways[what]();

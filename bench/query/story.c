@@ -94,8 +94,8 @@ struct turn {
 
 static struct span *add_span(struct story *s, struct batch *batch, const struct turn *turn, bool root) {
     static const struct slice resources[] = {
-        {"{\"service.version\":\"1.14.2\",\"deployment.environment\":\"production\",\"host.name\":\"web-1\"}", 85},
-        {"{\"service.version\":\"1.14.2\",\"deployment.environment\":\"production\",\"host.name\":\"web-2\"}", 85}};
+        {"{\"service.version\":\"1.14.2\",\"deployment.environment\":\"production\",\"host.name\":\"web-1\"}", 86},
+        {"{\"service.version\":\"1.14.2\",\"deployment.environment\":\"production\",\"host.name\":\"web-2\"}", 86}};
     struct span *span = batch_add(batch);
     uint64_t id = draw64(s);
     memcpy(span->trace_id, turn->trace_id, TRACE_ID_SIZE);

@@ -6,6 +6,10 @@
 
 #include "span/batch.h"
 
+enum { STORY_BATCH_SPANS = 2000 };
+#define STORY_START_NS INT64_C(1795392000000000000) /* 2026-11-23 */
+#define STORY_END_NS INT64_C(1795478400000000000)
+
 struct story {
     uint64_t state;  /* of the random numbers */
     int64_t now_ns;  /* start of the next turn */
