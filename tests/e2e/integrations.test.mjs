@@ -1,4 +1,4 @@
-// What integrations/ holds for Datadog, New Relic, BigQuery, StatsD, Honeycomb, logrotate, Fluent Bit and Vector, each read by something real.
+// What integrations/ holds for Datadog, New Relic, BigQuery, StatsD and systemd, each read by something real.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
@@ -185,23 +185,4 @@ test('New Relic: the dashboard and the queries ask for what is sent there', asyn
   const asked = pages.flatMap((page) => page.widgets).flatMap((widget) => widget.rawConfiguration.nrqlQueries.map((q) => q.query));
   assert.ok(asked.length >= 4 && written.length >= 4);
   for (const query of [...asked, ...written]) assert.match(query, /^SELECT .+ FROM (Span|Log)\b/);
-});
-
-test("logrotate takes its file", async (t) => {
-  const dir = await tempDir(t), file = join(dir, 'ai-storefront');
-  await writeFile(file, (await read('logrotate/ai-storefront')).replace('/var/log/ai-storefront', dir), { mode: 0o644 });
-  const got = await run(['-d', '-s', join(dir, 'state'), file], { command: '/usr/sbin/logrotate' }).catch(() => undefined);
-  if (!got) return t.skip("Debian's package logrotate is not installed");
-  assert.equal(got.code, 0, got.stderr);
-  assert.doesNotMatch(got.stderr, /error/i);
-});
-
-test('Fluent Bit and Vector: the payload that their sinks send is taken', async (t) => {
-  const v = await serve(t, { grpc: false });
-  assert.match(await read('fluent-bit/fluent-bit.conf'), /URI\s+\/ingest\/logs\n\s+Format\s+json_lines/);
-  const fluent = turn(); // json_lines: each record as JSON, one a line
-  assert.equal((await v.post('/ingest/logs', lines(fluent), { 'content-type': 'application/x-ndjson' })).accepted, fluent.length);
-  assert.match(await read('vector/vector.yaml'), /uri: http:\/\/127\.0\.0\.1:4318\/ingest\/logs/);
-  const vector = turn(); // codec text, newline_delimited: the lines of the file as they were
-  assert.equal((await v.post('/ingest/logs', lines(vector), { 'content-type': 'text/plain' })).accepted, vector.length);
 });

@@ -39,8 +39,7 @@ export async function run(args, { input, env, timeoutMs = 60_000, command = prog
   child.stdin.on('error', () => {}); // it may exit without reading
   child.stdin.end(input);
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
-  const [code, signal] = await once(child, 'close');
-  clearTimeout(timer);
+  const [code, signal] = await once(child, 'close').finally(() => clearTimeout(timer)); // rejects where there is no such command
   return { code, signal, ...out };
 }
 
