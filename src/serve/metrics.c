@@ -54,6 +54,10 @@ static void put_store(const struct sheet *sheet, struct store *store) {
     counter(sheet, "vitrine_store_refused", "Batches refused because the queue or the disk was full.", s.refused);
     counter(sheet, "vitrine_store_merges", "Merges of small Parquet files.", s.merges);
     counter(sheet, "vitrine_store_spans_sampled_out", "Spans that tail sampling let go.", s.sampled_out);
+    gauge(sheet, "vitrine_store_spans_carried", "Spans of traces under way that tail sampling decides later.",
+          (double)s.carried_rows);
+    counter(sheet, "vitrine_store_traces_decided_early", "Traces under way that tail sampling had no room to wait for.",
+            s.decided_early);
 }
 
 static void put_intake(const struct sheet *sheet, const struct intake_stats *s) {

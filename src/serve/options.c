@@ -26,6 +26,7 @@ void serve_options_init(struct serve_options *options) {
         .query_timeout_ms = 30000,
         .live_clients_max = 64,
         .convex_skew_ms = 300000,
+        .sample_wait_ms = 120000,
     };
 }
 

@@ -2,10 +2,12 @@
 #include "serve/sampling.h"
 
 #include "base/log.h"
+#include "base/timestamp.h"
 #include "query/filter.h"
 #include "query/scores.h"
 #include "query/when.h"
 #include "span/yaml_file.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +39,7 @@ struct sampling {
     struct arena arena;
     struct section *sections[SECTIONS_MAX];
     uint32_t section_count;
+    int64_t wait_ns; /* of traces under way */
     char *catalog_path;
     struct scores *scores; /* NULL until a rule asks */
     bool scores_failed;    /* and it was said */
@@ -136,8 +139,27 @@ static bool rule_keeps(struct sampling *s, const struct span *const *trace, uint
     return asks_scores && has_score(s, trace[0]);
 }
 
-double sampling_keep(void *ctx, const struct span *const *trace, uint32_t count) {
+/* Spans end inside out, so a trace without its root has more to come; but not for ever. A clock that is ahead by more
+ * than the wait tells nothing. */
+static bool is_under_way(const struct sampling *s, const struct span *const *trace, uint32_t count) {
+    int64_t end_ns = INT64_MIN, now_ns = s->wait_ns ? time_now_ns() : 0;
+    if (!s->wait_ns) return false;
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t end;
+        if (id_is_zero(trace[i]->parent_span_id, SPAN_ID_SIZE)) return false;
+        if (__builtin_add_overflow(trace[i]->start_ns, trace[i]->duration_ns, &end)) return false;
+        if (end > end_ns) end_ns = end;
+    }
+    return end_ns > now_ns - s->wait_ns && end_ns < now_ns + s->wait_ns;
+}
+
+void sampling_set_wait(struct sampling *s, uint32_t wait_ms) {
+    s->wait_ns = (int64_t)wait_ms * NS_PER_MS;
+}
+
+double sampling_keep(void *ctx, const struct span *const *trace, uint32_t count, bool last) {
     struct sampling *s = ctx;
+    if (!last && is_under_way(s, trace, count)) return STORE_KEEP_WAIT;
     uint64_t hash = XXH3_64bits_withSeed(trace[0]->trace_id, TRACE_ID_SIZE, CHANCE_SEED);
     uint64_t mark = hash ? hash : 1, *place = &s->remembered[hash % REMEMBERED];
     double rate;

@@ -15,11 +15,15 @@ struct sampling; /* opaque */
  * .yml). *sampling is NULL when spec is NULL or empty: everything is kept. `catalog_path`, where scores are, is copied
  * and opened when a rule first asks. VT_EINVAL: the message says the column, or file and line, of the mistake. */
 int sampling_load(struct sampling **sampling, const char *spec, const char *catalog_path, struct error *err);
+/* How long a trace may be silent before it counts as ended although its root never came; 0 = none waits, which is so at
+ * first. */
+void sampling_set_wait(struct sampling *sampling, uint32_t wait_ms);
 void sampling_free(struct sampling *sampling); /* NULL is fine */
 
 /* struct store_options' `keep`: 1 when a rule keeps the trace (or what is there of it), the rate when chance does, 0
- * when nothing does. Chance depends on the trace id alone. */
-double sampling_keep(void *sampling, const struct span *const *trace, uint32_t count);
+ * when nothing does; STORE_KEEP_WAIT when it is under way: its root is not there yet and its newest span ended less
+ * than the wait ago. Chance depends on the trace id alone. */
+double sampling_keep(void *sampling, const struct span *const *trace, uint32_t count, bool last);
 
 /* What is in force, as one line for people. */
 void sampling_describe(const struct sampling *sampling, struct buf *out);

@@ -66,6 +66,7 @@ static int open_sampling(struct server *server, struct error *err) {
     snprintf(catalog, sizeof catalog, "%s/catalog.sqlite", options->store.dir); /* the store has no name for it yet */
     int code = sampling_load(&server->sampling, options->sample, catalog, err);
     if (code || !server->sampling) return code;
+    sampling_set_wait(server->sampling, options->sample_wait_ms);
     options->store.keep = sampling_keep;
     options->store.keep_ctx = server->sampling;
     return 0;

@@ -47,9 +47,10 @@ struct serve_options {
     const char *convex_secret; /* --convex-secret: of the log stream's signature; NULL = signatures are not asked for */
     unsigned convex_skew_ms;   /* --convex-max-skew: events further off than this are refused; 0 = none are */
 
-    const char *mask;             /* --mask: rules ("email,card,apikey") or a YAML file; NULL = nothing is masked */
-    const char *sample;           /* --sample: rules or a YAML file (sampling.h); NULL = all traces are kept */
-    const char *prices;           /* --prices FILE: laid over the prices that are built in */
+    const char *mask;        /* --mask: rules ("email,card,apikey") or a YAML file; NULL = nothing is masked */
+    const char *sample;      /* --sample: rules or a YAML file (sampling.h); NULL = all traces are kept */
+    unsigned sample_wait_ms; /* --sample-wait: traces whose root has not ended are decided after so long a silence */
+    const char *prices;      /* --prices FILE: laid over the prices that are built in */
     const char *const *upstreams; /* --upstream name=url, for /proxy/name/… */
     size_t upstream_count;
     const char *alerts;          /* --alerts FILE: monitors to run; NULL = none */

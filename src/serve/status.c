@@ -25,6 +25,8 @@ static void put_store(struct json_writer *w, struct server *server) {
     member_bool(w, "disk_full", s.disk_full);
     member_count(w, "segments_set_aside", s.segments_set_aside);
     member_count(w, "sampled_out", s.sampled_out);
+    member_count(w, "carried", s.carried_rows);
+    member_count(w, "decided_early", s.decided_early);
     json_close(w, '}');
     member_open(w, "queues", '{');
     member_count(w, "store_batches", s.queue_batches);

@@ -106,15 +106,16 @@ static int count_payload(void *ctx, struct slice payload, struct error *err) {
     return code == VT_ENOTFOUND ? 0 : code;
 }
 
-static void check_wals(struct checking *c, uint64_t sealed) {
+/* WAL files that are not sealed, or of traces that wait (carry.c) the one that is valid. */
+static void check_wals(struct checking *c, const char *name, uint64_t sealed, bool waiting) {
     char dir[PATH_BYTES], path[512], text[200];
     uint64_t *numbers;
-    snprintf(dir, sizeof dir, "%s/wal", c->dir);
+    snprintf(dir, sizeof dir, "%s/%s", c->dir, name);
     int count = wal_list(dir, &numbers, NULL);
     for (int i = 0; i < count; i++) {
         struct wal_found found;
         struct error err = {0};
-        if (numbers[i] <= sealed) continue;
+        if (waiting ? numbers[i] != sealed : numbers[i] <= sealed) continue;
         wal_path(dir, numbers[i], path, sizeof path);
         int code = wal_recover(dir, numbers[i], true, count_payload, &c->out->wal_spans, &found, &err);
         if (code == VT_ENOTFOUND) continue; /* sealed meanwhile */
@@ -150,7 +151,8 @@ int store_check(const char *dir, store_problem *each, void *ctx, struct store_ch
             if (access(path, F_OK) == 0 || still_listed(&c, entries[i].id)) check_segment(&c, &entries[i]);
         }
         check_files(&c, entries, count);
-        check_wals(&c, sealed);
+        check_wals(&c, "wal", sealed, false);
+        check_wals(&c, "wal/carried", sealed, true);
         code = catalog_set_aside(c.catalog, tell_aside, &c, err);
     }
     free(entries);

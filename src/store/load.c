@@ -285,6 +285,8 @@ static int load_wals(struct store *s, uint64_t sealed_wal, uint64_t *last, struc
 static void forget(struct store *s) {
     segments_unref(s->segments, s->segment_count);
     for (uint32_t i = 0; i < s->sealing_count; i++) memtable_unref(s->sealing[i]);
+    memtable_unref(s->carried);
+    s->carried = NULL;
     s->segments = NULL;
     s->segment_count = s->segment_capacity = s->sealing_count = 0;
     s->set_aside = 0;
@@ -293,12 +295,14 @@ static void forget(struct store *s) {
 static int load_once(struct store *s, uint64_t *last_wal, struct error *err) {
     struct catalog_entry *entries = NULL;
     uint32_t count;
-    uint64_t sealed_wal, again;
+    uint64_t sealed_wal, again, carried_wal = 0;
     int code = catalog_read(s->catalog, &entries, &count, &sealed_wal, err);
     if (!code) code = catalog_set_aside(s->catalog, count_aside, s, err);
     if (!code) code = open_entries(s, entries, count, err);
     free(entries);
+    if (!code) code = carry_load(s, sealed_wal, &carried_wal, err); /* first: reading WAL files may seal */
     if (!code) code = load_wals(s, sealed_wal, last_wal, err);
+    if (carried_wal > *last_wal) *last_wal = carried_wal;
     if (code || !s->options.read_only) return code;
     /* A running server may have sealed between the two looks: then a span was in both, or in neither. */
     code = catalog_read(s->catalog, &entries, &count, &again, err);

@@ -20,14 +20,16 @@ static int64_t day_of(const struct span *span) {
     return span->start_ns / ((int64_t)86400 * NS_PER_S);
 }
 
-/* The memtable's rows as a segment has them: traces that came in several batches are put together (changed rows are
- * copies in `arena`). Returns how many, or VT_ENOMEM. */
-static int64_t sort_rows(const struct memtable *m, uint32_t count, struct arena *arena, const struct span **rows) {
+/* The rows that wait and those of the memtable as a segment has them: traces that came in several batches are put
+ * together (changed rows are copies in `arena`). Returns how many, or VT_ENOMEM. */
+static int64_t sort_rows(const struct memtable *waiting, const struct memtable *m, uint32_t count, struct arena *arena,
+                         const struct span **rows) {
     struct row_key *keys = malloc(count * sizeof *keys + 1);
-    uint32_t *order = malloc(count * sizeof *order + 1);
+    uint32_t *order = malloc(count * sizeof *order + 1), older = waiting ? memtable_rows(waiting) : 0;
     int64_t kept = VT_ENOMEM;
     const struct span **all = malloc(count * sizeof *all + 1);
-    for (uint32_t i = 0; all && i < count; i++) all[i] = memtable_row(m, i);
+    for (uint32_t i = 0; all && i < count; i++)
+        all[i] = i < older ? memtable_row(waiting, i) : memtable_row(m, i - older);
     if (keys && order && all && spans_settle_rows(all, count, arena)) {
         for (uint32_t i = 0; i < count; i++)
             keys[i] = (struct row_key){all[i]->trace_id, all[i]->span_id, all[i]->start_ns};
@@ -37,30 +39,6 @@ static int64_t sort_rows(const struct memtable *m, uint32_t count, struct arena 
     free(all);
     free(keys);
     free(order);
-    return kept;
-}
-
-/* Asks which traces stay; their rows move up, as copies in `arena` where their weight changes. Returns how many, or
- * VT_ENOMEM. */
-static int64_t sample_rows(const struct store_options *options, const struct span **rows, uint32_t count,
-                           struct arena *arena) {
-    uint32_t kept = 0;
-    for (uint32_t start = 0, end; start < count; start = end) {
-        for (end = start + 1; end < count && memcmp(rows[end]->trace_id, rows[start]->trace_id, TRACE_ID_SIZE) == 0;)
-            end++;
-        double rate = options->keep(options->keep_ctx, rows + start, end - start);
-        if (!(rate > 0)) continue;
-        for (uint32_t i = start; i < end; i++) {
-            if (rate < 1) {
-                struct span *span = arena_alloc(arena, sizeof *span);
-                if (!span) return VT_ENOMEM;
-                *span = *rows[i];
-                span->sample_rate = rate * (span->sample_rate > 0 && span->sample_rate < 1 ? span->sample_rate : 1);
-                rows[i] = span;
-            }
-            rows[kept++] = rows[i];
-        }
-    }
     return kept;
 }
 
@@ -153,23 +131,40 @@ static void remove_wals(struct store *s, uint64_t up_to) {
     free(numbers);
 }
 
+/* A commit that failed may still hold, until another one is through: only then may its files be written anew. */
+static int prove_catalog(struct store *s, struct error *err) {
+    return s->sealer_stuck ? catalog_change(s->catalog, &(struct catalog_change){0}, err) : 0;
+}
+
 int seal_memtable(struct store *s, struct memtable *m, struct error *err) {
-    uint32_t count = memtable_rows(m), fresh_count = 0;
+    struct memtable *waiting = s->carried; /* only this thread changes it */
+    uint32_t count = memtable_rows(m) + (waiting ? memtable_rows(waiting) : 0), fresh_count = 0;
     const struct span **rows = malloc(count * sizeof *rows + 1);
     struct fresh *fresh = NULL;
+    struct sampled sampled = {0};
     char origin[32];
     uint64_t wal = memtable_wal(m);
     snprintf(origin, sizeof origin, "wal %llu", (unsigned long long)wal);
     struct arena arena = {0};
-    int64_t sorted = rows ? sort_rows(m, count, &arena, rows) : VT_ENOMEM;
-    int64_t kept = sorted >= 0 && s->options.keep ? sample_rows(&s->options, rows, (uint32_t)sorted, &arena) : sorted;
-    int code = kept < 0 ? error_set(err, VT_ENOMEM, "no memory to seal %u spans", count) : 0;
-    if (!code) code = write_days(s, rows, (uint32_t)kept, origin, &fresh, &fresh_count, err);
+    int64_t sorted = rows ? sort_rows(waiting, m, count, &arena, rows) : VT_ENOMEM;
+    int code = sorted < 0 ? error_set(err, VT_ENOMEM, "no memory to seal %u spans", count) : prove_catalog(s, err);
+    sampled.kept = code ? 0 : (uint32_t)sorted;
+    if (!code && s->options.keep)
+        code = sample_rows(s, rows, (uint32_t)sorted, atomic_load(&s->deciders) > 0, &arena, &sampled, err);
+    if (!code) code = write_days(s, rows, sampled.kept, origin, &fresh, &fresh_count, err);
+    if (!code) code = carry_write(s, wal, sampled.waiting, sampled.waiting_count, &s->carry_next, err);
     if (!code) code = segments_replace(s, fresh, fresh_count, NULL, 0, m, err);
-    if (!code) s->sampled_out += (uint64_t)(sorted - kept);
-    if (!code) remove_wals(s, wal);
+    if (!code) {
+        s->sampled_out += sampled.left_out;
+        s->decided_early += sampled.early;
+        remove_wals(s, wal);
+        carry_remove_others(s, wal);
+    }
     for (uint32_t i = 0; code && i < fresh_count; i++) fresh_discard(&fresh[i]);
+    memtable_unref(s->carry_next); /* when it was not taken */
+    s->carry_next = NULL;
     arena_free(&arena);
+    free(sampled.waiting);
     free(fresh);
     free(rows);
     return code;
@@ -216,32 +211,43 @@ void *seal_loop(void *ctx) {
     return NULL;
 }
 
-/* Under the lock: whether a memtable up to that WAL file is not in a segment yet. */
+/* Under the lock: whether a memtable up to that WAL file is not in a segment yet, or traces wait. */
 static bool waits(const struct store *s, uint64_t wal) {
     bool active = memtable_wal(s->active) <= wal && memtable_rows(s->active);
-    return active || (s->sealing_count && memtable_wal(s->sealing[0]) <= wal);
+    return active || s->carried || (s->sealing_count && memtable_wal(s->sealing[0]) <= wal);
+}
+
+static void want_seal(struct store *s) {
+    pthread_mutex_lock(&s->queue_lock);
+    s->seal_wanted = true;
+    pthread_cond_signal(&s->queue_wake);
+    pthread_mutex_unlock(&s->queue_lock);
 }
 
 int store_seal(struct store *s, struct error *err) {
     int code = 0;
     if (s->options.read_only) return error_set(err, VT_EUNSUPPORTED, "the store was opened for reading only");
+    atomic_fetch_add(&s->deciders, 1);
     pthread_mutex_lock(&s->lock);
     uint64_t wal = memtable_wal(s->active);
     pthread_mutex_unlock(&s->lock);
-    pthread_mutex_lock(&s->queue_lock);
-    s->seal_wanted = true;
-    pthread_cond_signal(&s->queue_wake);
-    pthread_mutex_unlock(&s->queue_lock);
+    want_seal(s);
     pthread_mutex_lock(&s->lock);
     while (waits(s, wal) && !code) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += 1;
         pthread_cond_timedwait(&s->sealed, &s->lock, &until);
+        if (s->carried && !s->sealing_count) { /* a seal that was under way may have left traces waiting */
+            pthread_mutex_unlock(&s->lock);
+            want_seal(s);
+            pthread_mutex_lock(&s->lock);
+        }
         if (s->sealer_stuck && waits(s, wal))
             code = error_set(err, s->seal_error.code, "sealing fails: %s", s->seal_error.message);
         if (s->sealer_stop) code = error_set(err, VT_ECANCELLED, "the store is closing");
     }
     pthread_mutex_unlock(&s->lock);
+    atomic_fetch_sub(&s->deciders, 1);
     return code;
 }

@@ -170,7 +170,12 @@ static void change_list(struct store *s, const struct fresh *fresh, uint32_t fre
         memtable_unref(m);
         break;
     }
-    if (m) s->merge_wanted = true;
+    if (m) {
+        memtable_unref(s->carried);
+        s->carried = s->carry_next;
+        s->carry_next = NULL;
+        s->merge_wanted = true;
+    }
     pthread_cond_broadcast(&s->sealed);
     pthread_mutex_unlock(&s->lock);
 }

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { SOURCES_OF_MEMORY = SEALING_ROOM + 1 };
+enum { SOURCES_OF_MEMORY = SEALING_ROOM + 2 };
 
 /* A memtable as a row group. Its address is told from a segment's by rowgroup.segment being 0. */
 struct memory_source {
@@ -54,6 +54,7 @@ struct snapshot *store_snapshot(struct store *s) {
     for (uint32_t i = 0; held && i < s->segment_count; i++)
         snap->segments[snap->segment_count++] = segment_ref(s->segments[i]);
     for (uint32_t i = 0; held && i < s->sealing_count; i++) add_memory(snap, s->sealing[i]);
+    if (held && s->carried) add_memory(snap, s->carried);
     if (held) add_memory(snap, s->active);
     pthread_mutex_unlock(&s->lock);
     uint32_t total = snap->memory_count;
@@ -237,6 +238,7 @@ void store_get_stats(struct store *s, struct store_stats *out) {
                                 .batches_appended = atomic_load(&s->batches),
                                 .fsyncs = atomic_load(&s->fsyncs),
                                 .sampled_out = atomic_load(&s->sampled_out),
+                                .decided_early = atomic_load(&s->decided_early),
                                 .oldest_ns = SPAN_NO_INT,
                                 .newest_ns = SPAN_NO_INT,
                                 .disk_full = atomic_load(&s->disk_full)};
@@ -260,6 +262,7 @@ void store_get_stats(struct store *s, struct store_stats *out) {
     snapshot_free(snap);
     pthread_mutex_lock(&s->lock);
     out->merges = s->merges;
+    out->carried_rows = s->carried ? memtable_rows(s->carried) : 0;
     out->segments_set_aside = s->set_aside;
     out->wal_bytes = atomic_load(&s->wal_bytes);
     pthread_mutex_unlock(&s->lock);

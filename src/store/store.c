@@ -232,7 +232,7 @@ static void rotate(struct store *s) {
     old = s->active;
     s->active = fresh;
     s->active_since_ns = now;
-    if (memtable_rows(old)) s->sealing[s->sealing_count++] = old, old = NULL;
+    if (memtable_rows(old) || s->carried) s->sealing[s->sealing_count++] = old, old = NULL;
     pthread_cond_signal(&s->sealer_wake);
     pthread_cond_broadcast(&s->sealed);
     pthread_mutex_unlock(&s->lock);
@@ -245,19 +245,26 @@ static void rotate(struct store *s) {
 
 static void rotate_if_due(struct store *s) {
     uint32_t rows = memtable_rows(s->active);
-    bool wanted, room, unwritable = s->wal.fd < 0 || s->wal.broken;
+    bool wanted, room, carried, unwritable = s->wal.fd < 0 || s->wal.broken;
     bool full = rows >= s->options.seal_rows || memtable_bytes(s->active) >= s->options.seal_bytes;
     int64_t now_ns = time_monotonic_ns();
     if (!full) note_hurry(s, now_ns, false);
-    pthread_mutex_lock(&s->queue_lock);
-    wanted = s->seal_wanted;
-    if (!rows) s->seal_wanted = false;
-    pthread_mutex_unlock(&s->queue_lock);
     pthread_mutex_lock(&s->lock);
     room = s->sealing_count < SEALING_MAX;
-    if (!rows && wanted) pthread_cond_broadcast(&s->sealed);
+    /* With nothing new there is still something to seal: traces that wait. But not while a seal looks at them. */
+    carried = s->carried && !s->sealing_count;
     pthread_mutex_unlock(&s->lock);
-    if (!rows) {
+    bool nothing = !rows && !carried;
+    pthread_mutex_lock(&s->queue_lock);
+    wanted = s->seal_wanted;
+    if (nothing) s->seal_wanted = false;
+    pthread_mutex_unlock(&s->queue_lock);
+    if (nothing && wanted) {
+        pthread_mutex_lock(&s->lock);
+        pthread_cond_broadcast(&s->sealed);
+        pthread_mutex_unlock(&s->lock);
+    }
+    if (nothing) {
         if (unwritable) rotate(s);
         return;
     }
@@ -408,6 +415,7 @@ void store_close(struct store *s) {
     wal_close(&s->wal);
     segments_unref(s->segments, s->segment_count);
     for (uint32_t i = 0; i < s->sealing_count; i++) memtable_unref(s->sealing[i]);
+    memtable_unref(s->carried);
     memtable_unref(s->active);
     segments_release_doubts(s);
     catalog_close(s->catalog);

@@ -14,10 +14,12 @@
 struct store;
 
 /* What a trace, or the part of it that is there, comes to when it is sealed: 1 = it stays, 0 = it goes, between = it
- * stays by chance, at that rate: sample_rate of its spans is multiplied by it. It must say the same again of the same
- * trace, since a seal that failed is tried again. `trace`: its spans by start, settled (settle.h), at least one. One
- * thread at a time, also that of store_open. */
-typedef double store_keep(void *ctx, const struct span *const *trace, uint32_t count);
+ * stays by chance, at that rate: sample_rate of its spans is multiplied by it. STORE_KEEP_WAIT, unless `last`: it is
+ * under way, and asked of again with the next seal; what waits is durable and seen by queries as ever, and bounded by
+ * seal_rows and seal_bytes. It must say the same again of the same trace, since a seal that failed is tried again.
+ * `trace`: its spans by start, settled (settle.h), at least one. One thread at a time, also that of store_open. */
+typedef double store_keep(void *ctx, const struct span *const *trace, uint32_t count, bool last);
+#define STORE_KEEP_WAIT (-1.0)
 
 /* Memory that fills faster than it can be packed is sealed with little work, to be made anew by merging, which rests
  * meanwhile. AUTO: by the rate. SEALS: memory is always sealed so, but merging does not rest. */
@@ -57,7 +59,8 @@ int store_append_wait(struct store *store, struct batch *batch, struct error *er
 typedef void store_watch(void *ctx, struct batch *batch);
 void store_set_watch(struct store *store, store_watch *watch, void *ctx);
 
-/* Seals the memtable now and waits until its segment is in the catalog (tests, export, clean stops). */
+/* Seals the memtable now and waits until its segment is in the catalog (tests, export, clean stops). Traces that wait
+ * for `keep` are decided, too. */
 int store_seal(struct store *store, struct error *err);
 
 /* Before this no span may begin, by retention_ns; 0 = any time. store_append does not look: who decodes says so to the
@@ -95,6 +98,8 @@ struct store_stats {
     uint64_t queue_batches, queue_bytes;
     uint64_t merges;              /* since start */
     uint64_t sampled_out;         /* spans that `keep` let go, since start */
+    uint64_t carried_rows;        /* spans of traces that wait for `keep`, counted in memtable_rows */
+    uint64_t decided_early;       /* traces that should have waited, but there was no room, since start */
     uint64_t segments_set_aside;  /* whose files lie there as *.corrupt */
     int64_t oldest_ns, newest_ns; /* of start times; SPAN_NO_INT when empty */
     bool disk_full;

@@ -36,12 +36,14 @@ struct store {
     atomic_ullong wal_bytes;                /* of the file that is written */
     atomic_bool disk_full, backlogged;      /* backlogged: sealing fails and memory is used up */
     atomic_ullong appended, batches, fsyncs;
-    atomic_ullong sampled_out;  /* sealer */
-    int64_t disk_slow_until_ns; /* sealer: syncing took much longer than writing */
-    atomic_bool merge_failed;   /* the last one */
-    atomic_uint asked_for;      /* callers that wait for `keeping`: a merge does not rest meanwhile */
-    atomic_bool hurried;        /* spans come in so fast that sealing is quick and merging waits; writer */
-    store_watch *watch;         /* set before the first append */
+    atomic_ullong sampled_out, decided_early; /* sealer */
+    atomic_uint deciders;                     /* who waits until nothing is undecided: see store_seal */
+    struct memtable *carry_next;              /* sealer: becomes `carried` with the segments of its seal */
+    int64_t disk_slow_until_ns;               /* sealer: syncing took much longer than writing */
+    atomic_bool merge_failed;                 /* the last one */
+    atomic_uint asked_for;                    /* callers that wait for `keeping`: a merge does not rest meanwhile */
+    atomic_bool hurried; /* spans come in so fast that sealing is quick and merging waits; writer */
+    store_watch *watch;  /* set before the first append */
     void *watch_ctx;
 
     pthread_mutex_t keeping;  /* held while segments are merged, deleted from or retired: one of these at a time */
@@ -53,6 +55,7 @@ struct store {
     int64_t active_since_ns;                /* writer */
     struct memtable *sealing[SEALING_ROOM]; /* oldest first */
     uint32_t sealing_count;
+    struct memtable *carried;  /* traces that were under way at the last seal; NULL = none */
     struct segment **segments; /* any order */
     uint32_t segment_count, segment_capacity;
     bool sealer_stop, sealer_stuck, merge_wanted;
@@ -86,8 +89,8 @@ void fresh_discard(struct fresh *fresh); /* removes the file, when that is safe 
 void segments_release_doubts(struct store *store);
 
 /* Enters what is fresh and takes out what is replaced, in catalog, list and directory, as one step for whoever looks.
- * `memtable`: is sealed by it; may be NULL. VT_ECANCELLED when one to be replaced is not listed any more: then nothing
- * is changed, and the fresh ones are still the caller's to discard. */
+ * `memtable`: is sealed by it, and carry_next is carried from then on; may be NULL. VT_ECANCELLED when one to be
+ * replaced is not listed any more: then nothing is changed, and the fresh ones are still the caller's to discard. */
 int segments_replace(struct store *store, struct fresh *fresh, uint32_t fresh_count, struct segment *const *old,
                      uint32_t old_count, struct memtable *memtable, struct error *err);
 /* Takes a broken segment out of the list and its file aside (name.corrupt). Any thread. */
@@ -103,6 +106,24 @@ int load_store(struct store *store, struct error *err);
 void *seal_loop(void *store);
 /* Writes the segments of a memtable and enters them; the WAL files up to its number are gone after. */
 int seal_memtable(struct store *store, struct memtable *memtable, struct error *err);
+
+/* ---- carry.c: sampling, and traces that wait for it ---- */
+struct sampled {
+    uint32_t kept, waiting_count, left_out; /* spans */
+    uint32_t early;                         /* traces that should have waited, but there was no room */
+    const struct span **waiting;            /* the caller's to free */
+};
+/* Asks of each trace whether it stays. Rows that stay move to the front, as copies in `arena` where their weight
+ * changes. `last`: none may wait. */
+int sample_rows(struct store *store, const struct span **rows, uint32_t count, bool last, struct arena *arena,
+                struct sampled *out, struct error *err);
+/* Puts rows into a memtable and a durable file of that number; nothing for no rows. Once the catalog names the number
+ * as sealed, a start finds them. */
+int carry_write(struct store *store, uint64_t number, const struct span *const *rows, uint32_t count,
+                struct memtable **out, struct error *err);
+void carry_remove_others(struct store *store, uint64_t number);
+/* Fills store->carried; *wal: the number of its file, 0 = there is none. */
+int carry_load(struct store *store, uint64_t sealed_wal, uint64_t *wal, struct error *err);
 
 /* ---- keep.c, merge.c, retire.c, erase.c, reprice.c: the keeper thread ---- */
 void *keep_loop(void *store);

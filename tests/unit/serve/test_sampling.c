@@ -2,6 +2,7 @@
 #include "base/timestamp.h"
 #include "serve/sampling.h"
 #include "store/scan.h"
+#include "store/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -178,7 +179,7 @@ static void a_memtable_of_which_nothing_stays_releases_its_log(void **state) {
 static double keep_one(struct span *spans, uint32_t count) {
     const struct span *trace[SPANS];
     for (uint32_t i = 0; i < count; i++) trace[i] = &spans[i];
-    return sampling_keep(sampling, trace, count);
+    return sampling_keep(sampling, trace, count, false);
 }
 
 static void rules_see_the_trace_as_a_whole(void **state) {
@@ -197,6 +198,29 @@ static void rules_see_the_trace_as_a_whole(void **state) {
     assert_true(keep_one(spans, SPANS) == 0);
     spans[0].flags |= SPAN_FALLBACK;
     assert_true(keep_one(spans, SPANS) == 1);
+}
+
+static void a_trace_waits_for_its_root_but_not_for_ever(void **state) {
+    struct span spans[SPANS];
+    const struct span *trace[] = {&spans[1], &spans[2], &spans[0]}; /* the root last */
+    int64_t now_ns = time_now_ns();
+    for (uint32_t i = 0; i < SPANS; i++) {
+        fill(&spans[i], 1, i);
+        spans[i].start_ns = now_ns - 2 * NS_PER_S, spans[i].duration_ns = NS_PER_S;
+    }
+    load("keep=status:ok; rate=0");
+    assert_true(sampling_keep(sampling, trace, 2, false) == 1); /* nothing waits unless it is asked for */
+    load("keep=status:ok; rate=0");
+    sampling_set_wait(sampling, 60000);
+    assert_true(sampling_keep(sampling, trace, 2, false) == STORE_KEEP_WAIT);
+    assert_true(sampling_keep(sampling, trace, 2, true) == 1);
+    assert_true(sampling_keep(sampling, trace, 3, false) == 1);
+    for (int i = 1; i < SPANS; i++) spans[i].start_ns -= (int64_t)62 * NS_PER_S;
+    assert_true(sampling_keep(sampling, trace, 2, false) == 1); /* silent for too long */
+    spans[2].start_ns += (int64_t)32 * NS_PER_S;
+    assert_true(sampling_keep(sampling, trace, 2, false) == STORE_KEEP_WAIT); /* its newest span counts */
+    spans[1].start_ns = spans[2].start_ns = now_ns + (int64_t)3600 * NS_PER_S;
+    assert_true(sampling_keep(sampling, trace, 2, false) == 1); /* a clock that is an hour ahead */
 }
 
 static void services_have_rules_of_their_own(void **state) {
@@ -245,6 +269,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_comes_late_of_a_trace_that_a_rule_kept_stays, start, stop),
         cmocka_unit_test_setup_teardown(a_memtable_of_which_nothing_stays_releases_its_log, start, stop),
         cmocka_unit_test_setup_teardown(rules_see_the_trace_as_a_whole, start, stop),
+        cmocka_unit_test_setup_teardown(a_trace_waits_for_its_root_but_not_for_ever, start, stop),
         cmocka_unit_test_setup_teardown(services_have_rules_of_their_own, start, stop),
         cmocka_unit_test_setup_teardown(mistakes_are_named_with_their_column, start, stop),
     };

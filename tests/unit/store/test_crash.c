@@ -2,18 +2,15 @@
  * appending, sealing, merging, deleting and computing costs anew; SQLite's own included. Whatever moment it is: what
  * was acknowledged is there once, what was deleted is gone, a cost is the old one or the new one. */
 #include "kit.h"
+#include "strike.h"
 
 #include "base/log.h"
 #include "store/reprice.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,91 +19,15 @@ enum {
     BATCH = 60,
     REPRICED = SPANS * 3 / 4, /* so many are there when costs are computed anew */
     USERS = SPANS / 30,
-    DELETED_USER = 7,
-    FULL_CALLS = 12
+    DELETED_USER = 7
 };
-enum how { NOTHING, DIE_BEFORE, DIE_AFTER, DIE_IN_THE_MIDDLE, DISK_FULL };
-
 /* What both processes know. */
 static struct {
     uint8_t sent[SPANS], acknowledged[SPANS];
     uint8_t delete_begun, delete_done, reprice_begun, reprice_done;
-    atomic_int calls;
 } * shared;
 
 static struct prices *prices; /* of which costs are made anew */
-static enum how how;
-static int strike_at;
-
-/* Counts a call; true when this one is to be struck. */
-static bool struck(void) {
-    if (how == NOTHING) return false;
-    int call = atomic_fetch_add(&shared->calls, 1) + 1;
-    return how == DISK_FULL ? call >= strike_at && call < strike_at + FULL_CALLS : call == strike_at;
-}
-
-static void die(void) {
-    kill(getpid(), SIGKILL);
-    for (;;) pause();
-}
-
-static bool before(bool is_write) {
-    bool now = struck();
-    if (!now || how == DIE_AFTER) return now;
-    if (how == DIE_BEFORE || (how == DIE_IN_THE_MIDDLE && !is_write)) die();
-    return true;
-}
-
-static long full(void) {
-    errno = ENOSPC;
-    return -1;
-}
-
-/* These stand in the way of libc's, for our own code and for SQLite's: so they must be visible from its library. */
-#define VISIBLE __attribute__((visibility("default")))
-
-VISIBLE ssize_t write(int fd, const void *data, size_t size) {
-    bool now = fd > 2 && before(true);
-    if (now && how == DISK_FULL) return full();
-    long n = syscall(SYS_write, fd, data, now && how == DIE_IN_THE_MIDDLE ? size / 2 : size);
-    if (now) die();
-    return n;
-}
-
-VISIBLE ssize_t writev(int fd, const struct iovec *parts, int count) {
-    bool now = before(true);
-    if (now && how == DISK_FULL) { /* a full disk takes what still fits */
-        long n = syscall(SYS_write, fd, parts[0].iov_base, parts[0].iov_len);
-        return n > 0 ? n : full();
-    }
-    if (now && how == DIE_IN_THE_MIDDLE)
-        syscall(SYS_writev, fd, parts, 1), syscall(SYS_write, fd, parts[1].iov_base, parts[1].iov_len / 2), die();
-    long n = syscall(SYS_writev, fd, parts, count);
-    if (now) die();
-    return n;
-}
-
-VISIBLE ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
-    bool now = before(true);
-    if (now && how == DISK_FULL) return full();
-    long n = syscall(SYS_pwrite64, fd, data, now && how == DIE_IN_THE_MIDDLE ? size / 2 : size, at);
-    if (now) die();
-    return n;
-}
-
-#define STAND_IN(name, params, is_full, call)                                                                          \
-    VISIBLE int name params {                                                                                          \
-        bool now = before(false);                                                                                      \
-        if (now && how == DISK_FULL && (is_full)) return (int)full();                                                  \
-        long n = call;                                                                                                 \
-        if (now && how != DISK_FULL) die();                                                                            \
-        return (int)n;                                                                                                 \
-    }
-STAND_IN(fsync, (int fd), true, syscall(SYS_fsync, fd))
-STAND_IN(fdatasync, (int fd), true, syscall(SYS_fdatasync, fd))
-STAND_IN(ftruncate, (int fd, off_t size), false, syscall(SYS_ftruncate, fd, size))
-STAND_IN(rename, (const char *from, const char *to), false, syscall(SYS_rename, from, to))
-STAND_IN(unlink, (const char *path), false, syscall(SYS_unlink, path))
 
 /* ---- a life ---- */
 
@@ -230,13 +151,13 @@ static void check_directory(int call) {
 /* One life in a process of its own, which ends at the given call; false when it came to its natural end. */
 static bool die_at(enum how way, int call) {
     memset(shared, 0, sizeof *shared);
+    strike_prepare();
     shell("rm -rf $D/*");
     options.hurry = call & 1 ? STORE_HURRY_SEALS : STORE_HURRY_AUTO;
     fflush(NULL);
     pid_t pid = fork();
     if (!pid) {
-        how = way;
-        strike_at = call;
+        strike(way, call);
         live();
         _exit(0);
     }
@@ -261,7 +182,7 @@ static void at_every_call(enum how way, int from, int step) {
     for (; call < 5000; call += step) {
         if (!die_at(way, call)) break;
         last = call;
-        if (way == DISK_FULL && atomic_load(&shared->calls) < call) break;
+        if (way == DISK_FULL && strike_calls() < call) break;
     }
     print_message("struck at %d moments, the last of them call %d\n", (last - from) / step + 1, last);
     assert_true(last > 200); /* the stand-ins are in the way of what they should be */
