@@ -232,7 +232,7 @@ static void rotate(struct store *s) {
     old = s->active;
     s->active = fresh;
     s->active_since_ns = now;
-    if (memtable_rows(old) || s->carried) s->sealing[s->sealing_count++] = old, old = NULL;
+    if (memtable_rows(old) || (s->carried && !s->sealing_count)) s->sealing[s->sealing_count++] = old, old = NULL;
     pthread_cond_signal(&s->sealer_wake);
     pthread_cond_broadcast(&s->sealed);
     pthread_mutex_unlock(&s->lock);
