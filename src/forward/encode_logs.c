@@ -9,6 +9,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* What New Relic takes of a log; the rest of an overlong span stays out. */
+enum { NEWRELIC_MEMBERS_MAX = 240, NEWRELIC_NAME_SIZE = 256, NEWRELIC_DEPTH_MAX = 8 };
+
 static void put_member(struct json_writer *w, const char *key, struct slice text) {
     if (!text.len) return;
     json_put_key(w, key);
@@ -80,8 +83,51 @@ void encode_datadog(const struct span *spans, uint32_t count, struct buf *out) {
     json_close(&w, ']');
 }
 
+/* {"tokens":{"input":1}} as "tokens.input":1, the names that queries use: New Relic keeps numbers, texts and truths.
+ * Lists become their JSON. */
+static void put_flat(struct json_writer *w, struct json_reader *r, const char *prefix, unsigned depth, unsigned *room) {
+    struct slice key, text;
+    json_object(r);
+    while (json_key(r, &key)) {
+        char name[NEWRELIC_NAME_SIZE];
+        int len = snprintf(name, sizeof name, "%s%.*s", prefix, (int)(key.len < sizeof name ? key.len : sizeof name),
+                           key.ptr);
+        enum json_type type = json_peek(r);
+        bool fits = len >= 0 && (size_t)len < sizeof name - 1;
+        if (fits && type == JSON_OBJECT && depth) {
+            memcpy(name + len, ".", 2);
+            put_flat(w, r, name, depth - 1, room);
+            continue;
+        }
+        if (type == JSON_STRING ? !json_string(r, &text) : !json_skip(r, &text)) return;
+        if (!fits || type == JSON_NULL || !*room) continue;
+        --*room;
+        json_put_key(w, name);
+        if (type == JSON_NUMBER || type == JSON_BOOL)
+            json_put_raw(w, text);
+        else
+            json_put_string(w, text);
+    }
+}
+
+/* All that is known of the span but its events. */
+static void put_flat_span(struct json_writer *w, const struct span *span, struct buf *whole, struct arena *arena) {
+    struct span told = *span;
+    unsigned room = NEWRELIC_MEMBERS_MAX;
+    struct json_reader r;
+    *span_text(&told, COL_EVENTS) = (struct slice){NULL, 0};
+    buf_clear(whole);
+    struct json_writer writer = json_writer_on(whole);
+    span_put_json(&writer, &told);
+    arena_reset(arena);
+    json_reader_init(&r, buf_slice(whole), arena);
+    put_flat(w, &r, "", NEWRELIC_DEPTH_MAX, &room);
+}
+
 void encode_newrelic(const struct span *spans, uint32_t count, struct buf *out) {
     struct json_writer w = json_writer_on(out);
+    struct buf whole = {0};
+    struct arena arena = {0};
     json_open(&w, '[');
     json_open(&w, '{');
     json_put_key(&w, "common");
@@ -105,11 +151,13 @@ void encode_newrelic(const struct span *spans, uint32_t count, struct buf *out) 
         put_member(&w, "level", span->status == STATUS_ERROR ? SLICE("ERROR") : SLICE("INFO"));
         put_hex(&w, "trace.id", span->trace_id, TRACE_ID_SIZE);
         put_hex(&w, "span.id", span->span_id, SPAN_ID_SIZE);
-        span_put_json_members(&w, span);
+        put_flat_span(&w, span, &whole, &arena);
         json_close(&w, '}');
         json_close(&w, '}');
     }
     json_close(&w, ']');
     json_close(&w, '}');
     json_close(&w, ']');
+    buf_free(&whole);
+    arena_free(&arena);
 }

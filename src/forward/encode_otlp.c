@@ -1,10 +1,13 @@
-/* Spans as OTLP (opentelemetry-proto 1.x, ExportTraceServiceRequest). What the sender wrote goes on as it was; prompt,
- * completion and cost, which Vitrine keeps apart, go under their GenAI names. */
+/* Spans as OTLP (opentelemetry-proto 1.x, ExportTraceServiceRequest). What the sender wrote goes on as it was. What is
+ * known beside it, prompt and completion, cost, and what the sender has other names for, goes under GenAI names:
+ * whoever receives it need know no other dialect. */
 #include "forward/target.h"
 
 #include "base/json.h"
 #include "base/pb.h"
 #include "base/timestamp.h"
+
+#include <stdio.h>
 
 enum { JSON_VALUE_DEPTH = 16 };
 
@@ -106,6 +109,72 @@ static void put_json_text(const struct span *span, enum col col, struct buf *out
         while (json_item(&r)) put_event(out, &r);
 }
 
+/* ---- GenAI names ---- */
+
+/* A name that the sender used itself is left to it. */
+static bool is_said(const struct span *span, const char *key) {
+    struct slice said = span_get_text(span, COL_ATTRIBUTES);
+    char quoted[64];
+    int len = snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    return said.len && memmem(said.ptr, said.len, quoted, (size_t)len);
+}
+
+static void put_known_text(struct buf *out, const struct span *span, const char *key, struct slice text) {
+    if (text.len && !is_said(span, key)) put_attribute(out, 9, key, text);
+}
+
+static void put_known_int(struct buf *out, const struct span *span, const char *key, int64_t number) {
+    if (number == SPAN_NO_INT || is_said(span, key)) return;
+    size_t pair = pb_begin(out, 9), value;
+    pb_put_bytes(out, 1, slice_of(key));
+    value = pb_begin(out, 2);
+    pb_put_tag(out, 3, PB_VARINT), pb_put_varint(out, (uint64_t)number);
+    pb_end(out, value);
+    pb_end(out, pair);
+}
+
+static void put_known_double(struct buf *out, const struct span *span, const char *key, double number) {
+    if (isnan(number) || is_said(span, key)) return;
+    size_t pair = pb_begin(out, 9), value;
+    pb_put_bytes(out, 1, slice_of(key));
+    value = pb_begin(out, 2);
+    pb_put_double(out, 4, number);
+    pb_end(out, value);
+    pb_end(out, pair);
+}
+
+/* Ours hold their parts. Where there are parts, only with OpenAI, which counts so itself, does every receiver read them
+ * so: others would add the cached tokens once more. */
+static bool counts_are_plain(const struct span *span) {
+    bool parts = span->tokens_cached > 0 || span->tokens_cache_write > 0 || span->tokens_reasoning > 0;
+    return !(span->flags & SPAN_USAGE_ESTIMATED) && (!parts || (slice_is(span_get_text(span, COL_PROVIDER), "openai") &&
+                                                                !is_said(span, "langfuse.observation.usage_details")));
+}
+
+static void put_genai(struct buf *out, const struct span *span) {
+    static const char *const operations[KIND_COUNT] = {[KIND_LLM] = "chat",
+                                                       [KIND_EMBEDDING] = "embeddings",
+                                                       [KIND_TOOL] = "execute_tool",
+                                                       [KIND_AGENT] = "invoke_agent"};
+    static const struct {
+        const char *key;
+        enum col col;
+    } texts[] = {{"gen_ai.provider.name", COL_PROVIDER},    {"gen_ai.request.model", COL_MODEL},
+                 {"gen_ai.conversation.id", COL_THREAD_ID}, {"user.id", COL_USER_ID},
+                 {"gen_ai.input.messages", COL_PROMPT},     {"gen_ai.output.messages", COL_COMPLETION}};
+    const char *operation = span->kind >= 0 && span->kind < KIND_COUNT ? operations[span->kind] : NULL;
+    if (operation) put_known_text(out, span, "gen_ai.operation.name", slice_of(operation));
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        put_known_text(out, span, texts[i].key, span_get_text(span, texts[i].col));
+    if (counts_are_plain(span)) {
+        put_known_int(out, span, "gen_ai.usage.input_tokens", span->tokens_input);
+        put_known_int(out, span, "gen_ai.usage.output_tokens", span->tokens_output);
+    }
+    put_known_double(out, span, "llm.cost.total", span->cost_usd);
+}
+
+/* ---- spans ---- */
+
 static void put_span(struct buf *out, const struct span *span, struct arena *arena) {
     size_t at = pb_begin(out, 2);
     pb_put_bytes(out, 1, slice_make(span->trace_id, TRACE_ID_SIZE));
@@ -117,16 +186,7 @@ static void put_span(struct buf *out, const struct span *span, struct arena *are
     pb_put_fixed64(out, 7, (uint64_t)span->start_ns);
     pb_put_fixed64(out, 8, (uint64_t)(span->start_ns + span->duration_ns));
     if (span_get_text(span, COL_ATTRIBUTES).len) put_json_text(span, COL_ATTRIBUTES, out, arena);
-    put_attribute(out, 9, "gen_ai.input.messages", span_get_text(span, COL_PROMPT));
-    put_attribute(out, 9, "gen_ai.output.messages", span_get_text(span, COL_COMPLETION));
-    if (!isnan(span->cost_usd)) {
-        size_t pair = pb_begin(out, 9), value;
-        pb_put_bytes(out, 1, SLICE("llm.cost.total"));
-        value = pb_begin(out, 2);
-        pb_put_double(out, 4, span->cost_usd);
-        pb_end(out, value);
-        pb_end(out, pair);
-    }
+    put_genai(out, span);
     if (span_get_text(span, COL_EVENTS).len) put_json_text(span, COL_EVENTS, out, arena);
     size_t status = pb_begin(out, 15);
     if (span_get_text(span, COL_ERROR).len) pb_put_bytes(out, 2, span_get_text(span, COL_ERROR));

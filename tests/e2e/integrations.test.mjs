@@ -178,11 +178,3 @@ test('systemd takes the unit', async (t) => {
   const ours = got.stderr.split('\n').filter((line) => line.includes('vitrine.service'));
   assert.deepEqual([got.code, ours], [0, []], got.stderr);
 });
-
-test('New Relic: the dashboard and the queries ask for what is sent there', async () => {
-  const { pages } = await json('newrelic/dashboard.json');
-  const written = (await read('newrelic/queries.nrql')).split('\n').filter((line) => line && !line.startsWith('--'));
-  const asked = pages.flatMap((page) => page.widgets).flatMap((widget) => widget.rawConfiguration.nrqlQueries.map((q) => q.query));
-  assert.ok(asked.length >= 4 && written.length >= 4);
-  for (const query of [...asked, ...written]) assert.match(query, /^SELECT .+ FROM (Span|Log)\b/);
-});

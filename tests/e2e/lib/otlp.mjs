@@ -40,3 +40,31 @@ export const llmSpan = (name, attributes = {}) => ({
 });
 
 export const protobuf = { 'content-type': 'application/x-protobuf' };
+
+/** The fields of a protobuf message as they stand: [[number, bytes or BigInt]]. */
+function fields(message) {
+  const found = [];
+  let at = 0;
+  const number = () => {
+    let value = 0n;
+    for (let shift = 0n; ; shift += 7n) {
+      const byte = message[at++];
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  while (at < message.length) {
+    const tag = Number(number()), field = tag >> 3, wire = tag & 7, size = wire === 2 ? Number(number()) : wire === 1 ? 8 : wire === 5 ? 4 : 0;
+    found.push([field, wire === 0 ? number() : message.subarray(at, at + size)]);
+    at += size;
+  }
+  return found;
+}
+const each = (message, field) => fields(message).filter(([number]) => number === field).map(([, content]) => content);
+const keys = (message, field) => each(message, field).map((pair) => each(pair, 1)[0].toString());
+
+/** What an ExportTraceServiceRequest says of its spans: [{name, resource, attributes}], the latter lists of keys. */
+export const readRequest = (body) => each(body, 1).flatMap((group) => {
+  const resource = each(group, 1).flatMap((one) => keys(one, 1));
+  return each(group, 2).flatMap((scope) => each(scope, 2)).map((span) => ({ name: each(span, 5)[0].toString(), resource, attributes: keys(span, 9) }));
+});

@@ -170,6 +170,41 @@ static void otlp_carries_the_whole_span(void **state) {
     assert_int_equal(resources, 1);
 }
 
+/* Of a storefront's span, what OTLP then holds. */
+static void encode_storefront(const char *provider, int64_t cached, const char *attributes, struct buf *out) {
+    struct batch *batch = some_spans(1, 1);
+    struct span *span = batch->spans;
+    span->tokens_output = 9, span->tokens_cached = cached;
+    *span_text(span, COL_PROVIDER) = slice_of(provider);
+    *span_text(span, COL_ATTRIBUTES) = slice_of(attributes);
+    buf_clear(out);
+    encode_otlp(span, 1, out);
+    batch_unref(batch);
+}
+
+static unsigned times(struct slice text, const char *part) {
+    unsigned count = 0;
+    for (const char *at; (at = memmem(text.ptr, text.len, part, strlen(part))); count++)
+        text = slice_from(text, (size_t)(at - text.ptr) + 1);
+    return count;
+}
+
+static void otlp_says_in_genai_names_what_the_sender_said_in_others(void **state) {
+    struct buf out = {0};
+    encode_storefront("openai", 40, "{\"llm.vendor\":\"openai\",\"llm.request.model\":\"gpt-4o\"}", &out);
+    static const char *const names[] = {"gen_ai.operation.name",      "gen_ai.provider.name",
+                                        "gen_ai.request.model",       "gen_ai.usage.input_tokens",
+                                        "gen_ai.usage.output_tokens", "llm.vendor"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_int_equal(times(buf_slice(&out), names[i]), 1);
+    encode_storefront("openai", SPAN_NO_INT, "{\"gen_ai.request.model\":\"gpt-4o\",\"llm.cost.total\":0.25}", &out);
+    assert_int_equal(times(buf_slice(&out), "gen_ai.request.model"), 1);
+    assert_int_equal(times(buf_slice(&out), "llm.cost.total"), 1);
+    /* A receiver that takes Anthropic's input to be without its cached part would count it twice. */
+    encode_storefront("anthropic", 40, "{\"llm.usage.prompt_tokens\":60}", &out);
+    assert_int_equal(times(buf_slice(&out), "gen_ai.usage.input_tokens"), 0);
+    buf_free(&out);
+}
+
 static void datadog_logs_link_to_their_trace(void **state) {
     setenv("DD_API_KEY", "dd-key", 1);
     struct forward *f = open_forward("datadog", "", 0);
@@ -279,6 +314,7 @@ static void bad_targets_are_named_without_their_secrets(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(otlp_carries_the_whole_span, start, stop),
+        cmocka_unit_test(otlp_says_in_genai_names_what_the_sender_said_in_others),
         cmocka_unit_test_setup_teardown(datadog_logs_link_to_their_trace, start, stop),
         cmocka_unit_test_setup_teardown(newrelic_logs_have_their_envelope, start, stop),
         cmocka_unit_test_setup_teardown(target_that_was_away_gets_everything_also_after_a_restart, start, stop),
