@@ -19,37 +19,107 @@ struct fold {
 #define CELL(row) (&f->groups->cells[f->groups->of_row[row]][f->slot])
 #define WEIGHT(row) (f->weights ? f->weights[row] : 1.0)
 
-/* One group and no weights is the common case of monitors: then counting is one addition. */
-static void fold_count(const struct fold *f) {
-    if (f->groups->count == 1 && !f->weights) {
-        f->groups->cells[0][f->slot].a += f->count;
-        return;
-    }
-    for (uint32_t i = 0; i < f->count; i++) CELL(f->rows[i])->a += WEIGHT(f->rows[i]);
+/* Rows are first summed by the block's own groups, and those then go to their cells. Neighbours are mostly of one
+ * group, and a sum cannot be added to before the addition before it is done: so there are a few sums of each group, by
+ * turns, unless groups are many. */
+enum { LANES = 4, LANE_GROUPS_MAX = 2048 };
+
+struct tally {
+    double sum, weight;
+};
+
+static void *new_tallies(const struct fold *f, size_t size, uint32_t groups, uint32_t *lane) {
+    uint32_t lanes = groups <= LANE_GROUPS_MAX ? LANES : 1;
+    *lane = lanes > 1 ? groups : 0;
+    return arena_calloc(&f->block->arena, (size_t)groups * lanes + 1, size);
 }
 
-static int fold_errors(const struct fold *f, struct error *err) {
-    const struct vec *status = block_column(f->block, COL_STATUS, err);
-    if (!status) return err->code;
-    for (uint32_t i = 0; i < f->count; i++) {
-        uint32_t row = f->rows[i];
-        struct agg_cell *cell = CELL(row);
-        double weight = WEIGHT(row);
-        cell->a += status->ints[row] == STATUS_ERROR ? weight : 0;
-        cell->b += weight;
+static int fold_count(const struct fold *f, struct error *err) {
+    const struct block_groups *groups = f->groups;
+    const uint32_t *of = groups->of_row, *rows = f->rows;
+    uint32_t lane, i = 0;
+    if (groups->present_count == 1 && !f->weights) { /* the common case of monitors */
+        groups->cells[groups->present[0]][f->slot].a += f->count;
+        return 0;
+    }
+    if (f->weights) {
+        for (; i < f->count; i++) CELL(rows[i])->a += f->weights[rows[i]];
+        return 0;
+    }
+    uint32_t *counts = new_tallies(f, sizeof *counts, groups->count, &lane);
+    if (!counts) return no_memory(err);
+    for (; i + LANES <= f->count; i += LANES) {
+        counts[of[rows[i]]]++;
+        counts[lane + of[rows[i + 1]]]++;
+        counts[2 * lane + of[rows[i + 2]]]++;
+        counts[3 * lane + of[rows[i + 3]]]++;
+    }
+    for (; i < f->count; i++) counts[of[rows[i]]]++;
+    for (uint32_t p = 0; p < groups->present_count; p++) {
+        uint32_t g = groups->present[p], sum = counts[g];
+        for (uint32_t l = 1; l < LANES && lane; l++) sum += counts[l * lane + g];
+        groups->cells[g][f->slot].a += sum;
     }
     return 0;
 }
 
-static void fold_sum(const struct fold *f, const double *values) {
-    for (uint32_t i = 0; i < f->count; i++) {
-        uint32_t row = f->rows[i];
-        double value = values[row], weight = WEIGHT(row);
-        if (isnan(value)) continue;
-        struct agg_cell *cell = CELL(row);
-        cell->a += value * weight;
-        cell->b += weight;
+/* Counts of good and bad ones stand next to each other. */
+static int fold_errors(const struct fold *f, struct error *err) {
+    const struct block_groups *groups = f->groups;
+    const uint32_t *of = groups->of_row, *rows = f->rows;
+    const struct vec *status = block_column(f->block, COL_STATUS, err);
+    uint32_t lane, i = 0;
+    if (!status) return err->code;
+    const int64_t *is = status->ints;
+    for (; i < f->count && f->weights; i++) {
+        struct agg_cell *cell = CELL(rows[i]);
+        cell->a += is[rows[i]] == STATUS_ERROR ? f->weights[rows[i]] : 0;
+        cell->b += f->weights[rows[i]];
     }
+    if (f->weights) return 0;
+    uint32_t *counts = new_tallies(f, sizeof *counts, 2 * groups->count, &lane);
+    if (!counts) return no_memory(err);
+    for (; i + LANES <= f->count; i += LANES) {
+        counts[2 * of[rows[i]] + (is[rows[i]] == STATUS_ERROR)]++;
+        counts[lane + 2 * of[rows[i + 1]] + (is[rows[i + 1]] == STATUS_ERROR)]++;
+        counts[2 * lane + 2 * of[rows[i + 2]] + (is[rows[i + 2]] == STATUS_ERROR)]++;
+        counts[3 * lane + 2 * of[rows[i + 3]] + (is[rows[i + 3]] == STATUS_ERROR)]++;
+    }
+    for (; i < f->count; i++) counts[2 * of[rows[i]] + (is[rows[i]] == STATUS_ERROR)]++;
+    for (uint32_t p = 0; p < groups->present_count; p++) {
+        uint32_t g = groups->present[p], good = 0, bad = 0;
+        for (uint32_t l = 0; l < (lane ? LANES : 1); l++)
+            good += counts[l * lane + 2 * g], bad += counts[l * lane + 2 * g + 1];
+        groups->cells[g][f->slot].a += bad;
+        groups->cells[g][f->slot].b += (double)good + bad;
+    }
+    return 0;
+}
+
+/* What is not known adds nothing, without a branch: half of all spans have no cost. */
+static inline void add_known(struct tally *tally, double value, double weight) {
+    bool known = !isnan(value);
+    tally->sum += known ? value * weight : 0;
+    tally->weight += known ? weight : 0;
+}
+
+static int fold_sum(const struct fold *f, const double *values, struct error *err) {
+    const struct block_groups *groups = f->groups;
+    const uint32_t *of = groups->of_row, *rows = f->rows;
+    uint32_t lane, i = 0;
+    struct tally *tallies = new_tallies(f, sizeof *tallies, groups->count, &lane);
+    if (!tallies) return no_memory(err);
+    for (; i + LANES <= f->count && !f->weights; i += LANES)
+        for (uint32_t l = 0; l < LANES; l++) add_known(&tallies[l * lane + of[rows[i + l]]], values[rows[i + l]], 1);
+    for (; i < f->count; i++) add_known(&tallies[of[rows[i]]], values[rows[i]], WEIGHT(rows[i]));
+    for (uint32_t p = 0; p < groups->present_count; p++) {
+        uint32_t g = groups->present[p];
+        for (uint32_t l = 0; l < (lane ? LANES : 1); l++) {
+            groups->cells[g][f->slot].a += tallies[l * lane + g].sum;
+            groups->cells[g][f->slot].b += tallies[l * lane + g].weight;
+        }
+    }
+    return 0;
 }
 
 static void fold_bound(const struct fold *f, const double *values, bool least) {
@@ -68,13 +138,18 @@ enum { RESERVE_GROUPS_MAX = 1024 };
 static int fold_sketch(const struct fold *f, const double *values, struct error *err) {
     struct arena *arena = f->worker->arena;
     struct sketch *fresh = NULL;
-    for (uint32_t g = 0; g < f->groups->count; g++) {
+    struct sketch **sketches = arena_alloc(&f->block->arena, ((size_t)f->groups->count + 1) * sizeof *sketches);
+    if (!sketches) return no_memory(err);
+    for (uint32_t p = 0; p < f->groups->present_count; p++) {
+        uint32_t g = f->groups->present[p];
         struct agg_cell *cell = &f->groups->cells[g][f->slot];
+        sketches[g] = cell->sketch;
         if (cell->sketch) continue;
         if (!(cell->sketch = arena_alloc(arena, sizeof *cell->sketch))) return no_memory(err);
         sketch_init(cell->sketch);
         const struct sketch *last = f->worker->last_sketch[f->slot]; /* groups of such a size are much alike */
-        if (last && f->groups->count <= RESERVE_GROUPS_MAX && !sketch_reserve(cell->sketch, last, arena))
+        sketches[g] = cell->sketch;
+        if (last && f->groups->present_count <= RESERVE_GROUPS_MAX && !sketch_reserve(cell->sketch, last, arena))
             return no_memory(err);
         fresh = cell->sketch;
     }
@@ -82,49 +157,56 @@ static int fold_sketch(const struct fold *f, const double *values, struct error 
         uint32_t row = f->rows[i];
         double value = values[row];
         if (isnan(value)) continue;
-        if (!sketch_add(CELL(row)->sketch, value, WEIGHT(row), arena)) return no_memory(err);
+        if (!sketch_add(sketches[f->groups->of_row[row]], value, WEIGHT(row), arena)) return no_memory(err);
     }
     if (fresh && fresh->count) f->worker->last_sketch[f->slot] = fresh;
     return 0;
 }
 
-/* A value that was seen in its group in this block is not looked up again: pairs of group and code have a bit. */
-enum { SEEN_BITS_MAX = 1 << 24 };
+/* A value that was seen in its group in this block is not looked up again: pairs of group and code have a mark, and
+ * only marked pairs are looked at. */
+enum { MARKS_MAX = 1 << 22, MARKS_SHARE = 8 };
+
+static int add_distinct(const struct fold *f, const struct block_codes *codes, uint32_t group, uint32_t value,
+                        struct error *err) {
+    uint64_t hash = codes_hash(codes, value);
+    if (hash == 1) return 0; /* not known */
+    struct agg_cell *cell = &f->groups->cells[group][f->slot];
+    struct arena *arena = f->worker->arena;
+    if (!cell->distinct && !(cell->distinct = arena_calloc(arena, 1, sizeof *cell->distinct))) return no_memory(err);
+    return distinct_add(cell->distinct, hash | 2, arena) ? 0 : no_memory(err);
+}
 
 static int fold_distinct(const struct fold *f, const struct field *field, struct error *err) {
     struct block_codes codes;
-    struct arena *arena = f->worker->arena;
-    int code = block_field_codes(f->block, field, f->rows, f->count, &codes, err);
+    const uint32_t *of = f->groups->of_row, *rows = f->rows;
+    int code = block_field_codes(f->block, field, rows, f->count, &codes, err);
     if (code) return code;
-    uint64_t bits = (uint64_t)f->groups->count * codes.count;
-    uint64_t *hashes = arena_calloc(&f->block->arena, codes.count + 1, sizeof *hashes);
-    uint8_t *seen = bits <= SEEN_BITS_MAX ? arena_calloc(&f->block->arena, bits / 8 + 1, 1) : NULL;
-    if (!hashes) return no_memory(err);
-    for (uint32_t i = 0; i < f->count; i++) {
-        uint32_t row = f->rows[i], group = f->groups->of_row[row], value = codes.codes[row];
-        uint64_t bit = (uint64_t)group * codes.count + value;
-        if (seen) {
-            if (seen[bit / 8] >> bit % 8 & 1) continue;
-            seen[bit / 8] |= (uint8_t)(1u << bit % 8);
-        }
-        if (!hashes[value]) {
-            struct agg_key key = codes_key(&codes, value);
-            hashes[value] = key.type == AGG_KEY_NONE ? 1 : key_hash(&key) | 2;
-        }
-        if (hashes[value] == 1) continue; /* not known */
-        struct agg_cell *cell = &f->groups->cells[group][f->slot];
-        if (!cell->distinct && !(cell->distinct = arena_calloc(arena, 1, sizeof *cell->distinct)))
-            return no_memory(err);
-        if (!distinct_add(cell->distinct, hashes[value], arena)) return no_memory(err);
+    uint64_t pairs = (uint64_t)f->groups->count * codes.count, most = (uint64_t)f->count * MARKS_SHARE;
+    if (pairs > MARKS_MAX || pairs > (most < DISTINCT_EXACT ? DISTINCT_EXACT : most)) {
+        for (uint32_t i = 0; i < f->count && !code; i++)
+            code = add_distinct(f, &codes, of[rows[i]], codes.codes[rows[i]], err);
+        return code;
     }
-    return 0;
+    uint8_t *marks = arena_calloc(&f->block->arena, (size_t)pairs + 1, 1);
+    if (!marks) return no_memory(err);
+    if (f->groups->count == 1)
+        for (uint32_t i = 0; i < f->count; i++) marks[codes.codes[rows[i]]] = 1;
+    else
+        for (uint32_t i = 0; i < f->count; i++) marks[(size_t)of[rows[i]] * codes.count + codes.codes[rows[i]]] = 1;
+    for (uint32_t p = 0; p < f->groups->present_count; p++) {
+        uint32_t g = f->groups->present[p];
+        for (uint32_t value = 0; value < codes.count && !code; value++)
+            if (marks[(size_t)g * codes.count + value]) code = add_distinct(f, &codes, g, value, err);
+    }
+    return code;
 }
 
 static int fold_slot(struct fold *f, const struct agg_slot *slot, const double *values, struct error *err) {
     switch (slot->kind) {
-    case SLOT_COUNT: fold_count(f); return 0;
+    case SLOT_COUNT: return fold_count(f, err);
     case SLOT_ERRORS: return fold_errors(f, err);
-    case SLOT_SUM: fold_sum(f, values); return 0;
+    case SLOT_SUM: return fold_sum(f, values, err);
     case SLOT_MIN:
     case SLOT_MAX: fold_bound(f, values, slot->kind == SLOT_MIN); return 0;
     case SLOT_SKETCH: return fold_sketch(f, values, err);

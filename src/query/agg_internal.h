@@ -6,6 +6,7 @@
 
 #include "query/aggregate.h"
 #include "query/blocks.h"
+#include "query/codebook.h"
 #include "query/distinct.h"
 #include "query/sketch.h"
 
@@ -65,6 +66,11 @@ struct agg_place { /* a point */
     int64_t bucket; /* start / interval, rounded down; 0 without an interval */
 };
 
+/* By a book's number: the key's number + 1, 0 = not met yet. */
+struct number_map {
+    uint32_t *keys, count;
+};
+
 struct agg_worker {
     struct agg_plan *plan;
     struct arena *arena;
@@ -75,6 +81,7 @@ struct agg_worker {
     struct agg_cell **cells; /* by point: slot_count of them */
     uint32_t group_capacity, point_capacity;
     const struct sketch *last_sketch[AGG_COLUMNS_MAX]; /* by slot */
+    struct number_map known[GROUP_BY_MAX];             /* a book's numbers → keys */
 };
 /* The point of a tuple and bucket, made when it is new; UINT32_MAX when memory ran out. */
 uint32_t worker_point(struct agg_worker *worker, const struct agg_tuple *tuple, int64_t bucket);
@@ -82,9 +89,11 @@ bool cell_merge(const struct agg_slot *slot, struct agg_cell *into, const struct
 
 /* A block's rows in local groups. */
 struct block_groups {
-    uint32_t *of_row; /* local group of each selected row, by row number */
+    const uint32_t *of_row; /* local group of each selected row, by row number */
     uint32_t count;
-    struct agg_cell **cells; /* of each local group */
+    struct agg_cell **cells; /* of each local group; NULL where no row is in it */
+    uint32_t *present;       /* the groups with rows */
+    uint32_t present_count;
 };
 int agg_group_rows(struct agg_worker *worker, struct block *block, struct block_groups *groups, struct error *err);
 int agg_fold(struct agg_worker *worker, struct block *block, const struct block_groups *groups, struct error *err);
@@ -96,13 +105,16 @@ int block_numbers(struct block *block, const struct field *field, const uint32_t
 /* Any field's values as codes: codes by row number, what each stands for in keys. */
 struct block_codes {
     const uint32_t *codes;
-    const struct slice *dict; /* a column's own dictionary; else NULL */
+    const uint32_t *numbers;  /* what a book calls the codes; else NULL */
+    struct codebook *book;    /* its */
+    const struct slice *dict; /* else a column's own dictionary; else NULL */
     struct agg_key *keys;     /* else */
     uint32_t count;
 };
 int block_field_codes(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count,
                       struct block_codes *codes, struct error *err);
 struct agg_key codes_key(const struct block_codes *codes, uint32_t code);
+uint64_t codes_hash(const struct block_codes *codes, uint32_t code); /* key_hash of it */
 uint64_t key_hash(const struct agg_key *key);
 
 #endif

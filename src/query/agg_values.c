@@ -1,5 +1,6 @@
 /* Values of fields over a block, as numbers or as codes. */
 #include "query/agg_internal.h"
+#include "query/block_attr.h"
 #include "query/filter_internal.h"
 
 #include <stdlib.h>
@@ -76,6 +77,19 @@ static int each_attr(struct block *block, struct slice key, const uint32_t *rows
     return code;
 }
 
+/* Numbers by the index; false: there is none. */
+static bool indexed_numbers(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count,
+                            double *out, int *code, struct error *err) {
+    struct block_attr attr;
+    if ((*code = block_attr(block, field->key, rows, count, &attr, err))) return true;
+    if (!attr.codes) return false;
+    double *numbers = alloc(block, attr.count, sizeof *numbers, err);
+    if (!numbers) *code = VT_ELIMIT;
+    for (uint32_t c = 0; numbers && c < attr.count; c++) numbers[c] = attr_number(&attr.values[c]);
+    for (uint32_t i = 0; numbers && i < count; i++) out[rows[i]] = numbers[attr.codes[rows[i]]];
+    return true;
+}
+
 static int take_number(void *ctx, uint32_t row, const struct attr_value *value, struct error *err) {
     ((double *)ctx)[row] = attr_number(value);
     return 0;
@@ -85,8 +99,10 @@ int block_numbers(struct block *block, const struct field *field, const uint32_t
                   const double **values, struct error *err) {
     double *out = alloc(block, block->group->rows, sizeof *out, err);
     if (!(*values = out)) return VT_ELIMIT;
+    int code = 0;
+    if (field->source == FIELD_ATTR && indexed_numbers(block, field, rows, count, out, &code, err)) return code;
     if (field->source == FIELD_ATTR) return each_attr(block, field->key, rows, count, take_number, out, err);
-    int code = column_numbers(block, field, out, err);
+    code = column_numbers(block, field, out, err);
     return code || !field->usage ? code : leave_restated_out(block, out, err);
 }
 
@@ -105,7 +121,7 @@ static int code_key(struct coder *coder, uint32_t row, const struct agg_key *key
     return 0;
 }
 
-static int take_key(void *ctx, uint32_t row, const struct attr_value *value, struct error *err) {
+static struct agg_key attr_key(const struct attr_value *value) {
     struct agg_key key = {AGG_KEY_NONE, {NULL, 0}, 0};
     switch (value->type) {
     case ATTR_NONE: break;
@@ -116,7 +132,31 @@ static int take_key(void *ctx, uint32_t row, const struct attr_value *value, str
         if (value->text.len) key.type = AGG_KEY_TEXT, key.text = value->text;
         break;
     }
+    return key;
+}
+
+static int take_key(void *ctx, uint32_t row, const struct attr_value *value, struct error *err) {
+    struct agg_key key = attr_key(value);
     return code_key(ctx, row, &key, true, err);
+}
+
+/* Codes by the index; false: there is none. Two values may be the same key: 1 and 1.0. */
+static bool indexed_codes(struct coder *coder, const struct field *field, const uint32_t *rows, uint32_t count,
+                          int *code, struct error *err) {
+    struct block *block = coder->block;
+    struct block_attr attr;
+    if ((*code = block_attr(block, field->key, rows, count, &attr, err))) return true;
+    if (!attr.codes) return false;
+    uint32_t *numbers = alloc(block, attr.count, sizeof *numbers, err);
+    if (!numbers) *code = VT_ELIMIT;
+    for (uint32_t c = 0; c < attr.count && !*code; c++) {
+        struct agg_key key = attr_key(&attr.values[c]);
+        numbers[c] = key_number(&coder->list, &key, false, &block->arena);
+        if (numbers[c] == UINT32_MAX)
+            *code = error_set(err, VT_ELIMIT, "the request needs more memory than one may hold");
+    }
+    for (uint32_t i = 0; i < count && !*code; i++) coder->codes[rows[i]] = numbers[attr.codes[rows[i]]];
+    return true;
 }
 
 static struct agg_key text_key(struct slice text) {
@@ -192,6 +232,20 @@ static int string_codes(struct coder *coder, const struct field *field, const ui
     return code;
 }
 
+/* By the column's book, without its dictionary. Leaves out->numbers NULL when there is none. */
+static int numbered_codes(struct block *block, enum col col, struct block_codes *out, struct error *err) {
+    int which = codebook_of(col);
+    struct codebook *book = which >= 0 ? block->ask->books[which] : NULL;
+    uint32_t count = 0;
+    if (!book || !block->index || block->mend) return 0;
+    const uint32_t *numbers = codebook_numbers(book, block->index, block->group, col, &count);
+    const struct vec *vec = numbers ? block_codes(block, col, err) : NULL;
+    if (numbers && !vec) return err->code;
+    if (!numbers || vec->dict_count != count) return 0;
+    *out = (struct block_codes){.codes = vec->codes, .numbers = numbers, .book = book, .count = count};
+    return 0;
+}
+
 int block_field_codes(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count,
                       struct block_codes *out, struct error *err) {
     struct coder coder = {.block = block};
@@ -200,7 +254,8 @@ int block_field_codes(struct block *block, const struct field *field, const uint
     if (field->type == FIELD_TYPE_WORD || field->type == FIELD_TYPE_BOOL)
         return small_codes(block, field, rows, count, out, err);
     if (field->source == FIELD_COLUMN && span_columns[field->col].type == COL_DICT) {
-        const struct vec *vec = block_column(block, field->col, err);
+        if (!(code = numbered_codes(block, field->col, out, err)) && out->numbers) return 0;
+        const struct vec *vec = code ? NULL : block_column(block, field->col, err);
         if (!vec) return err->code;
         out->codes = vec->codes;
         out->dict = vec->dict;
@@ -208,9 +263,10 @@ int block_field_codes(struct block *block, const struct field *field, const uint
         return 0;
     }
     if (!(coder.codes = alloc(block, block->group->rows, sizeof *coder.codes, err))) return VT_ELIMIT;
-    if (field->source == FIELD_ATTR)
-        code = each_attr(block, field->key, rows, count, take_key, &coder, err);
-    else if (field->type == FIELD_TYPE_ID)
+    if (field->source == FIELD_ATTR) {
+        if (!indexed_codes(&coder, field, rows, count, &code, err))
+            code = each_attr(block, field->key, rows, count, take_key, &coder, err);
+    } else if (field->type == FIELD_TYPE_ID)
         code = id_codes(&coder, field, rows, count, err);
     else if (field->source == FIELD_COLUMN && span_columns[field->col].type == COL_STRING)
         code = string_codes(&coder, field, rows, count, err);
@@ -223,5 +279,12 @@ int block_field_codes(struct block *block, const struct field *field, const uint
 }
 
 struct agg_key codes_key(const struct block_codes *codes, uint32_t code) {
+    if (codes->numbers) return text_key(codebook_text(codes->book, codes->numbers[code]));
     return codes->dict ? text_key(codes->dict[code]) : codes->keys[code];
+}
+
+uint64_t codes_hash(const struct block_codes *codes, uint32_t code) {
+    if (codes->numbers) return codebook_hash(codes->book, codes->numbers[code]);
+    struct agg_key key = codes_key(codes, code);
+    return key_hash(&key);
 }

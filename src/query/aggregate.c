@@ -93,15 +93,27 @@ bool cell_merge(const struct agg_slot *slot, struct agg_cell *into, const struct
     return true;
 }
 
+/* What the keys of one worker are called by another. */
+static bool translate_keys(struct agg_worker *into, const struct agg_worker *from, uint32_t f, uint32_t **numbers) {
+    const struct key_list *keys = &from->keys[f];
+    *numbers = arena_alloc(into->arena, ((size_t)keys->table.count + 1) * sizeof **numbers);
+    if (!*numbers) return false;
+    for (uint32_t k = 0; k < keys->table.count; k++) {
+        (*numbers)[k] = key_number_hashed(&into->keys[f], &keys->keys[k], keys->table.hashes[k], false, into->arena);
+        if ((*numbers)[k] == UINT32_MAX) return false;
+    }
+    return true;
+}
+
 static bool merge_worker(struct agg_worker *into, const struct agg_worker *from) {
     const struct agg_plan *plan = into->plan;
+    uint32_t *numbers[GROUP_BY_MAX];
+    for (uint32_t f = 0; f < plan->spec->group_by_count; f++)
+        if (!translate_keys(into, from, f, &numbers[f])) return false;
     for (uint32_t p = 0; p < from->point_table.count; p++) {
         const struct agg_tuple *old = &from->groups[from->points[p].group];
         struct agg_tuple tuple;
-        for (uint32_t f = 0; f < plan->spec->group_by_count; f++) {
-            tuple.keys[f] = key_number(&into->keys[f], &from->keys[f].keys[old->keys[f]], false, into->arena);
-            if (tuple.keys[f] == UINT32_MAX) return false;
-        }
+        for (uint32_t f = 0; f < plan->spec->group_by_count; f++) tuple.keys[f] = numbers[f][old->keys[f]];
         uint32_t point = worker_point(into, &tuple, from->points[p].bucket);
         if (point == UINT32_MAX) return false;
         for (uint32_t s = 0; s < plan->slot_count; s++)
@@ -158,6 +170,8 @@ static int make_result(struct ask *ask, struct agg_worker *worker, struct agg_re
 
 static int prepare(struct ask *ask, const struct agg_spec *spec, struct aggregation *a, struct error *err) {
     int code = make_plan(spec, &a->plan, err);
+    for (int i = 0; !code && i < CODEBOOK_COLUMNS; i++)
+        if (!ask->books[i]) ask->books[i] = codebook_take(ask->engine->books, i);
     for (unsigned i = 0; !code && i < scan_workers(ask); i++) {
         a->workers[i].plan = &a->plan;
         if (!(a->workers[i].arena = ask_new_arena(ask, err))) code = err->code;
@@ -205,8 +219,12 @@ int aggregate_with(struct ask *ask, const struct agg_spec *specs, uint32_t count
                    scan_each *also, void *ctx, struct error *err) {
     struct aggregations as = {
         .all = ask_alloc(ask, count, sizeof *as.all, err), .count = count, .also = also, .ctx = ctx};
-    struct scan scan = {
-        .filter = specs->filter, .from_ns = specs->from_ns, .to_ns = specs->to_ns, .each = aggregate_block, .ctx = &as};
+    struct scan scan = {.filter = specs->filter,
+                        .from_ns = specs->from_ns,
+                        .to_ns = specs->to_ns,
+                        .apart = true,
+                        .each = aggregate_block,
+                        .ctx = &as};
     int code = as.all ? 0 : err->code;
     for (uint32_t i = 0; i < count && !code; i++) code = prepare(ask, &specs[i], &as.all[i], err);
     if (!code) code = scan_run(ask, &scan, err);

@@ -1,4 +1,5 @@
 /* The door: finds the route, reads what all requests share, and answers errors. */
+#include "query/codebook.h"
 #include "query/api.h"
 
 #include "base/timestamp.h"
@@ -42,7 +43,8 @@ int engine_open(struct engine **out, struct store *store, const struct engine_op
     engine->pool = pool_new(engine->options.threads - 1);
     engine->weave = weave_new();
     engine->spare = spare_new();
-    if (!engine->pool || !engine->weave || !engine->spare) {
+    engine->books = codebooks_new(CODEBOOK_BYTES_MAX);
+    if (!engine->pool || !engine->weave || !engine->spare || !engine->books) {
         engine_free(engine);
         return error_set(err, VT_ENOMEM, "no memory or threads for the query engine");
     }
@@ -60,6 +62,7 @@ void engine_free(struct engine *engine) {
     if (!engine) return;
     pool_free(engine->pool);
     weave_free(engine->weave);
+    codebooks_free(engine->books);
     spare_free(engine->spare);
     scores_free(engine->scores);
     free(engine);
@@ -180,6 +183,7 @@ int ask_begin(struct ask *ask, int takes, struct error *err) {
 
 void ask_end(struct ask *ask) {
     weave_view_free(ask->view);
+    for (int i = 0; i < CODEBOOK_COLUMNS; i++) codebook_release(ask->books[i]);
     snapshot_free(ask->snapshot);
     ask_free_arenas(ask);
 }

@@ -1,41 +1,8 @@
 /* One attribute out of a JSON object, without reading what is not asked for: a key is looked for as bytes first and
  * only then the object is walked, since most spans do not have most attributes. */
 #include "base/json.h"
+#include "base/json_scan.h"
 #include "query/field.h"
-
-/* Past a JSON string whose opening quote is at `at`; NULL when it does not end. */
-static const char *skip_string(const char *at, const char *end) {
-    for (at++; at < end; at++) {
-        if (*at == '"') return at + 1;
-        if (*at == '\\') at++;
-    }
-    return NULL;
-}
-
-/* Past any value, by brackets and quotes alone: the store holds only JSON that was checked on its way in. */
-static const char *skip_value(const char *at, const char *end) {
-    int depth = 0;
-    while (at && at < end) {
-        if (*at == '"') {
-            at = skip_string(at, end);
-            if (!depth) return at;
-            continue;
-        }
-        if (*at == '{' || *at == '[')
-            depth++;
-        else if (*at == '}' || *at == ']') {
-            if (--depth <= 0) return depth < 0 ? at : at + 1;
-        } else if (*at == ',' && !depth)
-            return at;
-        at++;
-    }
-    return at;
-}
-
-static const char *skip_space(const char *at, const char *end) {
-    while (at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')) at++;
-    return at;
-}
 
 /* Values that need no reader: texts without escapes, small whole numbers, true and false. */
 static bool read_plain(struct slice raw, struct attr_value *out) {
@@ -61,7 +28,8 @@ static bool read_plain(struct slice raw, struct attr_value *out) {
     return true;
 }
 
-static bool read_value(struct slice raw, struct arena *arena, struct attr_value *out) {
+bool attr_read(struct slice raw, struct arena *arena, struct attr_value *out) {
+    out->type = ATTR_NONE;
     if (read_plain(raw, out)) return true;
     struct json_reader r;
     struct json_number number;
@@ -83,22 +51,11 @@ static bool read_value(struct slice raw, struct arena *arena, struct attr_value 
 
 /* The raw text of the value behind `quoted` (the key with its quotes, escaped) at the top level. */
 static bool find_raw(struct slice json, struct slice quoted, struct slice *raw) {
-    const char *at = skip_space(json.ptr, json.ptr + json.len), *end = json.ptr + json.len;
-    if (at >= end || *at != '{') return false;
-    for (at = skip_space(at + 1, end); at && at < end && *at == '"';) {
-        const char *key = at, *key_end = skip_string(at, end);
-        if (!key_end) return false;
-        at = skip_space(key_end, end);
-        if (at >= end || *at != ':') return false;
-        const char *value = skip_space(at + 1, end), *value_end = skip_value(value, end);
-        if (!value_end) return false;
-        if (slice_eq(slice_make(key, (size_t)(key_end - key)), quoted)) {
-            *raw = slice_make(value, (size_t)(value_end - value));
-            return true;
-        }
-        at = skip_space(value_end, end);
-        if (at < end && *at == ',') at = skip_space(at + 1, end);
-    }
+    struct json_scan scan;
+    struct slice key;
+    json_scan_init(&scan, json);
+    while (json_scan_next(&scan, &key, raw))
+        if (slice_eq(key, quoted)) return true;
     return false;
 }
 
@@ -110,9 +67,9 @@ static bool find_flat(struct slice json, const char *found, size_t quoted_len, s
     if (before < 1 || found[-1] == '\\' || memchr(json.ptr + 1, '{', before - 1) ||
         memchr(json.ptr + 1, '[', before - 1))
         return false;
-    const char *at = skip_space(found + quoted_len, end);
+    const char *at = json_skip_space(found + quoted_len, end);
     if (at >= end || *at != ':') return false;
-    const char *value = skip_space(at + 1, end), *value_end = skip_value(value, end);
+    const char *value = json_skip_space(at + 1, end), *value_end = json_skip_value(value, end);
     if (!value_end) return false;
     while (value_end > value &&
            (value_end[-1] == ' ' || value_end[-1] == '\n' || value_end[-1] == '\t' || value_end[-1] == '\r'))
@@ -121,19 +78,24 @@ static bool find_flat(struct slice json, const char *found, size_t quoted_len, s
     return true;
 }
 
+bool attr_quote(struct slice key, struct buf *out) {
+    if (key.len > ATTR_KEY_MAX) return false;
+    buf_putc(out, '"');
+    json_escape(out, key);
+    buf_putc(out, '"');
+    return !out->failed;
+}
+
 bool attr_find(struct slice json, struct slice key, struct arena *arena, struct attr_value *out) {
-    char stack[256];
+    char stack[ATTR_QUOTED_MAX];
     struct buf quoted = {.ptr = stack, .cap = sizeof stack, .limit_bytes = sizeof stack};
     struct slice raw;
     out->type = ATTR_NONE;
-    if (json.len < key.len + 4 || key.len > sizeof stack / 8) return false;
-    buf_putc(&quoted, '"');
-    json_escape(&quoted, key);
-    buf_putc(&quoted, '"');
-    const char *found = quoted.failed ? NULL : memmem(json.ptr, json.len, quoted.ptr, quoted.len);
+    if (json.len < key.len + 4 || !attr_quote(key, &quoted)) return false;
+    const char *found = memmem(json.ptr, json.len, quoted.ptr, quoted.len);
     if (!found) return false;
-    if (find_flat(json, found, quoted.len, &raw)) return read_value(raw, arena, out);
-    return find_raw(json, buf_slice(&quoted), &raw) && read_value(raw, arena, out);
+    if (find_flat(json, found, quoted.len, &raw)) return attr_read(raw, arena, out);
+    return find_raw(json, buf_slice(&quoted), &raw) && attr_read(raw, arena, out);
 }
 
 bool attr_find_either(struct slice attributes, struct slice resource, struct slice key, struct arena *arena,

@@ -113,10 +113,21 @@ const struct vec *block_column(struct block *block, enum col col, struct error *
     struct vec *vec = &block->vecs[col];
     if (!err) err = &own;
     if (block->read & (uint64_t)1 << col) return vec;
+    block->bare &= ~((uint64_t)1 << col);
     if (rowgroup_read(block->group, col, &block->arena, vec, err)) return NULL;
     if (block->mend && mend_column(block, col, vec, err)) return NULL;
     block->read |= (uint64_t)1 << col;
     return vec;
+}
+
+const struct vec *block_codes(struct block *block, enum col col, struct error *err) {
+    struct error own;
+    uint64_t bit = (uint64_t)1 << col;
+    if (block->mend || (block->read & bit)) return block_column(block, col, err);
+    if (block->bare & bit) return &block->vecs[col];
+    if (rowgroup_read_codes(block->group, col, &block->arena, &block->vecs[col], err ? err : &own)) return NULL;
+    block->bare |= bit;
+    return &block->vecs[col];
 }
 
 int block_texts(struct block *block, enum col col, const uint32_t *rows, uint32_t row_count, struct slice *out,
@@ -132,8 +143,9 @@ int block_texts(struct block *block, enum col col, const uint32_t *rows, uint32_
 }
 
 int block_weights(struct block *block, const double **weights, struct error *err) {
-    const struct vec *rates = block_column(block, COL_SAMPLE_RATE, err);
     *weights = NULL;
+    if (rowgroup_is_unknown(block->group, COL_SAMPLE_RATE)) return 0;
+    const struct vec *rates = block_column(block, COL_SAMPLE_RATE, err);
     if (!rates) return err->code;
     uint32_t sampled = 0;
     for (uint32_t i = 0; i < rates->count; i++) sampled += rates->doubles[i] < 1;
@@ -344,7 +356,7 @@ bool scan_wants(const struct scan_run *run, const struct place *place) {
 static int scan_group(struct scan_run *run, struct block *block, struct error *err) {
     enum { KEPT_MAX = 64 << 20 };
     arena_renew(&block->arena, KEPT_MAX);
-    block->read = 0;
+    block->read = block->bare = 0;
     block->spare = NULL;
     block->spare_count = block->spare_capacity = 0;
     int code = block_select(block, err);
@@ -357,6 +369,37 @@ static void end_run(struct scan_run *run, int code, const struct error *err) {
     atomic_store(&run->ended, true);
 }
 
+static uint32_t range_left(unsigned long long range) {
+    return (uint32_t)range - (uint32_t)(range >> 32);
+}
+
+/* The next row group of the thread's own range, else the last one of whoever has most left. */
+static bool take_group(struct scan_run *run, unsigned own, uint32_t *number) {
+    unsigned from = own;
+    for (;;) {
+        unsigned long long range = atomic_load(&run->ranges[from]);
+        if (!range_left(range)) {
+            unsigned long long most = 0;
+            for (unsigned i = 0; i < run->range_count; i++) {
+                unsigned long long left = range_left(atomic_load(&run->ranges[i]));
+                if (left > most) most = left, from = i;
+            }
+            if (!most) return false;
+            continue;
+        }
+        *number = from == own ? (uint32_t)(range >> 32) : (uint32_t)range - 1;
+        unsigned long long rest = from == own ? range + (1ULL << 32) : range - 1;
+        if (atomic_compare_exchange_weak(&run->ranges[from], &range, rest)) return true;
+    }
+}
+
+static void make_ranges(struct scan_run *run, unsigned workers) {
+    unsigned long long count = snapshot_count(run->ask->snapshot);
+    run->range_count = run->scan->apart && workers ? workers : 1;
+    for (unsigned i = 0; i < run->range_count; i++)
+        atomic_init(&run->ranges[i], (count * i / run->range_count) << 32 | count * (i + 1) / run->range_count);
+}
+
 static void scan_work(void *ctx, unsigned worker) {
     struct scan_run *run = ctx;
     struct ask *ask = run->ask;
@@ -364,8 +407,8 @@ static void scan_work(void *ctx, unsigned worker) {
     struct error err = {0};
     spare_take(ask->engine->spare, &block.arena, ask->engine->options.memory_bytes);
     while (!atomic_load_explicit(&run->ended, memory_order_relaxed)) {
-        uint32_t next = atomic_fetch_add(&run->next, 1);
-        if (next >= snapshot_count(ask->snapshot)) break;
+        uint32_t next;
+        if (!take_group(run, worker % run->range_count, &next)) break;
         int code = ask_check(ask, &err);
         struct place place = place_at(ask, next);
         block_set_place(&block, &place);
@@ -382,7 +425,7 @@ int scan_run(struct ask *ask, const struct scan *scan, struct error *err) {
     unsigned workers = scan_workers(ask);
     if (scan->workers && scan->workers < workers) workers = scan->workers;
     if (snapshot_count(ask->snapshot) < workers) workers = snapshot_count(ask->snapshot);
-    atomic_init(&run.next, 0);
+    make_ranges(&run, workers);
     atomic_init(&run.floor_ns, INT64_MIN);
     atomic_init(&run.ended, false);
     atomic_init(&run.code, 0);

@@ -30,6 +30,7 @@ struct block {
     /* blocks.c's own */
     struct scan_run *run;
     uint64_t read; /* columns that are in vecs: bit 1 << COL_… */
+    uint64_t bare; /* those of which there are only codes */
     struct vec vecs[COL_COUNT];
     const struct mend *mend;         /* corrections of this row group; NULL = none */
     const struct group_index *index; /* where its traces are; NULL = not known */
@@ -48,10 +49,11 @@ struct scan {
     const uint8_t (*traces)[TRACE_ID_SIZE]; /* only spans of these traces; NULL = all */
     uint32_t trace_count;
     unsigned workers; /* at most so many threads; 0 = as many as the engine has */
+    bool apart; /* each thread begins in a stretch of its own, so that what lies near in time mostly goes to one */
     scan_each *each;
     void *ctx;
 };
-/* Row groups come newest first (by their latest start). */
+/* Row groups come newest first (by their latest start), unless `apart`. */
 int scan_run(struct ask *ask, const struct scan *scan, struct error *err);
 /* How many threads a scan may use: worker numbers are below it. */
 unsigned scan_workers(const struct ask *ask);
@@ -64,6 +66,8 @@ int64_t block_floor(const struct block *block);
 /* The whole column of the row group; NULL with the error in err. Read once, kept for the block. For COL_STRING prefer
  * block_texts unless most rows are wanted. */
 const struct vec *block_column(struct block *block, enum col col, struct error *err);
+/* The codes of a COL_DICT column; `dict` may be NULL. For who knows the texts by other ways. */
+const struct vec *block_codes(struct block *block, enum col col, struct error *err);
 /* Texts of any text column at some rows (ascending); out has row_count places, texts live in the block. */
 int block_texts(struct block *block, enum col col, const uint32_t *rows, uint32_t row_count, struct slice *out,
                 struct error *err);

@@ -8,7 +8,8 @@
 struct scan_run {
     struct ask *ask;
     const struct scan *scan;
-    atomic_uint next;      /* the row group that is handed out next */
+    atomic_ullong ranges[WORKERS_MAX]; /* row groups to hand out: the next one << 32 | the end */
+    unsigned range_count;
     atomic_llong floor_ns; /* see block_raise_floor */
     atomic_bool ended;     /* some thread met an error */
     atomic_int code;       /* the first one's; its text is in err */

@@ -28,6 +28,8 @@ enum { WORKERS_MAX = 8, LIMIT_DEFAULT = 50, LIMIT_MAX = 1000, BODY_BYTES_MAX = 1
 struct pool;   /* pool.h */
 struct weave;  /* weave.h */
 struct scores; /* scores.h */
+struct codebooks;
+struct codebook; /* codebook.h */
 
 struct engine {
     struct store *store;           /* borrowed */
@@ -35,6 +37,7 @@ struct engine {
     struct pool *pool;
     struct spare_arenas *spare; /* spare.h */
     struct weave *weave;        /* what is known of traces that lie in more than one place */
+    struct codebooks *books;    /* codebook.h */
     struct scores *scores;
 };
 
@@ -49,6 +52,7 @@ struct ask {
     int64_t started_ns;        /* monotonic */
     int64_t deadline_ns;       /* monotonic */
     int64_t from_ns, to_ns;    /* start times asked for: from ≤ start < to; TAKES_RANGE */
+    struct codebook *books[2]; /* by codebook_of, taken by aggregates; NULL = none */
     struct filter *filter;     /* TAKES_FILTER; an empty one when q is missing */
     uint32_t limit;            /* TAKES_LIMIT */
     struct slice cursor;       /* TAKES_CURSOR, decoded; empty = first page */

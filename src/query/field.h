@@ -3,6 +3,7 @@
 #define QUERY_FIELD_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "span/span.h"
 
@@ -57,6 +58,11 @@ struct attr_value {
     double number;
     bool boolean;
 };
+enum { ATTR_KEY_MAX = 256, ATTR_QUOTED_MAX = 6 * ATTR_KEY_MAX + 8 };
+/* The key as it stands in JSON, with quotes. False when it is too long. */
+bool attr_quote(struct slice key, struct buf *out);
+/* A value as it is written in JSON; false of null. */
+bool attr_read(struct slice raw, struct arena *arena, struct attr_value *out);
 /* False when `json` has no such key at its top level, or null there. Texts with escapes are unescaped into `arena`. */
 bool attr_find(struct slice json, struct slice key, struct arena *arena, struct attr_value *out);
 /* Of the span's attributes, else of its resource's. */

@@ -1,4 +1,5 @@
 /* Filters over a block: each term narrows a vector of row numbers, over a whole column at a time. */
+#include "query/block_attr.h"
 #include "query/blocks.h"
 #include "query/filter_internal.h"
 #include "query/weave_index.h"
@@ -171,9 +172,31 @@ static uint8_t attr_fits(const struct term *term, struct slice json, struct aren
     return term_attr_matches(term, &value) ? MATCH_YES : MATCH_NO;
 }
 
+/* Each value is asked once. False: there is no index. */
+static bool select_indexed(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count,
+                           uint32_t *out, uint32_t *kept_count) {
+    struct block *block = s->block;
+    struct block_attr attr;
+    uint32_t kept = 0, matching = 0;
+    int code = block_attr(block, term->field.key, in, count, &attr, s->err);
+    if (!code && !attr.codes) return false;
+    uint8_t *fits = code ? NULL : arena_alloc(&block->arena, attr.count);
+    if (!code && !fits) code = error_set(s->err, VT_ENOMEM, "no memory for the filter");
+    if (code) fail(s, code);
+    for (uint32_t c = 0; !code && c < attr.count; c++) {
+        fits[c] = attr.values[c].type != ATTR_NONE && term_attr_matches(term, &attr.values[c]);
+        matching += fits[c];
+    }
+    if (matching) KEEP_IF(fits[attr.codes[row]])
+    *kept_count = kept;
+    return true;
+}
+
 static uint32_t select_attr(struct selection *s, const struct term *term, const uint32_t *in, uint32_t count,
                             uint32_t *out) {
     struct block *block = s->block;
+    uint32_t indexed = 0;
+    if (select_indexed(s, term, in, count, out, &indexed)) return indexed;
     const struct vec *resources = column(s, COL_RESOURCE);
     struct arena arena = {0}, texts_arena = {0};
     uint32_t kept = 0;

@@ -19,6 +19,7 @@ enum { TEXT_COLUMNS = 2 };
 struct group_index {
     atomic_int references;
     _Atomic(struct text_hashes *) texts[TEXT_COLUMNS]; /* users, threads; NULL = not asked for yet */
+    _Atomic(struct code_map *) maps[TEXT_COLUMNS];
     uint32_t trace_count;
     uint32_t *places; /* behind the hashes */
     uint32_t hashes[];
@@ -32,7 +33,7 @@ struct group_index *group_index_new(const struct trace_list *list) {
     struct group_index *index = malloc(sizeof *index + 2 * (size_t)list->count * sizeof *list->hashes);
     if (!index) return NULL;
     atomic_init(&index->references, 1);
-    for (int i = 0; i < TEXT_COLUMNS; i++) atomic_init(&index->texts[i], NULL);
+    for (int i = 0; i < TEXT_COLUMNS; i++) atomic_init(&index->texts[i], NULL), atomic_init(&index->maps[i], NULL);
     index->trace_count = list->count;
     index->places = index->hashes + list->count;
     if (!list->count) return index;
@@ -48,8 +49,13 @@ struct group_index *group_index_ref(struct group_index *index) {
 
 void group_index_unref(struct group_index *index) {
     if (!index || atomic_fetch_sub(&index->references, 1) > 1) return;
-    for (int i = 0; i < TEXT_COLUMNS; i++) free(atomic_load(&index->texts[i]));
+    for (int i = 0; i < TEXT_COLUMNS; i++)
+        free(atomic_load(&index->texts[i])), code_map_free(atomic_load(&index->maps[i]));
     free(index);
+}
+
+_Atomic(struct code_map *) *group_index_map(const struct group_index *index, int which) {
+    return (_Atomic(struct code_map *) *)(uintptr_t)&index->maps[which];
 }
 
 /* The first of `hashes` that is not below. */

@@ -19,6 +19,10 @@ uint32_t group_index_rows(const struct group_index *index, const uint8_t *trace_
 /* The traces' hashes, ascending, and the first row of the i-th. */
 const uint32_t *group_index_hashes(const struct group_index *index, uint32_t *count);
 uint32_t group_index_row(const struct group_index *index, uint32_t i);
+/* What codebook.h remembers of the group. */
+struct code_map;
+_Atomic(struct code_map *) *group_index_map(const struct group_index *index, int which);
+void code_map_free(struct code_map *map); /* codebook.c; NULL is fine */
 /* False only when no row has this user (thread). Other columns: true. The first question reads the group's dictionary.
  */
 bool group_index_may_have(const struct group_index *index, const struct rowgroup *group, enum col col,

@@ -26,6 +26,7 @@ struct reading {
     struct buf body;
     struct buf values;
     uint32_t levels[PAGE_ROWS_MAX], codes[PAGE_ROWS_MAX];
+    int64_t known[PAGE_ROWS_MAX + 1]; /* values of a page with gaps, before they move apart */
 };
 
 struct page_reader {
@@ -36,6 +37,7 @@ struct page_reader {
     struct reading *own;
     const uint8_t *at, *end;
     bool checked;     /* checksums were compared before */
+    bool bare;        /* codes are wanted without their texts */
     struct slice ids; /* dictionary of a COL_BYTES column */
     struct error *err;
 };
@@ -264,14 +266,34 @@ static int read_bytes(struct page_reader *r, const struct page *page, struct sli
     return 0;
 }
 
+/* A copy of the values that are there, from where they move apart. */
+static uint64_t *gap_room(struct page_reader *r, const struct page *page, const void *values, size_t bytes) {
+    uint64_t *room =
+        page->values <= PAGE_ROWS_MAX ? (uint64_t *)(void *)r->own->known : arena_alloc(r->arena, bytes + sizeof *room);
+    if (room && bytes) memcpy(room, values, bytes);
+    return room;
+}
+
+/* No branch: which rows say nothing cannot be foreseen. One value behind the last is read. */
+static void spread(const uint32_t *levels, uint32_t count, const uint64_t *values, uint64_t unknown, uint64_t *to) {
+    for (uint32_t i = 0, next = 0; i < count; i++) {
+        uint64_t there = -(uint64_t)levels[i];
+        to[i] = (values[next] & there) | (unknown & ~there);
+        next += levels[i];
+    }
+}
+
 static int read_ints(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels,
                      uint32_t known, struct vec *out, uint32_t at) {
     int64_t *to = (int64_t *)(uintptr_t)out->ints + at;
     if (page->encoding != ENCODING_DELTA ||
         !delta_decode((const uint8_t *)body.ptr, (const uint8_t *)body.ptr + body.len, to, known))
         return corrupt(r, "a page of numbers is broken");
-    /* From the back, so that values move apart in place. */
-    for (uint32_t i = page->values, from = known; levels && i-- > 0;) to[i] = levels[i] ? to[--from] : SPAN_NO_INT;
+    if (!levels) return 0;
+    uint64_t *values = gap_room(r, page, to, known * sizeof *to);
+    if (!values) return no_memory(r);
+    uint64_t unknown = (uint64_t)SPAN_NO_INT;
+    spread(levels, page->values, values, unknown, (uint64_t *)(void *)to);
     return 0;
 }
 
@@ -281,7 +303,12 @@ static int read_doubles(struct page_reader *r, const struct page *page, struct s
     if (page->encoding != ENCODING_PLAIN || body.len != known * sizeof *to)
         return corrupt(r, "a page of numbers is of the wrong size");
     if (known) memcpy(to, body.ptr, body.len);
-    for (uint32_t i = page->values, from = known; levels && i-- > 0;) to[i] = levels[i] ? to[--from] : (double)NAN;
+    if (!levels) return 0;
+    uint64_t *values = gap_room(r, page, to, known * sizeof *to), unknown;
+    double nan = (double)NAN;
+    if (!values) return no_memory(r);
+    memcpy(&unknown, &nan, sizeof unknown);
+    spread(levels, page->values, values, unknown, (uint64_t *)(void *)to);
     return 0;
 }
 
@@ -311,37 +338,44 @@ static int read_strings(struct page_reader *r, const struct page *page, struct s
 /* Code 0 is ours for "not known", so the file's codes move up by one. */
 static int read_dictionary(struct page_reader *r, const struct page *page, struct vec *out) {
     struct slice body;
-    int code = page_body(r, page, true, &body);
+    int code = r->bare ? check_page(r, page) : page_body(r, page, true, &body);
     if (code) return code;
     if (out->type == COL_BYTES) {
         r->ids = body;
         return body.len == (size_t)page->values * span_columns[r->col].width ? 0
                                                                              : corrupt(r, "the dictionary is cut off");
     }
+    out->dict_count = page->values + 1;
+    if (r->bare) return 0;
     struct slice *dict = arena_alloc(r->arena, ((size_t)page->values + 1) * sizeof *dict);
     if (!dict) return no_memory(r);
     dict[0] = (struct slice){NULL, 0};
     for (uint32_t i = 0; i < page->values; i++)
         if (!take_text(&body, &dict[i + 1])) return corrupt(r, "the dictionary is cut off");
     out->dict = dict;
-    out->dict_count = page->values + 1;
     return 0;
 }
 
 static int read_codes(struct page_reader *r, const struct page *page, struct slice body, const uint32_t *levels,
                       uint32_t known, struct vec *out, uint32_t at) {
     uint32_t *to = (uint32_t *)(uintptr_t)out->codes + at, most = 0;
-    if (page->encoding != ENCODING_RLE_DICTIONARY || !out->dict || !body.len)
+    if (page->encoding != ENCODING_RLE_DICTIONARY || !out->dict_count || !body.len)
         return corrupt(r, "codes come without a dictionary");
     unsigned width = (unsigned char)*body.ptr;
     const uint8_t *from = (const uint8_t *)body.ptr + 1;
-    if (known && !hybrid_decode(from, from + body.len - 1, to, known, width)) return corrupt(r, "codes are broken");
-    for (uint32_t i = 0; i < known; i++) {
-        if (to[i] > most) most = to[i];
-        to[i]++;
-    }
+    uint32_t *codes = levels ? r->own->codes : to;
+    if (levels && page->values > PAGE_ROWS_MAX &&
+        !(codes = arena_alloc(r->arena, ((size_t)page->values + 1) * sizeof *codes)))
+        return no_memory(r);
+    if (known && !hybrid_decode(from, from + body.len - 1, codes, known, width)) return corrupt(r, "codes are broken");
+    for (uint32_t i = 0; i < known; i++) most = codes[i] > most ? codes[i] : most;
     if (known && most >= out->dict_count - 1) return corrupt(r, "a code is beyond its dictionary");
-    for (uint32_t i = page->values, last = known; levels && i-- > 0;) to[i] = levels[i] ? to[--last] : 0;
+    if (!levels)
+        for (uint32_t i = 0; i < known; i++) to[i]++;
+    for (uint32_t i = 0, next = 0; levels && i < page->values; i++) {
+        to[i] = (codes[next] + 1) & -levels[i];
+        next += levels[i];
+    }
     return 0;
 }
 
@@ -381,14 +415,15 @@ static bool lies_ready(const struct chunk *chunk, enum col col) {
            chunk->codec == CODEC_NONE && !chunk->has_dictionary;
 }
 
-int segment_read(const struct segment *s, uint32_t index, enum col col, struct arena *arena, struct vec *out,
-                 struct error *err) {
+static int read_column(const struct segment *s, uint32_t index, enum col col, bool bare, struct arena *arena,
+                       struct vec *out, struct error *err) {
     struct group *group = &s->groups[index];
     struct page_reader r;
     struct page page;
     uint32_t rows = group->shown.rows, done = 0;
     int code = reader_init(&r, s, group, col, arena, err);
     if (code) return code;
+    r.bare = bare;
     void *room = lies_ready(r.chunk, col) ? NULL : arena_alloc(arena, (size_t)rows * column_value_bytes(col) + 16);
     if (!room && !lies_ready(r.chunk, col)) return no_memory(&r);
     chunk_expect(s, group, col);
@@ -415,6 +450,21 @@ int segment_read(const struct segment *s, uint32_t index, enum col col, struct a
     if (!code && done != rows) code = corrupt(&r, "rows are missing");
     if (!code && !r.checked) atomic_store_explicit(&group->checked[col], true, memory_order_relaxed);
     return code;
+}
+
+int segment_read(const struct segment *s, uint32_t index, enum col col, struct arena *arena, struct vec *out,
+                 struct error *err) {
+    return read_column(s, index, col, false, arena, out, err);
+}
+
+int segment_read_codes(const struct segment *s, uint32_t index, enum col col, struct arena *arena, struct vec *out,
+                       struct error *err) {
+    return read_column(s, index, col, true, arena, out, err);
+}
+
+bool segment_is_unknown(const struct segment *s, uint32_t index, enum col col) {
+    const struct chunk *chunk = &s->groups[index].chunks[col];
+    return !chunk->there || chunk->nulls == (int64_t)s->groups[index].shown.rows;
 }
 
 /* Moves to the page that holds `row`, which lies at or behind the page that begins with row *first; by the OffsetIndex,

@@ -48,6 +48,11 @@ const struct rowgroup *snapshot_rowgroup(const struct snapshot *snapshot, uint32
  * VT_ECORRUPT sets the segment aside (it is named in the log and in store_stats) and the caller goes on with the rest.
  */
 int rowgroup_read(const struct rowgroup *group, enum col col, struct arena *arena, struct vec *out, struct error *err);
+/* A COL_DICT column of a segment without its texts: dict is NULL. */
+int rowgroup_read_codes(const struct rowgroup *group, enum col col, struct arena *arena, struct vec *out,
+                        struct error *err);
+/* True when it is certain that no row has a value of this optional column. */
+bool rowgroup_is_unknown(const struct rowgroup *group, enum col col);
 /* The texts of a COL_DICT column without the codes: code c + 1 is dict[c + 1]; a memtable has none (*count = 0). */
 int rowgroup_read_dictionary(const struct rowgroup *group, enum col col, struct arena *arena, const struct slice **dict,
                              uint32_t *count, struct error *err);

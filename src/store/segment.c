@@ -98,7 +98,9 @@ static void read_statistics(struct thrift_reader *r, struct chunk *chunk) {
     struct slice max = {NULL, 0}, min = {NULL, 0};
     thrift_enter(r);
     while (thrift_next(r, &field)) {
-        if (field.id == 5)
+        if (field.id == 3)
+            chunk->nulls = thrift_read_int(r);
+        else if (field.id == 5)
             max = thrift_read_binary(r);
         else if (field.id == 6)
             min = thrift_read_binary(r);
@@ -134,7 +136,7 @@ static void read_chunk_meta(struct thrift_reader *r, struct chunk *chunk) {
 
 static void read_chunk(struct thrift_reader *r, struct chunk *chunk) {
     struct thrift_field field;
-    *chunk = (struct chunk){0};
+    *chunk = (struct chunk){.nulls = -1};
     thrift_enter(r);
     while (thrift_next(r, &field)) {
         if (field.id == 3)

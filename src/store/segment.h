@@ -67,6 +67,11 @@ const struct rowgroup *segment_rowgroup(const struct segment *segment, uint32_t 
 
 int segment_read(const struct segment *segment, uint32_t rowgroup, enum col col, struct arena *arena, struct vec *out,
                  struct error *err);
+/* A COL_DICT column without its texts: `dict` stays NULL, dict_count is right. */
+int segment_read_codes(const struct segment *segment, uint32_t rowgroup, enum col col, struct arena *arena,
+                       struct vec *out, struct error *err);
+/* True when it is certain that no row knows a value of an optional column. */
+bool segment_is_unknown(const struct segment *segment, uint32_t rowgroup, enum col col);
 /* The texts of a COL_DICT column. */
 int segment_read_dictionary(const struct segment *segment, uint32_t rowgroup, enum col col, struct arena *arena,
                             struct vec *out, struct error *err);

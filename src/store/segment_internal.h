@@ -10,6 +10,7 @@
 struct chunk {
     int64_t at, bytes; /* first page (dictionary or data), all pages */
     int64_t values, uncompressed;
+    int64_t nulls;    /* -1 = not said */
     int64_t min, max; /* COL_INT, when has_range */
     enum parquet_codec codec;
     bool has_range, has_dictionary, there;

@@ -123,6 +123,18 @@ int rowgroup_read(const struct rowgroup *group, enum col col, struct arena *aren
     return tell(err, &own, met(group, code, &own));
 }
 
+int rowgroup_read_codes(const struct rowgroup *group, enum col col, struct arena *arena, struct vec *out,
+                        struct error *err) {
+    struct error own = {0};
+    if (!group->segment) return memory_read(group->source, col, arena, out, err);
+    int code = segment_read_codes(group->source, group->index, col, arena, out, &own);
+    return tell(err, &own, met(group, code, &own));
+}
+
+bool rowgroup_is_unknown(const struct rowgroup *group, enum col col) {
+    return group->segment && segment_is_unknown(group->source, group->index, col);
+}
+
 int rowgroup_read_dictionary(const struct rowgroup *group, enum col col, struct arena *arena, const struct slice **dict,
                              uint32_t *count, struct error *err) {
     struct error own = {0};
