@@ -109,7 +109,7 @@ static const struct option store_options[] = {
     {.name = "queue-bytes",
      .kind = &option_size,
      .offset = AT(serve.store.queue_bytes),
-     .fallback = "32MiB",
+     .fallback = "16MiB",
      CONFIG,
      .help = "the same in bytes"},
     {0}};

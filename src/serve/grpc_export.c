@@ -40,6 +40,8 @@ static enum rpc_code admit(void *ctx, struct grpc_call *call, const char **words
 /* A call on its way through the store. Not part of the call, whose stream may end meanwhile. */
 struct passage {
     struct loop_task task;
+    struct turn turn;
+    uint64_t bytes; /* of its batch on its way to the store */
     struct grpc_export *exports;
     struct grpc_call *call;
     struct intake intake;
@@ -70,9 +72,15 @@ static void arrive(struct passage *passage, const struct error *err) {
     free(passage);
 }
 
+static struct turns *turns_of(const struct grpc_export *exports) {
+    return &exports->server->turns[http_loop_index(exports->loop)];
+}
+
 static void on_durable(struct loop_task *task) {
     struct passage *passage = container_of(task, struct passage, task);
     struct grpc_connection *connection = grpc_connection_of(passage->call);
+    struct turns *turns = turns_of(passage->exports);
+    uint64_t bytes = passage->bytes;
     struct error err;
     passage->exports->under_way--;
     if (passage->code)
@@ -80,6 +88,7 @@ static void on_durable(struct loop_task *task) {
                   passage->code == VT_EFULL ? "the disk is full" : "the spans could not be written");
     arrive(passage, passage->code ? &err : NULL);
     grpc_connection_wake(connection);
+    turns_arrive(turns, bytes);
 }
 
 static void done(void *ctx, int code) { /* on the store's writer thread */
@@ -88,11 +97,43 @@ static void done(void *ctx, int code) { /* on the store's writer thread */
     loop_post(http_loop_of(passage->exports->loop), &passage->task);
 }
 
-static void handle(void *ctx, struct grpc_call *call) {
+/* True when it is on its way to the store, false when it was answered. */
+static bool take_in(struct passage *passage) {
     static const char *const encodings[] = {
         [GRPC_IDENTITY] = "", [GRPC_GZIP] = "gzip", [GRPC_DEFLATE] = "deflate", [GRPC_ZSTD] = "zstd"};
-    struct grpc_export *exports = ctx;
+    struct grpc_export *exports = passage->exports;
+    struct grpc_call *call = passage->call;
+    struct intake *in = &passage->intake;
     struct error err;
+    struct slice encoding = slice_of(call->compressed ? encodings[call->encoding] : "");
+    int code = intake_read(exports->server, in, &call->message, encoding, &err);
+    if (!code && in->batch->count) {
+        code = intake_store(exports->server, in, done, passage, &passage->bytes, &err);
+        exports->under_way += code == 0;
+        if (!code) {
+            turns_leave(turns_of(exports), passage->bytes);
+            return true;
+        }
+    }
+    arrive(passage, code ? &err : NULL);
+    return false;
+}
+
+static void on_turn(struct turn *turn, bool late) {
+    struct passage *passage = container_of(turn, struct passage, turn);
+    struct grpc_connection *connection = grpc_connection_of(passage->call);
+    struct error err;
+    passage->exports->under_way--; /* as one that waited */
+    if (!late && take_in(passage)) return;
+    if (late) {
+        intake_late(passage->exports->server, &passage->intake, &err);
+        arrive(passage, &err);
+    }
+    grpc_connection_wake(connection);
+}
+
+static void handle(void *ctx, struct grpc_call *call) {
+    struct grpc_export *exports = ctx;
     struct passage *passage = calloc(1, sizeof *passage);
     if (!passage) {
         grpc_call_fail(call, RPC_UNAVAILABLE, "no memory for the call", RETRY_MS);
@@ -102,16 +143,12 @@ static void handle(void *ctx, struct grpc_call *call) {
         (struct passage){.task.run = on_durable,
                          .exports = exports,
                          .call = call,
+                         .turn.come = on_turn,
                          .intake = {.signal = (enum intake_signal)call->signal, .project = slice_of(call->project)}};
-    struct intake *in = &passage->intake;
-    struct slice encoding = slice_of(call->compressed ? encodings[call->encoding] : "");
-    int code = intake_read(exports->server, in, &call->message, encoding, &err);
-    if (!code && in->batch->count) {
-        code = intake_store(exports->server, in, done, passage, &err);
-        exports->under_way += code == 0;
-        if (!code) return;
-    }
-    arrive(passage, code ? &err : NULL);
+    if (turns_take(turns_of(exports), &passage->turn))
+        take_in(passage);
+    else
+        exports->under_way++;
 }
 
 static bool take_budget(void *ctx, uint64_t bytes) {

@@ -14,6 +14,8 @@ enum { RETRY_MS = 1000 };
 /* One request on its way; lives in the request's arena. */
 struct receipt {
     struct loop_task task;
+    struct turn turn;
+    uint64_t bytes; /* of its batch on its way to the store */
     struct request *request;
     struct intake intake;
     int code; /* of the store */
@@ -106,8 +108,16 @@ static void answer(struct receipt *receipt) {
     intake_end(server_of(request), in, receipt->code);
 }
 
+static struct turns *turns_of(const struct request *request) {
+    return &server_of(request)->turns[http_loop_index(request->loop)];
+}
+
 static void on_durable(struct loop_task *task) {
-    answer(container_of(task, struct receipt, task));
+    struct receipt *receipt = container_of(task, struct receipt, task);
+    struct turns *turns = turns_of(receipt->request);
+    uint64_t bytes = receipt->bytes; /* the answer may end the request */
+    answer(receipt);
+    turns_arrive(turns, bytes);
 }
 
 static void done(void *ctx, int code) { /* on the store's writer thread */
@@ -118,9 +128,42 @@ static void done(void *ctx, int code) { /* on the store's writer thread */
 
 /* --- the way in --- */
 
-static void receive(struct request *request, enum intake_signal signal, bool json) {
+static void take_in(struct receipt *receipt) {
+    struct request *request = receipt->request;
     struct server *server = server_of(request);
+    struct intake *in = &receipt->intake;
     struct error err;
+    if (intake_read(server, in, &request->body, request_header(request, "Content-Encoding"), &err)) {
+        answer_failure(request, &err);
+        return;
+    }
+    if (in->batch->count == 0) {
+        answer(receipt);
+        return;
+    }
+    int code = intake_store(server, in, done, receipt, &receipt->bytes, &err);
+    if (!code) {
+        turns_leave(turns_of(request), receipt->bytes);
+        request_hold(request);
+        return;
+    }
+    intake_end(server, in, code);
+    intake_note_error(&server->intake, intake_signal_name(in->signal), err.message);
+    answer_failure(request, &err);
+}
+
+static void on_turn(struct turn *turn, bool late) {
+    struct receipt *receipt = container_of(turn, struct receipt, turn);
+    if (!late) {
+        take_in(receipt);
+        return;
+    }
+    struct error err;
+    intake_late(server_of(receipt->request), &receipt->intake, &err);
+    answer_failure(receipt->request, &err);
+}
+
+static void receive(struct request *request, enum intake_signal signal, bool json) {
     struct receipt *receipt = arena_calloc(&request->arena, 1, sizeof *receipt);
     if (!receipt) {
         request_add_header(request, "Retry-After", "1");
@@ -130,23 +173,11 @@ static void receive(struct request *request, enum intake_signal signal, bool jso
     receipt->request = request;
     receipt->task.run = on_durable;
     receipt->intake = (struct intake){.signal = signal, .json = json, .project = request->project};
-    struct intake *in = &receipt->intake;
-    if (intake_read(server, in, &request->body, request_header(request, "Content-Encoding"), &err)) {
-        answer_failure(request, &err);
-        return;
-    }
-    if (in->batch->count == 0) {
-        answer(receipt);
-        return;
-    }
-    int code = intake_store(server, in, done, receipt, &err);
-    if (!code) {
+    receipt->turn.come = on_turn;
+    if (turns_take(turns_of(request), &receipt->turn))
+        take_in(receipt);
+    else
         request_hold(request);
-        return;
-    }
-    intake_end(server, in, code);
-    intake_note_error(&server->intake, intake_signal_name(signal), err.message);
-    answer_failure(request, &err);
 }
 
 static void receive_otlp(struct request *request, enum intake_signal signal) {

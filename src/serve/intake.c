@@ -97,8 +97,20 @@ out:
     return code;
 }
 
-int intake_store(struct server *server, struct intake *in, store_done *done, void *ctx, struct error *err) {
+int intake_store(struct server *server, struct intake *in, store_done *done, void *ctx, uint64_t *bytes,
+                 struct error *err) {
+    batch_pack(in->batch);
+    *bytes = batch_bytes(in->batch);
     return store_append(server->store, in->batch, done, ctx, err);
+}
+
+int intake_late(struct server *server, struct intake *in, struct error *err) {
+    atomic_fetch_add_explicit(&server->intake.requests[in->signal], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&server->intake.refused, 1, memory_order_relaxed);
+    error_set(err, VT_EFULL, "the store does not keep up: too many batches wait to be written");
+    error_hint(err, "send it again later; a faster disk helps");
+    intake_note_error(&server->intake, intake_signal_name(in->signal), err->message);
+    return err->code;
 }
 
 void intake_end(struct server *server, struct intake *in, int code) {

@@ -28,8 +28,11 @@ struct intake {
  * body as a whole has no meaning; the error is counted and kept for the status. Any thread. */
 int intake_read(struct server *server, struct intake *in, struct buf *body, struct slice encoding, struct error *err);
 /* Hands the batch to the store; `done` runs on the store's writer thread. VT_EFULL: try again later, done is not
- * called. An empty batch must not come here. */
-int intake_store(struct server *server, struct intake *in, store_done *done, void *ctx, struct error *err);
+ * called. An empty batch must not come here. *bytes: memory that it holds until then. */
+int intake_store(struct server *server, struct intake *in, store_done *done, void *ctx, uint64_t *bytes,
+                 struct error *err);
+/* Counts one that waited too long for its turn (turns.h), instead of reading it; says why in `err`. */
+int intake_late(struct server *server, struct intake *in, struct error *err);
 /* Counts what became of it; call it once for every intake that was read, with the code of the store (0 when nothing was
  * to be stored). Then drops the batch. */
 void intake_end(struct server *server, struct intake *in, int code);

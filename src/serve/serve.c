@@ -38,6 +38,9 @@ static void on_tick(struct loop_timer *timer) {
 
 static void loop_started(struct http_loop *loop) {
     struct server *server = server_on(loop);
+    /* Half of the queue for all loops together: a request whose turn has come finds room. */
+    turns_init(&server->turns[http_loop_index(loop)], http_loop_of(loop),
+               store_queue_bytes_max(server->store) / 2 / server->options.threads);
     live_loop_started(server->live, loop);
     grpc_loop_started(server->grpc, loop);
     if (http_loop_index(loop) != 0) return;
@@ -165,7 +168,9 @@ static int set_http(struct server *server, struct error *err) {
     };
     server->rows = routes_rows(&server->arena);
     server->exports_under_way = arena_calloc(&server->arena, options->threads, sizeof *server->exports_under_way);
-    config->routes = server->rows && server->exports_under_way ? routes_build(server->rows, &server->arena) : NULL;
+    server->turns = arena_calloc(&server->arena, options->threads, sizeof *server->turns);
+    config->routes =
+        server->rows && server->exports_under_way && server->turns ? routes_build(server->rows, &server->arena) : NULL;
     if (!config->routes) return error_set(err, VT_ENOMEM, "no memory for the routes");
     int code = net_parse(options->listen, &config->listen, err);
     if (!code && has_grpc(server)) code = net_parse(options->grpc, &server->grpc_address, err);

@@ -18,6 +18,7 @@
 #include "serve/price_list.h"
 #include "serve/sampling.h"
 #include "serve/serve.h"
+#include "serve/turns.h"
 #include "serve/workers.h"
 #include "span/mask.h"
 
@@ -49,6 +50,7 @@ struct server {
     atomic_bool tick_waits;
     struct loop *tick_loop;       /* the first one */
     struct loop_timer tick_timer; /* its */
+    struct turns *turns;          /* by loop, each of its own thread */
     unsigned *exports_under_way;  /* by loop, each of its own thread: the loop must not end before them */
     int64_t started_ns;           /* Unix time */
     atomic_bool stopping;

@@ -26,6 +26,7 @@ void batch_unref(struct batch *batch) {
     arena_free(&batch->arena);
     for (size_t i = 0; i < sizeof batch->kept / sizeof *batch->kept; i++) buf_free(&batch->kept[i]);
     buf_free(&batch->scratch);
+    buf_free(&batch->payload);
     free(batch->spans);
     free(batch);
 }
@@ -148,6 +149,29 @@ int payload_next(struct payload_reader *r, struct span *span, struct error *err)
                          (unsigned long long)(r->count - r->left + 1), (unsigned long long)r->count);
     r->left--;
     return 0;
+}
+
+static void let_go(struct batch *batch) {
+    arena_free(&batch->arena);
+    buf_free(&batch->kept[0]);
+    buf_free(&batch->kept[1]);
+    buf_free(&batch->scratch);
+    batch->resource = (struct batch_resource){0};
+    memset(&batch->prices_cache, 0, sizeof batch->prices_cache);
+}
+
+void batch_pack(struct batch *batch) {
+    struct payload_reader reader;
+    if (batch->payload.ptr) return;
+    batch_encode(batch, &batch->payload);
+    if (batch->payload.failed || payload_open(&reader, buf_slice(&batch->payload), NULL)) return;
+    for (uint32_t i = 0; i < batch->count; i++) payload_next(&reader, &batch->spans[i], NULL);
+    if (!batch->rejection_count) let_go(batch);
+}
+
+uint64_t batch_bytes(const struct batch *batch) {
+    return batch->payload.cap + batch->arena.total_bytes + batch->kept[0].cap + batch->kept[1].cap +
+           batch->capacity * sizeof *batch->spans;
 }
 
 int batch_decode(struct batch *batch, struct slice payload, bool copy, struct error *err) {

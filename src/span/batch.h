@@ -44,8 +44,9 @@ struct batch {
         *prices;             /* what tokens cost; NULL = costs are not computed. Borrowed: must outlive the decoding */
     const struct mask *mask; /* what is taken out of texts before anything is stored; NULL = nothing. Borrowed, too */
     struct prices_cache prices_cache;
-    int64_t oldest_ns; /* spans that start before this are refused (retention); 0 = none */
-    int references;    /* use batch_ref and batch_unref (atomic) */
+    int64_t oldest_ns;  /* spans that start before this are refused (retention); 0 = none */
+    struct buf payload; /* batch_pack's */
+    int references;     /* use batch_ref and batch_unref (atomic) */
 };
 
 struct batch *batch_new(void); /* one reference; NULL when memory ran out */
@@ -60,6 +61,12 @@ void batch_drop_last(struct batch *batch); /* takes the last one back */
 /* Counts a span that was refused and keeps the first REJECTIONS_KEPT reasons. */
 void batch_reject(struct batch *batch, uint32_t position, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Encodes the spans into `payload` and lets their texts point there, so that all else that the batch holds can go (but
+ * for what was refused, whose reasons stay). Nothing is added after. A payload that failed: no memory; all is as it
+ * was. Once is enough. */
+void batch_pack(struct batch *batch);
+uint64_t batch_bytes(const struct batch *batch); /* memory that it holds */
 
 /* The payload of a WAL record: version byte, count, then each span's fields in the order of span_columns. */
 void batch_encode(const struct batch *batch, struct buf *out);

@@ -198,12 +198,14 @@ static struct dialect_name names[] = {
     {"vitrine.sample_rate", FIELD_SAMPLE_RATE, DIALECT_STOREFRONT, 0, 0},
 };
 
+#define PREFIX(text) (text), sizeof(text) - 1
 static struct dialect_list lists[] = {
-    {"llm.input_messages.", FIELD_PROMPT, 0},
-    {"gen_ai.prompt.", FIELD_PROMPT, 0},
-    {"llm.output_messages.", FIELD_COMPLETION, 0},
-    {"gen_ai.completion.", FIELD_COMPLETION, 0},
+    {PREFIX("llm.input_messages."), FIELD_PROMPT, 0},
+    {PREFIX("gen_ai.prompt."), FIELD_PROMPT, 0},
+    {PREFIX("llm.output_messages."), FIELD_COMPLETION, 0},
+    {PREFIX("gen_ai.completion."), FIELD_COMPLETION, 0},
 };
+#undef PREFIX
 
 enum { NAME_COUNT = sizeof names / sizeof *names, LIST_COUNT = sizeof lists / sizeof *lists, SLOTS = 1024 };
 
@@ -247,8 +249,10 @@ const struct dialect_name *dialect_find(struct slice key) {
 const struct dialect_list *dialect_list_find(struct slice key, uint32_t *index, struct slice *rest) {
     pthread_once(&built, build);
     for (int l = 0; l < LIST_COUNT; l++) {
-        struct slice prefix = slice_of(lists[l].prefix);
-        if (!slice_starts(key, prefix)) continue;
+        struct slice prefix = slice_make(lists[l].prefix, lists[l].prefix_len);
+        /* Every attribute of every span comes by: hardly one has a digit there. */
+        if (key.len <= prefix.len || !isdigit((unsigned char)key.ptr[prefix.len]) || !slice_starts(key, prefix))
+            continue;
         struct slice left = slice_from(key, prefix.len);
         size_t digits = 0;
         uint32_t number = 0;

@@ -69,6 +69,7 @@ const struct dialect_name *dialect_find(struct slice key);
 /* Flattened lists: "gen_ai.prompt.0.role", "llm.output_messages.2.message.tool_calls.0.tool_call.id". */
 struct dialect_list {
     const char *prefix;
+    uint8_t prefix_len;
     enum field field; /* FIELD_PROMPT or FIELD_COMPLETION */
     uint8_t rank;
 };

@@ -28,10 +28,11 @@ struct page_place {
     uint32_t first_row;
 };
 
-/* zstd's level of texts; a negative one is a faster one, 0 leaves all as it is. */
+/* zstd's level of texts; a negative one is a faster one, 0 leaves all as it is. And whether there is a filter of words
+ * and an index of attributes, without which queries read the texts. */
 static const struct {
     int level;
-    bool words;
+    bool indexed;
 } efforts[] = {
     [EFFORT_RAW] = {0, false},
     [EFFORT_FAST] = {-5, false},
@@ -383,10 +384,10 @@ static void look_at(struct segment_writer *w, struct written_group *group, enum 
         break;
     case COL_PROMPT:
     case COL_COMPLETION:
-        for (uint32_t i = 0; i < vec->count && efforts[w->effort].words; i++) word_set_add(&w->words, vec->text[i]);
+        for (uint32_t i = 0; i < vec->count && efforts[w->effort].indexed; i++) word_set_add(&w->words, vec->text[i]);
         break;
     case COL_ATTRIBUTES:
-        if (!attr_index_put(&w->attrs, vec, w->zstd, &group->attr_directory_bytes))
+        if (efforts[w->effort].indexed && !attr_index_put(&w->attrs, vec, w->zstd, &group->attr_directory_bytes))
             fail(w, VT_ENOMEM, "no memory for an index of attributes");
         break;
     default: break;
@@ -404,7 +405,7 @@ static void put_extras(struct segment_writer *w, struct written_group *group) {
     group->traces_bytes = (uint32_t)w->traces.len;
     buf_put_slice(extras, buf_slice(&w->traces));
     group->words_at = base + (int64_t)extras->len;
-    if (efforts[w->effort].words) put_word_bits(extras, &w->words);
+    if (efforts[w->effort].indexed) put_word_bits(extras, &w->words);
     group->words_bytes = (uint32_t)(base + (int64_t)extras->len - group->words_at);
     if (group->trace_count > LIST_PAGE_ITEMS)
         buf_put(extras, zeros, (LIST_PAGE - (w->at + extras->len) % LIST_PAGE) % LIST_PAGE);

@@ -13,7 +13,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RETRY_S = 5, BACKLOG_STALL = 2048, STALL_MS = 20, DISK_BOUND = 3 /* times the work: the disk is slow */ };
+enum {
+    RETRY_S = 5,
+    BACKLOG_STALL = 2048,
+    STALL_MS = 20,
+    DISK_BOUND = 3 /* times the work */,
+    SLOW_SYNCS = 4 /* in a row: the disk is slow */
+};
 static const int64_t DISK_SLOW_NS = (int64_t)10 * NS_PER_S;
 
 static int64_t day_of(const struct span *span) {
@@ -87,7 +93,8 @@ static int write_rows(struct store *s, const struct span *const *rows, uint32_t 
     int64_t written_ns = time_monotonic_ns();
     code = fresh_finish(s, fresh, writer, origin, err);
     int64_t done_ns = time_monotonic_ns();
-    if (done_ns - written_ns > DISK_BOUND * (written_ns - begun_ns)) s->disk_slow_until_ns = done_ns + DISK_SLOW_NS;
+    s->slow_syncs = done_ns - written_ns > DISK_BOUND * (written_ns - begun_ns) ? s->slow_syncs + 1 : 0;
+    if (s->slow_syncs >= SLOW_SYNCS) s->disk_slow_until_ns = done_ns + DISK_SLOW_NS;
     return code;
 }
 

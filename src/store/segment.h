@@ -17,8 +17,8 @@ struct row_source {
 
 /* How much work a segment is worth. */
 enum segment_effort {
-    /* Two for spans that come in faster than they can be packed. Both are made anew soon, and have no filter of words.
-     */
+    /* Two for spans that come in faster than they can be packed. Both are made anew soon, and have neither a filter of
+     * words nor an index of attributes. */
     EFFORT_RAW,    /* nothing is compressed: when the processor is what is short */
     EFFORT_FAST,   /* a little: when it is the disk */
     EFFORT_SEALED, /* as memory is sealed when senders leave time */

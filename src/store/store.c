@@ -18,7 +18,7 @@ enum {
     SEAL_BYTES = 12 << 20,
     SEAL_AFTER_MS = 30000,
     QUEUE_BATCHES = 1024,
-    QUEUE_BYTES = 32 << 20,
+    QUEUE_BYTES = 16 << 20,
     GROUP_MAX = 256, /* batches that one sync serves at most */
     FREE_PARTS = 8,  /* of a small disk, a part is kept free; of a large one, what a seal needs */
     PROBE_MS = 1000,
@@ -31,7 +31,6 @@ enum {
 
 struct pending {
     struct pending *next;
-    struct buf payload;
     uint64_t bytes; /* all that it holds while it waits */
     struct batch *batch;
     store_done *done;
@@ -49,7 +48,6 @@ static void default_options(struct store_options *o) {
 /* ---- in ---- */
 
 static void pending_free(struct pending *p) {
-    buf_free(&p->payload);
     batch_unref(p->batch);
     free(p);
 }
@@ -58,15 +56,13 @@ int store_append(struct store *s, struct batch *batch, store_done *done, void *c
     if (s->options.read_only) return error_set(err, VT_EUNSUPPORTED, "the store was opened for reading only");
     struct pending *p = calloc(1, sizeof *p);
     if (!p) return error_set(err, VT_ENOMEM, "no memory for a batch");
-    batch_encode(batch, &p->payload);
-    if (p->payload.failed || p->payload.len > WAL_RECORD_MAX) {
-        buf_free(&p->payload);
+    batch_pack(batch);
+    if (batch->payload.failed || batch->payload.len > WAL_RECORD_MAX) {
         free(p);
         return error_set(err, VT_ENOMEM, "no memory for a batch of %u spans", batch->count);
     }
     p->batch = batch_ref(batch);
-    p->bytes = p->payload.cap + batch->arena.total_bytes + batch->kept[0].cap + batch->kept[1].cap +
-               batch->capacity * sizeof *batch->spans;
+    p->bytes = batch_bytes(batch);
     p->done = done;
     p->ctx = ctx;
     int code = 0;
@@ -171,7 +167,7 @@ static void find_full(struct store *s) {
 static int write_group(struct store *s, struct pending *list, struct error *err) {
     struct slice payloads[GROUP_MAX];
     uint32_t count = 0;
-    for (struct pending *p = list; p; p = p->next) payloads[count++] = buf_slice(&p->payload);
+    for (struct pending *p = list; p; p = p->next) payloads[count++] = buf_slice(&p->batch->payload);
     if (s->wal.fd < 0 || s->wal.broken)
         return error_set(err, atomic_load(&s->disk_full) ? VT_EFULL : VT_EIO, "no WAL file can be written in %s",
                          s->wal_dir);
@@ -184,7 +180,7 @@ static void finish_group(struct store *s, struct pending *list, int code) {
     struct error err = {0};
     for (struct pending *p = list, *next; p; p = next) {
         next = p->next;
-        int own = code ? code : memtable_add(s->active, buf_slice(&p->payload), &err);
+        int own = code ? code : memtable_add(s->active, buf_slice(&p->batch->payload), &err);
         if (!own) {
             s->appended += p->batch->count;
             s->batches++;
@@ -438,6 +434,10 @@ void store_set_watch(struct store *s, store_watch *watch, void *ctx) {
 
 const char *store_catalog_path(const struct store *s) {
     return s->catalog_path;
+}
+
+uint64_t store_queue_bytes_max(const struct store *s) {
+    return s->options.queue_bytes;
 }
 
 bool store_is_read_only(const struct store *s) {

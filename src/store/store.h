@@ -37,7 +37,7 @@ struct store_options {
     int64_t retention_ns;     /* spans that began longer ago go; 0 = keep */
     uint64_t retention_bytes; /* of segments; the oldest days go; 0 = keep */
     uint32_t queue_batches;   /* 0 = 1,024 */
-    uint64_t queue_bytes;     /* memory of the batches that wait, bodies included; 0 = 32 MiB */
+    uint64_t queue_bytes;     /* memory of the batches that wait, bodies included; 0 = 16 MiB */
     store_keep *keep;         /* NULL = all traces stay */
     void *keep_ctx;
 };
@@ -107,6 +107,7 @@ struct store_stats {
 void store_get_stats(struct store *store, struct store_stats *stats);
 /* SQLite file of the catalog, where other modules keep small tables of their own (scores, keys, alert state). */
 const char *store_catalog_path(const struct store *store);
-bool store_is_read_only(const struct store *store); /* as it was opened */
+uint64_t store_queue_bytes_max(const struct store *store); /* --queue-bytes, or its default */
+bool store_is_read_only(const struct store *store);        /* as it was opened */
 
 #endif

@@ -39,11 +39,12 @@ struct store {
     atomic_ullong sampled_out, decided_early; /* sealer */
     atomic_uint deciders;                     /* who waits until nothing is undecided: see store_seal */
     struct memtable *carry_next;              /* sealer: becomes `carried` with the segments of its seal */
-    int64_t disk_slow_until_ns;               /* sealer: syncing took much longer than writing */
-    atomic_bool merge_failed;                 /* the last one */
-    atomic_uint asked_for;                    /* callers that wait for `keeping`: a merge does not rest meanwhile */
-    atomic_bool hurried; /* spans come in so fast that sealing is quick and merging waits; writer */
-    store_watch *watch;  /* set before the first append */
+    int64_t disk_slow_until_ns; /* sealer: syncing took much longer than writing, several times in a row */
+    uint32_t slow_syncs;        /* so many times until now; sealer */
+    atomic_bool merge_failed;   /* the last one */
+    atomic_uint asked_for;      /* callers that wait for `keeping`: a merge does not rest meanwhile */
+    atomic_bool hurried;        /* spans come in so fast that sealing is quick and merging waits; writer */
+    store_watch *watch;         /* set before the first append */
     void *watch_ctx;
 
     pthread_mutex_t keeping;  /* held while segments are merged, deleted from or retired: one of these at a time */
