@@ -80,6 +80,20 @@ test('New Relic: the queries over logs ask for attributes that log shipping send
   askOnlyFor(ofAgents, 'Log', new Set(sent.flatMap((line) => names(line))));
 });
 
+test('New Relic gets each span as a log, with its key and its trace', async (t) => {
+  const door = await platform(t);
+  const v = await serve(t, { args: ['--forward', `newrelic=${door.url}`], env: { NEW_RELIC_API_KEY: 'nr-secret' } });
+  const sent = call();
+  await v.post('/ingest/logs', lines([sent]));
+  await door.until((got) => got.length > 0);
+  const [{ path, headers, json: [{ common, logs: [log] }] }] = door;
+  assert.equal(path, '/log/v1');
+  assert.equal(headers['api-key'], 'nr-secret');
+  assert.equal(common.attributes.logtype, 'vitrine');
+  assert.ok(Math.abs(log.timestamp - Date.parse(sent.timestamp)) < 1);
+  assert.deepEqual([log.message, log.attributes['trace.id'], log.attributes['span.id'], log.attributes['service.name']], [sent.message, sent.trace.traceId, sent.trace.spanId, 'ai-storefront']);
+});
+
 test('New Relic: the dashboard has the shape that its import takes', async () => {
   const dashboard = JSON.parse(await read('dashboard.json'));
   const only = (object, required, optional = []) => {

@@ -1,9 +1,11 @@
 // What the storefront sends: its log lines as libvitrine writes them, and something that a platform would listen with.
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { createServer } from 'node:http';
 import { gunzipSync } from 'node:zlib';
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
+import { serve } from './vitrine.mjs';
 
 const id = (bytes) => randomBytes(bytes).toString('hex');
 
@@ -35,9 +37,9 @@ export function turn({ fallback = false, ms = 5000, ...rest } = {}) {
 
 export const lines = (objects) => objects.map((object) => JSON.stringify(object)).join('\n') + '\n';
 
-/** A platform's door: keeps {path, headers, body, json} of what it got; answers `got.status`, 202 at first. */
+/** A platform's door: keeps {path, headers, body, json} of what it got; answers `got.status`, 202 at first, with `got.answer`. */
 export async function platform(t) {
-  const got = Object.assign([], { status: 202 });
+  const got = Object.assign([], { status: 202, answer: {} });
   const server = createServer(async (request, response) => {
     const parts = [];
     for await (const part of request) parts.push(part);
@@ -45,8 +47,8 @@ export async function platform(t) {
     if (request.headers['content-encoding'] === 'gzip') body = gunzipSync(body);
     response.statusCode = got.status;
     response.setHeader('content-type', 'application/json');
-    response.end('{}');
-    const json = (request.headers['content-type'] ?? '').startsWith('application/json') ? JSON.parse(body.toString()) : undefined;
+    response.end(JSON.stringify(got.answer));
+    const json = body.length && (request.headers['content-type'] ?? '').startsWith('application/json') ? JSON.parse(body.toString()) : undefined;
     got.push({ method: request.method, path: request.url, headers: request.headers, body, json });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -57,4 +59,23 @@ export async function platform(t) {
     assert.ok(found(got), `what was waited for never came; got ${got.length} requests: ${got.map((g) => g.body).join('\n').slice(0, 2000)}`);
   };
   return got;
+}
+
+/** Datagrams of a server that got `spans`, taken apart; fails at one that is no DogStatsD. */
+export async function statsdListener(t, args, spans) {
+  const socket = createSocket('udp4'), datagrams = [];
+  socket.on('message', (datagram) => datagrams.push(datagram));
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  t.after(() => socket.close());
+  const v = await serve(t, { args: ['--statsd', `127.0.0.1:${socket.address().port}`, ...args] });
+  await v.post('/ingest/logs', lines(spans));
+  for (let i = 0; i < 200 && !datagrams.length; i++) await new Promise((done) => setTimeout(done, 50));
+  await new Promise((done) => setTimeout(done, 200));
+  const metrics = datagrams.flatMap((datagram) => datagram.toString().split('\n').filter(Boolean)).map((text) => {
+    const m = text.match(/^([A-Za-z_][\w.]*):(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\|(c|g|ms|h|d)(?:\|@(0?\.\d+|1))?(?:\|#([^|\n]+))?$/);
+    assert.ok(m, `no DogStatsD: ${text}`);
+    return { name: m[1], value: Number(m[2]), type: m[3], tags: m[5]?.split(',') ?? [] };
+  });
+  return { metrics, datagrams };
 }
