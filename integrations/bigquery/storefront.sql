@@ -1,4 +1,4 @@
--- The storefront's own question: how one operation does by provider. Runs in BigQuery and, as it stands, in `vitrine sql`.
+-- The storefront's own question: how one operation does by provider. Runs as it stands over what load.sh loads, and in `vitrine sql`.
 SELECT
   JSON_EXTRACT_SCALAR(attributes, '$.llm.vendor') AS vendor,
   COUNT(*) AS calls,

@@ -1,4 +1,4 @@
-// What integrations/ holds for Datadog, New Relic, BigQuery, StatsD and systemd, each read by something real.
+// StatsD, OTLP from server to server, and systemd. Each other platform has a file of its own beside this one.
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -7,7 +7,6 @@ import { program, root, run, serve, tempDir } from './lib/vitrine.mjs';
 import { call, lines, platform, statsdListener, turn } from './lib/storefront.mjs';
 
 const read = (path) => readFile(join(root, 'integrations', path), 'utf8');
-const json = async (path) => JSON.parse(await read(path));
 
 test('OTLP goes onward to a second server, which then holds the same trace', async (t) => {
   const second = await serve(t), first = await serve(t, { args: ['--forward', `otlp=${second.url}`] });
@@ -33,45 +32,6 @@ test('StatsD: plain datagrams have neither tags nor distributions', async (t) =>
   const { metrics } = await statsdListener(t, ['--statsd-plain'], turn());
   assert.ok(metrics.length >= 4);
   for (const metric of metrics) assert.deepEqual([metric.tags, ['c', 'g', 'ms'].includes(metric.type)], [[], true], JSON.stringify(metric));
-});
-
-/** What of a row does not fit a BigQuery schema. */
-function misfits(row, schema, path = '') {
-  const types = {
-    STRING: (v) => typeof v === 'string', TIMESTAMP: (v) => typeof v === 'string' && !Number.isNaN(Date.parse(v)), JSON: () => true,
-    RECORD: (v, field) => typeof v === 'object' && v !== null && misfits(v, field.fields, `${path}${field.name}.`).length === 0,
-  };
-  const wrong = schema.filter((field) => (row[field.name] === undefined ? field.mode === 'REQUIRED' : !types[field.type](row[field.name], field))).map((field) => path + field.name);
-  return [...wrong, ...Object.keys(row).filter((key) => !schema.some((field) => field.name === key)).map((key) => `${path}${key} is unknown`)];
-}
-
-test('BigQuery: lines fit the schema, and its views answer in vitrine sql', async (t) => {
-  const schema = await json('bigquery/schema.json');
-  for (const line of turn({ fallback: true })) assert.deepEqual(misfits(line, schema), []);
-  assert.deepEqual(misfits({ ...call(), trace: { traceId: 1 }, extra: 1 }, schema), ['trace', 'extra is unknown']);
-  const v = await serve(t, { grpc: false });
-  await v.post('/ingest/logs', lines(turn({ fallback: true })));
-  const ask = async (sql) => {
-    const { code, stdout, stderr } = await run(['sql', '--json', '--url', v.url], { input: sql });
-    assert.equal(code, 0, `${sql}\n${stderr}`);
-    return JSON.parse(stdout);
-  };
-  const views = (await read('bigquery/views.sql')).replace(/^--.*$/gm, '').split(';').map((text) => text.trim()).filter(Boolean);
-  assert.equal(views.length, 2);
-  for (const view of views) {
-    const { columns, rows } = await ask(view.replace(/^CREATE OR REPLACE VIEW \w+ AS\s+/, ''));
-    assert.ok(rows.length > 0, view);
-    const duration = columns.map((c) => c.name ?? c).indexOf('duration_ms');
-    assert.ok(rows.every((row) => Number(row[duration]) > 0), JSON.stringify(rows));
-  }
-});
-
-test("BigQuery: the storefront's own query runs as written", async (t) => {
-  const v = await serve(t, { grpc: false });
-  await v.post('/ingest/logs', lines([call({ ms: 1000 }), call({ ms: 3000 })]));
-  const { code, stdout, stderr } = await run(['sql', '--json', '--url', v.url], { input: await read('bigquery/storefront.sql') });
-  assert.equal(code, 0, stderr);
-  assert.deepEqual(JSON.parse(stdout).rows, [['openai', 2, 2000]]);
 });
 
 test('systemd takes the unit', async (t) => {
