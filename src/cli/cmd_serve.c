@@ -8,7 +8,7 @@
 struct serve_args {
     struct shared_args shared;
     struct serve_options serve;
-    struct texts retention, upstreams, forwards;
+    struct texts retention, upstreams, forwards, pushes;
     int durability, log_level;
 };
 
@@ -157,6 +157,18 @@ static const struct option meaning_options[] = {
      .offset = AT(forwards),
      CONFIG,
      .help = "send everything onward too: otlp=URL, datadog=SITE or newrelic=us|eu; may be repeated"},
+    {.name = "push",
+     .kind = &option_texts,
+     .value = "KIND=URL",
+     .offset = AT(pushes),
+     CONFIG,
+     .help = "send the metrics: otlp=http://host:4318 or prometheus=http://host:9090; may be repeated"},
+    {.name = "push-interval",
+     .kind = &option_millis,
+     .offset = AT(serve.push_interval_ms),
+     CONFIG,
+     .fallback = "60s",
+     .help = "how often"},
     {.name = "statsd",
      .kind = &option_text,
      .value = "HOST:PORT",
@@ -337,6 +349,8 @@ static int run(struct cli *cli) {
     if (check(cli, args, &err)) return cli_usage(cli, &err);
     args->serve.forwards = args->forwards.items;
     args->serve.forward_count = args->forwards.count;
+    args->serve.pushes = args->pushes.items;
+    args->serve.push_count = args->pushes.count;
     args->serve.upstreams = args->upstreams.items;
     args->serve.upstream_count = args->upstreams.count;
     args->serve.store.async_durability = args->durability == 1;

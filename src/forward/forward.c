@@ -4,10 +4,10 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/timestamp.h"
+#include "forward/post.h"
 #include "forward/spool.h"
 #include "forward/target.h"
 
-#include <curl/curl.h>
 #include <libdeflate.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,7 +15,6 @@
 
 enum {
     WAITING_SPANS_MAX = 200000, /* in memory, for the packer */
-    SEND_TIMEOUT_MS = 30000,
     RETRY_FIRST_MS = 1000,
     RETRY_MAX_MS = 60000,
     GATHER_MS = 200,
@@ -157,53 +156,10 @@ static void *pack_loop(void *ctx) {
 
 /* ---- from disk to the target ---- */
 
-enum verdict { TAKEN, LATER, NEVER };
-
-static size_t ignore_answer(char *data, size_t size, size_t count, void *ctx) {
-    return size * count;
-}
-
-static struct curl_slist *make_headers(const struct target *t) {
-    char type[128];
-    snprintf(type, sizeof type, "content-type: %s", t->content_type);
-    struct curl_slist *headers = curl_slist_append(curl_slist_append(NULL, type), "content-encoding: gzip");
-    for (unsigned i = 0; i < t->header_count; i++) headers = curl_slist_append(headers, t->headers[i]);
-    return headers;
-}
-
-/* *wait_ms becomes what the target asks for in Retry-After. */
-static enum verdict post(CURL *curl, const struct target *t, struct curl_slist *headers, struct slice body,
-                         long *wait_ms, char *why, size_t why_size) {
-    long status = 0;
-    curl_off_t retry_after = 0;
-    curl_easy_reset(curl);
-    curl_easy_setopt(curl, CURLOPT_URL, t->url);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)SEND_TIMEOUT_MS);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "vitrine/" VITRINE_VERSION);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.ptr);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore_answer);
-    CURLcode result = curl_easy_perform(curl);
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after);
-    *wait_ms = retry_after > 0 && retry_after <= 3600 ? (long)retry_after * 1000 : 0;
-    if (result != CURLE_OK) {
-        snprintf(why, why_size, "%s", curl_easy_strerror(result));
-        return LATER;
-    }
-    if (status >= 200 && status < 300) return TAKEN;
-    snprintf(why, why_size, "it answered %ld", status);
-    /* A key that is wrong today may be mended tomorrow: only what the target will never take is let go. */
-    return status == 400 || status == 413 || status == 422 ? NEVER : LATER;
-}
-
 static void *send_loop(void *ctx) {
     struct forward *f = ctx;
     CURL *curl = curl_easy_init();
-    struct curl_slist *headers = make_headers(&f->target);
+    struct curl_slist *headers = target_headers(&f->target);
     struct buf body = {0};
     long retry_ms = 0;
     pthread_mutex_lock(&f->lock);
@@ -219,10 +175,10 @@ static void *send_loop(void *ctx) {
         pthread_mutex_unlock(&f->lock);
         char why[160] = "";
         long wait_ms = 0;
-        enum verdict verdict =
-            code ? NEVER : post(curl, &f->target, headers, buf_slice(&body), &wait_ms, why, sizeof why);
+        enum post_result verdict =
+            code ? POST_NEVER : target_post(curl, &f->target, headers, buf_slice(&body), &wait_ms, why, sizeof why);
         pthread_mutex_lock(&f->lock);
-        if (verdict == LATER) {
+        if (verdict == POST_LATER) {
             if (!retry_ms)
                 log_warn("forwarding to %s waits: %s; %u requests are queued on disk", f->stats.name, why,
                          f->spool.count);
@@ -233,7 +189,7 @@ static void *send_loop(void *ctx) {
         }
         if (retry_ms) log_info("forwarding to %s goes on", f->stats.name);
         retry_ms = 0;
-        if (verdict == TAKEN)
+        if (verdict == POST_TAKEN)
             f->stats.requests_sent++, f->told_drop = false;
         else {
             f->stats.requests_refused++;
@@ -256,7 +212,7 @@ int forward_open(struct forward **out, const char *target, const char *spool_dir
     pthread_condattr_t clock;
     *out = NULL;
     if (!f) return error_set(err, VT_ENOMEM, "no memory for forwarding");
-    int code = target_parse(target, &f->target, err);
+    int code = target_parse(target, TARGET_SPANS, &f->target, err);
     if (!code) code = spool_open(&f->spool, spool_dir, limit_bytes ? limit_bytes : SPOOL_BYTES, err);
     if (code) {
         free(f);

@@ -7,17 +7,24 @@
 
 enum { TARGET_HEADERS_MAX = 8, TARGET_HEADER_SIZE = 1024 };
 
+enum target_use { TARGET_SPANS, TARGET_METRICS }; /* --forward, --push */
+
 struct target {
     char kind[16];
     char url[1024];
     char headers[TARGET_HEADERS_MAX][TARGET_HEADER_SIZE]; /* "name: value"; secret */
     unsigned header_count;
-    const char *content_type;
-    uint32_t spans_max; /* of one request */
-    void (*encode)(const struct span *spans, uint32_t count, struct buf *out);
+    const char *content_type, *encoding;
+    const char *fixed_header; /* one more that the protocol wants; NULL = none */
+    uint32_t spans_max;       /* of one request */
+    long timeout_ms;          /* of one; 0 = 30 s */
+    void (*encode)(const struct span *spans, uint32_t count, struct buf *out); /* NULL for metrics */
 };
 
-int target_parse(const char *text, struct target *target, struct error *err);
+int target_parse(const char *text, enum target_use use, struct target *target, struct error *err);
+/* Adds the headers of OTEL_EXPORTER_OTLP_METRICS_HEADERS, else OTEL_EXPORTER_OTLP_HEADERS: name=value,… with
+ * percent-encoded values, or a JSON object. Headers that the target has already stay as they are. */
+int target_add_env_headers(struct target *target, struct error *err);
 
 /* The bodies. */
 void encode_otlp(const struct span *spans, uint32_t count, struct buf *out);     /* ExportTraceServiceRequest */

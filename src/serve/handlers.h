@@ -18,7 +18,9 @@ void answer_readyz(struct request *request);
 /* data.c */
 work_call answer_api;
 
-/* metrics.c, status.c, openapi.c */
+/* metrics.c, status.c, openapi.c. metrics_put: all of /metrics; any thread, while the server answers. */
+struct prometheus_sink;
+void metrics_put(struct server *server, bool openmetrics, struct prometheus_sink *sink);
 work_call answer_metrics, answer_status, answer_openapi;
 
 /* manage.c, price_routes.c */

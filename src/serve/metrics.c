@@ -152,6 +152,23 @@ static void put_forwards(const struct sheet *sheet, const struct outlets *outlet
     }
 }
 
+static void put_pushes(const struct sheet *sheet, const struct server *server) {
+    struct push_stats stats[PUSHES_MAX];
+    for (size_t i = 0; i < server->push_count; i++) push_get_stats(server->pushes[i], &stats[i]);
+    for (int failed = 0; server->push_count && failed < 2; failed++) {
+        const char *family = failed ? "vitrine_push_requests_failed" : "vitrine_push_requests_sent";
+        char name[64];
+        snprintf(name, sizeof name, "%s_total", family);
+        prometheus_put_type(sheet->out, sheet->openmetrics, family, "counter",
+                            failed ? "Requests with metrics that a target did not take."
+                                   : "Requests with metrics that a target took.");
+        for (size_t i = 0; i < server->push_count; i++) {
+            const char *labels[] = {"target", stats[i].name, NULL};
+            prometheus_put_sample(sheet->out, name, labels, (double)(failed ? stats[i].failed : stats[i].sent));
+        }
+    }
+}
+
 static double open_descriptors(void) {
     DIR *dir = opendir("/proc/self/fd");
     double count = -3; /* ".", ".." and the one that looks */
@@ -199,21 +216,26 @@ static void pack_piece(struct prometheus_sink *sink) {
     sink->text.failed = failed;
 }
 
-int answer_metrics(struct server *server, struct work *work, struct error *err) {
-    struct packing packing = {.sink = {.drain = work->gzip ? pack_piece : NULL}};
-    struct buf *text = &packing.sink.text;
-    struct sheet sheet = {text, work->openmetrics};
-    work->type = work->openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                                   : "text/plain; version=0.0.4; charset=utf-8";
-    if (work->gzip) line_gzip_begin(&packing.gzip, &work->out);
-    prometheus_write(server->prometheus, work->openmetrics, &packing.sink);
+void metrics_put(struct server *server, bool openmetrics, struct prometheus_sink *sink) {
+    struct sheet sheet = {&sink->text, openmetrics};
+    prometheus_write(server->prometheus, openmetrics, sink);
     put_store(&sheet, server->store);
     put_intake(&sheet, &server->intake);
     put_http(&sheet, server->http);
     put_rest(&sheet, server);
     put_forwards(&sheet, &server->outlets);
+    put_pushes(&sheet, server);
     put_process(&sheet, server->started_ns);
-    if (work->openmetrics) buf_puts(text, "# EOF\n");
+    if (openmetrics) buf_puts(&sink->text, "# EOF\n");
+}
+
+int answer_metrics(struct server *server, struct work *work, struct error *err) {
+    struct packing packing = {.sink = {.drain = work->gzip ? pack_piece : NULL}};
+    struct buf *text = &packing.sink.text;
+    work->type = work->openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                   : "text/plain; version=0.0.4; charset=utf-8";
+    if (work->gzip) line_gzip_begin(&packing.gzip, &work->out);
+    metrics_put(server, work->openmetrics, &packing.sink);
     bool failed = text->failed;
     if (work->gzip) {
         pack_piece(&packing.sink);

@@ -27,6 +27,7 @@ void serve_options_init(struct serve_options *options) {
         .live_clients_max = 64,
         .convex_skew_ms = 300000,
         .sample_wait_ms = 120000,
+        .push_interval_ms = 60000,
     };
 }
 
@@ -52,6 +53,8 @@ int options_check(struct serve_options *options, struct error *err) {
         return error_set(err, VT_EINVAL, "--threads and --query-threads take at most %d", THREADS_MAX);
     if (!options->body_bytes_max || !options->inflated_bytes_max || !options->connections_max)
         return error_set(err, VT_EINVAL, "--max-body, --max-inflated and --max-connections must be more than 0");
+    if (options->push_count && options->push_interval_ms < 1000)
+        return error_set(err, VT_EINVAL, "--push-interval must be at least 1s");
     if (options->bodies_bytes_max < options->body_bytes_max) options->bodies_bytes_max = options->body_bytes_max;
     if (!options->threads) options->threads = cores();
     if (!options->query_threads)

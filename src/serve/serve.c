@@ -75,6 +75,26 @@ static int open_sampling(struct server *server, struct error *err) {
     return 0;
 }
 
+static int open_pushes(struct server *server, struct error *err) {
+    const struct serve_options *options = &server->options;
+    if (options->push_count > PUSHES_MAX) return error_set(err, VT_ELIMIT, "--push: at most %d targets", PUSHES_MAX);
+    for (size_t i = 0; i < options->push_count; i++) {
+        unsigned place = 1; /* among those of its kind */
+        for (size_t k = 0; k < i; k++)
+            place += options->pushes[k][0] == options->pushes[i][0]; /* which tells them apart */
+        int code = push_open(&server->pushes[i], options->pushes[i], place, options->push_interval_ms, err);
+        if (code) return code;
+        server->push_count++;
+    }
+    return 0;
+}
+
+static int start_pushes(struct server *server, struct error *err) {
+    int code = 0;
+    for (size_t i = 0; i < server->push_count && !code; i++) code = push_start(server->pushes[i], server, err);
+    return code;
+}
+
 static int open_data(struct server *server, struct error *err) {
     const struct serve_options *options = &server->options;
     struct engine_options engine = {.timeout_ms = options->query_timeout_ms};
@@ -90,6 +110,7 @@ static int open_data(struct server *server, struct error *err) {
     if (!code) store_set_watch(server->store, outlets_watch, &server->outlets);
     if (!code && !(server->prometheus = prometheus_new(SERIES_MAX)))
         code = error_set(err, VT_ENOMEM, "no memory for metrics");
+    if (!code) code = open_pushes(server, err);
     return code;
 }
 
@@ -210,6 +231,7 @@ int serve_start(struct server **out, const struct serve_options *options, struct
     if (!code) code = open_grpc(server, err);
     if (!code) code = http_start(&server->http, &server->http_config, err);
     if (!code) code = open_alerts(server, err);
+    if (!code) code = start_pushes(server, err);
     if (code)
         serve_stop(server);
     else
@@ -222,6 +244,7 @@ int serve_start(struct server **out, const struct serve_options *options, struct
 void serve_stop(struct server *server) {
     if (!server) return;
     atomic_store(&server->stopping, true);
+    for (size_t i = 0; i < server->push_count; i++) push_end(server->pushes[i]);
     http_stop(server->http); /* waits for what is on hold, so the pool and the store must still run */
     grpc_free(server->grpc);
     workers_stop(server->workers);
@@ -231,6 +254,7 @@ void serve_stop(struct server *server) {
     keys_close(server->keys);
     store_close(server->store);
     outlets_close(&server->outlets);
+    for (size_t i = 0; i < server->push_count; i++) push_free(server->pushes[i]);
     live_free(server->live);
     price_list_close(&server->prices);
     mask_free(server->mask);

@@ -58,7 +58,10 @@ struct serve_options {
     bool statsd_plain;           /* --statsd-plain: no tags, for servers that are not DogStatsD */
     const char *const *forwards; /* --forward KIND=WHERE (forward/forward.h) */
     size_t forward_count;
-    const char *config_path; /* where the YAML came from, for messages; may be NULL */
+    const char *const *pushes; /* --push KIND=URL (push.h): metrics go there */
+    size_t push_count;
+    unsigned push_interval_ms; /* --push-interval */
+    const char *config_path;   /* where the YAML came from, for messages; may be NULL */
 };
 
 /* The defaults, which are safe: loopback, nothing beyond it. */

@@ -15,6 +15,7 @@
 #include "serve/keys.h"
 #include "serve/live.h"
 #include "serve/outlets.h"
+#include "serve/push.h"
 #include "serve/price_list.h"
 #include "serve/sampling.h"
 #include "serve/serve.h"
@@ -39,7 +40,9 @@ struct server {
     struct workers *workers;      /* for queries */
     struct workers *housekeepers; /* one, for what is quick and must not wait for queries */
     struct live *live;
-    struct outlets outlets;          /* the store's writer thread */
+    struct outlets outlets; /* the store's writer thread */
+    struct push *pushes[PUSHES_MAX];
+    size_t push_count;
     _Atomic(struct alerts *) alerts; /* NULL until the server listens */
     struct grpc *grpc;               /* NULL: not asked for */
     struct net_address grpc_address;

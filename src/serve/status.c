@@ -115,6 +115,18 @@ int answer_status(struct server *server, struct work *work, struct error *err) {
     member_text(&w, "sampling", buf_slice(&sampling));
     put_upstreams(&w, &server->options);
     outlets_put_status(&server->outlets, &w);
+    member_open(&w, "pushes", '[');
+    for (size_t i = 0; i < server->push_count; i++) {
+        struct push_stats push;
+        push_get_stats(server->pushes[i], &push);
+        json_open(&w, '{');
+        member_str(&w, "name", push.name);
+        member_count(&w, "requests_sent", push.sent);
+        member_count(&w, "requests_failed", push.failed);
+        if (push.problem[0]) member_str(&w, "problem", push.problem);
+        json_close(&w, '}');
+    }
+    json_close(&w, ']');
     json_close(&w, '}');
     buf_putc(&work->out, '\n');
     buf_free(&masking);

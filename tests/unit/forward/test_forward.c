@@ -298,16 +298,16 @@ static void bad_targets_are_named_without_their_secrets(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct target target;
         struct error err = {0};
-        assert_int_equal(target_parse(bad[i], &target, &err), VT_EINVAL);
+        assert_int_equal(target_parse(bad[i], TARGET_SPANS, &target, &err), VT_EINVAL);
         assert_true(err.message[0]);
     }
     struct target target;
     struct error err = {0};
-    assert_int_equal(target_parse("datadog=datadoghq.eu|dd-api-key: k", &target, &err), 0);
+    assert_int_equal(target_parse("datadog=datadoghq.eu|dd-api-key: k", TARGET_SPANS, &target, &err), 0);
     assert_string_equal(target.url, "https://http-intake.logs.datadoghq.eu/api/v2/logs");
-    assert_int_equal(target_parse("otlp=collector:4318", &target, &err), 0);
+    assert_int_equal(target_parse("otlp=collector:4318", TARGET_SPANS, &target, &err), 0);
     assert_string_equal(target.url, "http://collector:4318/v1/traces");
-    assert_int_equal(target_parse("newrelic=eu|Api-Key: k", &target, &err), 0);
+    assert_int_equal(target_parse("newrelic=eu|Api-Key: k", TARGET_SPANS, &target, &err), 0);
     assert_string_equal(target.url, "https://log-api.eu.newrelic.com/log/v1");
 }
 
