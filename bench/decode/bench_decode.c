@@ -163,7 +163,41 @@ static void measure_dialects(void) {
     }
 }
 
-int main(void) {
+/* "protobuf", "json", "gzip" or "normalise" as the first word: that part alone. */
+static bool wanted(const char *part, int argc, char **argv) {
+    return argc < 2 || strcmp(argv[1], part) == 0;
+}
+
+static void measure_protobuf(void) {
+    printf("\nprotobuf\n");
+    double peer = measure(protobuf_c);
+    print("protobuf-c: unpack and free", peer, 0);
+    print("ours: walked, each field at hand", measure(our_protobuf), peer);
+    print("ours: decoded, normalised, priced, put together", measure(whole_protobuf), peer);
+}
+
+static void measure_json(void) {
+    printf("\nJSON\n");
+    double peer = measure(jansson);
+    print("jansson: parse and free", peer, 0);
+    if (peer_yyjson(SLICE("1"))) {
+        double yy = measure(yyjson);
+        print("yyjson: parse and free", yy, peer);
+        print("our reader: every token checked, beside yyjson", measure(our_reader), yy);
+    }
+    print("our reader: every token checked", measure(our_reader), peer);
+    print("ours: walked, each field at hand", measure(our_json), peer);
+    print("ours: decoded, normalised, priced, put together", measure(whole_json), peer);
+}
+
+static void measure_gzip(void) {
+    printf("\ngzip\n");
+    double peer = measure(gunzip_zlib);
+    print("zlib", peer, 0);
+    print("ours (libdeflate)", measure(gunzip_ours), peer);
+}
+
+int main(int argc, char **argv) {
     if (prices_load(&prices, NULL, NULL)) return 1;
     data_protobuf(&protobuf);
     if (!peer_protobuf_c_rewrite(&protobuf)) return 1;
@@ -176,26 +210,10 @@ int main(void) {
     printf("one request of %d LLM spans: protobuf %zu B/span, JSON %zu B/span, gzip %zu B/span; median of %d runs of "
            "%d ms of one thread's CPU time\n",
            SPANS, protobuf.len / SPANS, json.len / SPANS, packed.len / SPANS, RUNS, RUN_MS);
-    printf("\nprotobuf\n");
-    double peer = measure(protobuf_c);
-    print("protobuf-c: unpack and free", peer, 0);
-    print("ours: walked, each field at hand", measure(our_protobuf), peer);
-    print("ours: decoded, normalised, priced, put together", measure(whole_protobuf), peer);
-    printf("\nJSON\n");
-    peer = measure(jansson);
-    print("jansson: parse and free", peer, 0);
-    if (peer_yyjson(SLICE("1"))) {
-        double yy = measure(yyjson);
-        print("yyjson: parse and free", yy, peer);
-        print("our reader: every token checked, beside yyjson", measure(our_reader), yy);
-    }
-    print("our reader: every token checked", measure(our_reader), peer);
-    print("ours: walked, each field at hand", measure(our_json), peer);
-    print("ours: decoded, normalised, priced, put together", measure(whole_json), peer);
-    printf("\ngzip\n");
-    peer = measure(gunzip_zlib);
-    print("zlib", peer, 0);
-    print("ours (libdeflate)", measure(gunzip_ours), peer);
+    if (wanted("protobuf", argc, argv)) measure_protobuf();
+    if (wanted("json", argc, argv)) measure_json();
+    if (wanted("gzip", argc, argv)) measure_gzip();
+    if (!wanted("normalise", argc, argv)) return 0;
     printf("\nnormalise and price, by the SDK that wrote the span\n");
     measure_dialects();
     return 0;
