@@ -12,8 +12,13 @@
 #include <stdlib.h>
 
 void json_reader_init(struct json_reader *r, struct slice text, struct arena *arena) {
-    *r = (struct json_reader){.start = text.ptr ? text.ptr : "", .arena = arena};
-    r->at = r->start;
+    /* Field by field: the error's texts are large, and cost more to clear than many a document to read. */
+    r->start = r->at = text.ptr ? text.ptr : "";
+    r->arena = arena;
+    r->depth = 0;
+    r->first = r->failed = false;
+    r->err.code = r->err.column = 0;
+    r->err.message[0] = r->err.hint[0] = 0;
     r->end = r->start + text.len;
     /* A byte order mark is no JSON, but files that begin with one are met. */
     if (text.len >= 3 && memcmp(r->start, "\xef\xbb\xbf", 3) == 0) r->at += 3;
@@ -144,13 +149,16 @@ static int32_t hex4(const char *p, const char *end) {
     return value;
 }
 
+/* What a letter behind a backslash stands for; 0 = it is none of these. */
+static const char escapes[256] = {
+    ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
+
 /* One escape behind the backslash that r->at stands on; writes it to out (4 bytes at most). 0 on a mistake. */
 static size_t unescape(struct json_reader *r, char *out) {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     if (r->end - r->at < 2) return r->at = r->end, expected(r, "the end of an escape"), 0;
-    const char *known = r->at[1] ? strchr(from, r->at[1]) : NULL;
+    char known = escapes[(unsigned char)r->at[1]];
     if (known) {
-        *out = to[known - from];
+        *out = known;
         r->at += 2;
         return 1;
     }
@@ -265,7 +273,10 @@ static bool pass_string(struct json_reader *r) {
         if (c == '"') break;
         if (c < ' ') return expected(r, "a string without control characters");
         if (c == '\\') {
-            if (!unescape(r, out)) return false;
+            if (r->end - r->at >= 2 && escapes[(unsigned char)r->at[1]])
+                r->at += 2;
+            else if (!unescape(r, out))
+                return false;
         } else {
             size_t n = utf8_length((const uint8_t *)r->at, (size_t)(r->end - r->at));
             r->at += n ? n : 1;

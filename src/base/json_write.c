@@ -19,9 +19,30 @@ void json_close(struct json_writer *w, char bracket) {
     w->comma = true;
 }
 
+/* Most texts are short: one reservation for all that is put. */
+enum { SHORT_BYTES = 512 };
+
+static inline char *put_quoted(char *out, struct json_writer *w, struct slice text) {
+    if (w->comma) *out++ = ',';
+    *out++ = '"';
+    if (text.len) out = format_escaped(out, text);
+    *out++ = '"';
+    return out;
+}
+
+static inline bool reserve_quoted(struct json_writer *w, struct slice text) {
+    return text.len <= SHORT_BYTES && buf_reserve(w->out, text.len * FORMAT_ESCAPE_MAX + 4);
+}
+
 void json_put_key_slice(struct json_writer *w, struct slice key) {
-    json_put_string(w, key);
-    buf_putc(w->out, ':');
+    if (reserve_quoted(w, key)) {
+        char *end = put_quoted(w->out->ptr + w->out->len, w, key);
+        *end++ = ':';
+        w->out->len = (size_t)(end - w->out->ptr);
+    } else {
+        json_put_string(w, key);
+        buf_putc(w->out, ':');
+    }
     w->comma = false;
 }
 
@@ -42,6 +63,11 @@ void json_escape(struct buf *out, struct slice text) {
 }
 
 void json_put_string(struct json_writer *w, struct slice value) {
+    if (reserve_quoted(w, value)) {
+        w->out->len = (size_t)(put_quoted(w->out->ptr + w->out->len, w, value) - w->out->ptr);
+        w->comma = true;
+        return;
+    }
     separate(w);
     buf_putc(w->out, '"');
     if (value.len) json_escape(w->out, value);

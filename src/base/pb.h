@@ -45,6 +45,11 @@ static inline int pb_varint_step(const uint8_t **at, const uint8_t *end, uint64_
         *at = p + 1;
         return 1;
     }
+    if (end - p >= 2 && p[1] < 0x80) { /* lengths of texts */
+        *value = (uint64_t)(p[0] & 0x7f) | (uint64_t)p[1] << 7;
+        *at = p + 2;
+        return 1;
+    }
     uint64_t result = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         if (p == end) return PB_CUT_VARINT;

@@ -24,8 +24,10 @@ static inline struct slice slice_make(const void *ptr, size_t len) {
 static inline bool slice_eq(struct slice a, struct slice b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
+/* The length of a literal is known when this is compiled, and so is how to compare it. */
 static inline bool slice_is(struct slice a, const char *text) {
-    return slice_eq(a, slice_of(text));
+    size_t len = strlen(text);
+    return a.len == len && (len == 0 || memcmp(a.ptr, text, len) == 0);
 }
 static inline bool slice_starts(struct slice a, struct slice prefix) {
     return a.len >= prefix.len && (prefix.len == 0 || memcmp(a.ptr, prefix.ptr, prefix.len) == 0);

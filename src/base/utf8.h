@@ -22,6 +22,24 @@ static inline size_t utf8_length(const uint8_t *p, size_t left) {
     return overlong || beyond ? 0 : len;
 }
 
+/* All bytes below 0x80, as most texts are. */
+static inline bool utf8_is_ascii(const char *text, size_t len) {
+    uint64_t all = 0, w[2];
+    size_t at = 0;
+    for (; len - at >= 16; at += 16) {
+        memcpy(w, text + at, 16);
+        all |= w[0] | w[1];
+    }
+    /* The rest, by pieces that overlap. */
+    if (len >= 8) {
+        memcpy(w, text + len - 8, 8);
+        if (len - at > 8) memcpy(w + 1, text + at, 8), w[0] |= w[1];
+        return !((all | w[0]) & UINT64_C(0x8080808080808080));
+    }
+    for (; at < len; at++) all |= (unsigned char)text[at];
+    return !(all & 0x80);
+}
+
 /* One past the last byte of the longest well-formed piece at the text's beginning: len when all of it is UTF-8. */
 static inline size_t utf8_valid_length(const char *text, size_t len) {
     size_t at = 0;
@@ -32,6 +50,10 @@ static inline size_t utf8_valid_length(const char *text, size_t len) {
             memcpy(w, text + at, sizeof w);
             if ((w[0] | w[1] | w[2] | w[3]) & UINT64_C(0x8080808080808080)) break;
             at += 32;
+        }
+        for (uint64_t w; len - at >= 8; at += 8) {
+            memcpy(&w, text + at, sizeof w);
+            if (w & UINT64_C(0x8080808080808080)) break;
         }
         while (at < len && (unsigned char)text[at] < 0x80) at++;
         /* Then what is not, up to the next long plain run. */

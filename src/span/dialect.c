@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <strings.h>
 
 #define XXH_INLINE_ALL
@@ -215,6 +216,9 @@ static struct {
     uint16_t name; /* 1-based, 0 = free */
 } slots[SLOTS];
 static pthread_once_t built = PTHREAD_ONCE_INIT;
+static atomic_bool is_built; /* asked first, since it costs nothing */
+
+static void build_words(void);
 
 static void build(void) {
     uint8_t ranks[FIELD_COUNT] = {0};
@@ -232,10 +236,16 @@ static void build(void) {
             if (strlen(lists[l].prefix) == len + 1 && memcmp(lists[l].prefix, names[i].name, len) == 0)
                 lists[l].rank = names[i].rank;
     }
+    build_words();
+    atomic_store_explicit(&is_built, true, memory_order_release);
+}
+
+static inline void ensure_built(void) {
+    if (__builtin_expect(!atomic_load_explicit(&is_built, memory_order_acquire), 0)) pthread_once(&built, build);
 }
 
 const struct dialect_name *dialect_find(struct slice key) {
-    pthread_once(&built, build);
+    ensure_built();
     uint64_t hash = XXH3_64bits(key.ptr ? key.ptr : "", key.len);
     for (uint32_t at = (uint32_t)hash % SLOTS; slots[at].name; at = (at + 1) % SLOTS) {
         const struct dialect_name *name = &names[slots[at].name - 1];
@@ -247,7 +257,7 @@ const struct dialect_name *dialect_find(struct slice key) {
 }
 
 const struct dialect_list *dialect_list_find(struct slice key, uint32_t *index, struct slice *rest) {
-    pthread_once(&built, build);
+    ensure_built();
     for (int l = 0; l < LIST_COUNT; l++) {
         struct slice prefix = slice_make(lists[l].prefix, lists[l].prefix_len);
         /* Every attribute of every span comes by: hardly one has a digit there. */
@@ -270,123 +280,139 @@ const struct dialect_list *dialect_list_find(struct slice key, uint32_t *index, 
 
 /* Wrappers of the Vercel SDK ("ai.generateText") hold the calls (".doGenerate") that they make, so they are chains.
  * "span" and "event" of Langfuse say nothing about the work and are left out. */
-static const struct {
+static struct {
     const char *word;
     enum span_kind kind;
+    uint8_t len;
 } kinds[] = {
-    {"chat", KIND_LLM},
-    {"text_completion", KIND_LLM},
-    {"generate_content", KIND_LLM},
-    {"completion", KIND_LLM},
-    {"llm", KIND_LLM},
-    {"generation", KIND_LLM},
-    {"ai.generateText.doGenerate", KIND_LLM},
-    {"ai.streamText.doStream", KIND_LLM},
-    {"ai.generateObject.doGenerate", KIND_LLM},
-    {"ai.streamObject.doStream", KIND_LLM},
-    {"ai.generateText", KIND_CHAIN},
-    {"ai.streamText", KIND_CHAIN},
-    {"ai.generateObject", KIND_CHAIN},
-    {"ai.streamObject", KIND_CHAIN},
-    {"embeddings", KIND_EMBEDDING},
-    {"embedding", KIND_EMBEDDING},
-    {"ai.embed.doEmbed", KIND_EMBEDDING},
-    {"ai.embedMany.doEmbed", KIND_EMBEDDING},
-    {"ai.embed", KIND_CHAIN},
-    {"ai.embedMany", KIND_CHAIN},
-    {"execute_tool", KIND_TOOL},
-    {"tool", KIND_TOOL},
-    {"ai.toolCall", KIND_TOOL},
-    {"invoke_agent", KIND_AGENT},
-    {"create_agent", KIND_AGENT},
-    {"agent", KIND_AGENT},
-    {"retriever", KIND_RETRIEVAL},
-    {"retrieval", KIND_RETRIEVAL},
-    {"reranker", KIND_RETRIEVAL},
-    {"rerank", KIND_RETRIEVAL},
-    {"ai.rerank", KIND_CHAIN},
-    {"ai.rerank.doRerank", KIND_RETRIEVAL},
-    {"chain", KIND_CHAIN},
-    {"workflow", KIND_CHAIN},
-    {"invoke_workflow", KIND_CHAIN},
-    {"task", KIND_CHAIN},
-    {"step", KIND_CHAIN},
-    {"guardrail", KIND_CHAIN},
-    {"evaluator", KIND_CHAIN},
-    {"turn", KIND_TURN},
-    {"chat_turn", KIND_TURN},
-    {"other", KIND_OTHER},
+    {"chat", KIND_LLM, 0},
+    {"text_completion", KIND_LLM, 0},
+    {"generate_content", KIND_LLM, 0},
+    {"completion", KIND_LLM, 0},
+    {"llm", KIND_LLM, 0},
+    {"generation", KIND_LLM, 0},
+    {"ai.generateText.doGenerate", KIND_LLM, 0},
+    {"ai.streamText.doStream", KIND_LLM, 0},
+    {"ai.generateObject.doGenerate", KIND_LLM, 0},
+    {"ai.streamObject.doStream", KIND_LLM, 0},
+    {"ai.generateText", KIND_CHAIN, 0},
+    {"ai.streamText", KIND_CHAIN, 0},
+    {"ai.generateObject", KIND_CHAIN, 0},
+    {"ai.streamObject", KIND_CHAIN, 0},
+    {"embeddings", KIND_EMBEDDING, 0},
+    {"embedding", KIND_EMBEDDING, 0},
+    {"ai.embed.doEmbed", KIND_EMBEDDING, 0},
+    {"ai.embedMany.doEmbed", KIND_EMBEDDING, 0},
+    {"ai.embed", KIND_CHAIN, 0},
+    {"ai.embedMany", KIND_CHAIN, 0},
+    {"execute_tool", KIND_TOOL, 0},
+    {"tool", KIND_TOOL, 0},
+    {"ai.toolCall", KIND_TOOL, 0},
+    {"invoke_agent", KIND_AGENT, 0},
+    {"create_agent", KIND_AGENT, 0},
+    {"agent", KIND_AGENT, 0},
+    {"retriever", KIND_RETRIEVAL, 0},
+    {"retrieval", KIND_RETRIEVAL, 0},
+    {"reranker", KIND_RETRIEVAL, 0},
+    {"rerank", KIND_RETRIEVAL, 0},
+    {"ai.rerank", KIND_CHAIN, 0},
+    {"ai.rerank.doRerank", KIND_RETRIEVAL, 0},
+    {"chain", KIND_CHAIN, 0},
+    {"workflow", KIND_CHAIN, 0},
+    {"invoke_workflow", KIND_CHAIN, 0},
+    {"task", KIND_CHAIN, 0},
+    {"step", KIND_CHAIN, 0},
+    {"guardrail", KIND_CHAIN, 0},
+    {"evaluator", KIND_CHAIN, 0},
+    {"turn", KIND_TURN, 0},
+    {"chat_turn", KIND_TURN, 0},
+    {"other", KIND_OTHER, 0},
 };
 
+/* Letters of either case; the words are mostly written in small ones. */
+static bool same_letters(const char *word, struct slice text) {
+    return (*word | 0x20) == (*text.ptr | 0x20) && strncasecmp(word, text.ptr, text.len) == 0;
+}
+
 int dialect_kind(struct slice word) {
+    ensure_built();
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strlen(kinds[i].word) == word.len && strncasecmp(kinds[i].word, word.ptr, word.len) == 0)
-            return (int)kinds[i].kind;
+        if (kinds[i].len == word.len && same_letters(kinds[i].word, word)) return (int)kinds[i].kind;
     return -1;
 }
 
-static const struct {
+static struct {
     const char *given, *provider;
+    uint8_t len;
 } providers[] = {
-    {"openai", "openai"},
-    {"anthropic", "anthropic"},
-    {"az.ai.openai", "azure"},
-    {"azure.ai.openai", "azure"},
-    {"az.ai.inference", "azure"},
-    {"azure.ai.inference", "azure"},
-    {"azure-openai", "azure"},
-    {"azure_openai", "azure"},
-    {"azure", "azure"},
-    {"aws.bedrock", "bedrock"},
-    {"aws_bedrock", "bedrock"},
-    {"amazon-bedrock", "bedrock"},
-    {"aws", "bedrock"},
-    {"bedrock", "bedrock"},
-    {"gcp.gemini", "google"},
-    {"gcp.gen_ai", "google"},
-    {"gemini", "google"},
-    {"google.generative-ai", "google"},
-    {"google_genai", "google"},
-    {"google", "google"},
-    {"gcp.vertex_ai", "vertex"},
-    {"google.vertex", "vertex"},
-    {"vertex_ai", "vertex"},
-    {"vertexai", "vertex"},
-    {"vertex", "vertex"},
-    {"vertex.anthropic", "anthropic"},
-    {"mistral_ai", "mistral"},
-    {"mistralai", "mistral"},
-    {"mistral", "mistral"},
-    {"x_ai", "xai"},
-    {"xai", "xai"},
-    {"ibm.watsonx.ai", "watsonx"},
-    {"watsonx", "watsonx"},
-    {"together.ai", "together"},
-    {"togetherai", "together"},
-    {"together_ai", "together"},
-    {"cohere", "cohere"},
-    {"deepseek", "deepseek"},
-    {"groq", "groq"},
-    {"perplexity", "perplexity"},
-    {"ollama", "ollama"},
-    {"openrouter", "openrouter"},
-    {"fireworks", "fireworks"},
-    {"fireworks_ai", "fireworks"},
-    {"cerebras", "cerebras"},
+    {"openai", "openai", 0},
+    {"anthropic", "anthropic", 0},
+    {"az.ai.openai", "azure", 0},
+    {"azure.ai.openai", "azure", 0},
+    {"az.ai.inference", "azure", 0},
+    {"azure.ai.inference", "azure", 0},
+    {"azure-openai", "azure", 0},
+    {"azure_openai", "azure", 0},
+    {"azure", "azure", 0},
+    {"aws.bedrock", "bedrock", 0},
+    {"aws_bedrock", "bedrock", 0},
+    {"amazon-bedrock", "bedrock", 0},
+    {"aws", "bedrock", 0},
+    {"bedrock", "bedrock", 0},
+    {"gcp.gemini", "google", 0},
+    {"gcp.gen_ai", "google", 0},
+    {"gemini", "google", 0},
+    {"google.generative-ai", "google", 0},
+    {"google_genai", "google", 0},
+    {"google", "google", 0},
+    {"gcp.vertex_ai", "vertex", 0},
+    {"google.vertex", "vertex", 0},
+    {"vertex_ai", "vertex", 0},
+    {"vertexai", "vertex", 0},
+    {"vertex", "vertex", 0},
+    {"vertex.anthropic", "anthropic", 0},
+    {"mistral_ai", "mistral", 0},
+    {"mistralai", "mistral", 0},
+    {"mistral", "mistral", 0},
+    {"x_ai", "xai", 0},
+    {"xai", "xai", 0},
+    {"ibm.watsonx.ai", "watsonx", 0},
+    {"watsonx", "watsonx", 0},
+    {"together.ai", "together", 0},
+    {"togetherai", "together", 0},
+    {"together_ai", "together", 0},
+    {"cohere", "cohere", 0},
+    {"deepseek", "deepseek", 0},
+    {"groq", "groq", 0},
+    {"perplexity", "perplexity", 0},
+    {"ollama", "ollama", 0},
+    {"openrouter", "openrouter", 0},
+    {"fireworks", "fireworks", 0},
+    {"fireworks_ai", "fireworks", 0},
+    {"cerebras", "cerebras", 0},
 };
 
 /* What the Vercel SDK hangs on the provider to say which of its APIs was called. */
 static const char *const apis[] = {".chat",        ".responses", ".messages",   ".completion",
                                    ".completions", ".embedding", ".embeddings", ".image"};
 
+static void build_words(void) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) kinds[i].len = (uint8_t)strlen(kinds[i].word);
+    for (size_t i = 0; i < sizeof providers / sizeof *providers; i++)
+        providers[i].len = (uint8_t)strlen(providers[i].given);
+}
+
 struct slice dialect_provider(struct slice name) {
-    for (size_t i = 0; i < sizeof apis / sizeof *apis; i++)
+    ensure_built();
+    /* None without a dot behind its first letter. */
+    bool api = name.len > 1 && memchr(name.ptr + 1, '.', name.len - 1);
+    for (size_t i = 0; api && i < sizeof apis / sizeof *apis; i++)
         if (slice_ends(name, slice_of(apis[i])) && name.len > strlen(apis[i])) {
             name.len -= strlen(apis[i]);
             break;
         }
     for (size_t i = 0; i < sizeof providers / sizeof *providers; i++)
-        if (strlen(providers[i].given) == name.len && strncasecmp(providers[i].given, name.ptr, name.len) == 0)
+        if (providers[i].len == name.len && same_letters(providers[i].given, name))
             return slice_of(providers[i].provider);
     return name;
 }

@@ -10,13 +10,15 @@ enum { EVENT_TEXT_KEPT = 256 };
 static bool is_taken(const struct reading *in, const struct attr *attr) {
     const struct talk *talks[] = {&in->prompt, &in->completion};
     static const enum field fields[] = {FIELD_PROMPT, FIELD_COMPLETION};
+    const struct dialect_list *list = NULL;
+    uint32_t index;
+    struct slice rest;
+    if (in->prompt.from == TALK_PIECES || in->completion.from == TALK_PIECES)
+        list = dialect_list_find(attr->key, &index, &rest);
     for (int i = 0; i < 2; i++) {
         if (!talks[i]->taken) continue;
         if (talks[i]->from == TALK_VALUE && !talks[i]->event_attr && in->picks[fields[i]].attr == attr) return true;
-        if (talks[i]->from != TALK_PIECES) continue;
-        uint32_t index;
-        struct slice rest;
-        if (dialect_list_find(attr->key, &index, &rest) == talks[i]->list) return true;
+        if (list && talks[i]->from == TALK_PIECES && list == talks[i]->list) return true;
     }
     if (in->completion.taken && in->picks[FIELD_TOOL_CALLS].attr == attr) return true;
     return false;

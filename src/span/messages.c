@@ -125,33 +125,36 @@ struct part {
 /* {"type","text"|"content"|…}; a bare string is text; Gemini's {"text"} has no type. */
 static void read_part(struct json_reader *r, struct part *part) {
     *part = (struct part){.kind = PART_OTHER};
-    if (json_peek(r) == JSON_STRING) {
+    enum json_type form = json_peek(r);
+    if (form == JSON_STRING) {
         part->kind = PART_TEXT;
         json_string(r, &part->text);
         return;
     }
+    if (form != JSON_OBJECT) {
+        json_skip(r, &part->json);
+        return;
+    }
     struct slice key, type = {NULL, 0};
     bool has_text = false;
-    if (!json_skip(r, &part->json) || part->json.ptr[0] != '{') return;
-    struct json_reader in;
-    json_reader_init(&in, part->json, r->arena);
-    in.depth = r->depth;
-    json_object(&in);
-    while (json_key(&in, &key)) {
+    const char *start = r->at;
+    json_object(r);
+    while (json_key(r, &key)) {
         if (slice_is(key, "type"))
-            type = take_text(&in, NULL);
+            type = take_text(r, NULL);
         else if (slice_is(key, "text"))
-            part->text = take_text(&in, NULL), has_text = true;
+            part->text = take_text(r, NULL), has_text = true;
         else if (slice_is(key, "content") || slice_is(key, "result") || slice_is(key, "response") ||
                  slice_is(key, "output"))
-            part->text = take_text(&in, NULL);
+            part->text = take_text(r, NULL);
         else if (is_any(key, call_ids) || slice_is(key, "tool_use_id"))
-            part->id = take_text(&in, NULL);
+            part->id = take_text(r, NULL);
         else if (slice_is(key, "functionCall"))
-            part->kind = PART_TOOL_CALL, json_skip(&in, NULL);
+            part->kind = PART_TOOL_CALL, json_skip(r, NULL);
         else
-            json_skip(&in, NULL);
+            json_skip(r, NULL);
     }
+    part->json = slice_make(start, (size_t)(r->at - start));
     if (!type.len && has_text) part->kind = PART_TEXT;
     for (size_t i = 0; i < sizeof part_kinds / sizeof *part_kinds; i++)
         if (slice_is(type, part_kinds[i].type)) part->kind = part_kinds[i].kind;
@@ -243,31 +246,35 @@ static void write_parts(struct json_writer *w, const struct parts *parts, struct
 struct message {
     struct slice role, type;
     struct slice content, parts, tool_calls; /* JSON as it stands */
+    struct slice json;                       /* all of it */
+    bool others;                             /* there are fields that have no place here */
 };
 
 static const char *const message_calls[] = {"tool_calls", "toolCalls", NULL};
 
-static bool read_message(struct slice json, struct message *message, struct arena *arena) {
-    struct json_reader r;
+/* The object that the reader stands before; false when it is none. */
+static bool read_message(struct json_reader *r, struct message *message) {
     struct slice key;
     *message = (struct message){0};
-    json_reader_init(&r, json, arena);
-    json_object(&r);
-    while (json_key(&r, &key)) {
+    if (json_peek(r) != JSON_OBJECT) return false;
+    const char *start = r->at;
+    json_object(r);
+    while (json_key(r, &key)) {
         if (slice_is(key, "role"))
-            message->role = take_text(&r, NULL);
-        else if (slice_is(key, "type"))
-            message->type = take_text(&r, NULL);
+            message->role = take_text(r, NULL);
         else if (slice_is(key, "content"))
-            json_skip(&r, &message->content);
+            json_skip(r, &message->content);
         else if (slice_is(key, "parts"))
-            json_skip(&r, &message->parts);
+            json_skip(r, &message->parts);
         else if (is_any(key, message_calls))
-            json_skip(&r, &message->tool_calls);
+            json_skip(r, &message->tool_calls);
+        else if (message->others = true, slice_is(key, "type"))
+            message->type = take_text(r, NULL);
         else
-            json_skip(&r, NULL);
+            json_skip(r, NULL);
     }
-    return !json_failed(&r);
+    message->json = slice_make(start, (size_t)(r->at - start));
+    return !json_failed(r);
 }
 
 /* What is left of a message besides the fields with a place of their own. */
@@ -299,13 +306,12 @@ static bool write_content(struct json_writer *w, struct slice list, struct arena
 }
 
 /* An item without a role: OpenAI's Responses API lists calls and their results beside the messages. */
-static bool write_loose_item(struct json_writer *w, const struct message *message, struct slice json,
-                             struct arena *arena) {
+static bool write_loose_item(struct json_writer *w, const struct message *message, struct arena *arena) {
     const char *role;
     struct json_reader r;
     struct parts parts = {.count = 1};
     struct part part;
-    json_reader_init(&r, json, arena);
+    json_reader_init(&r, message->json, arena);
     read_part(&r, &part);
     if (slice_is(message->type, "function_call_output")) part.kind = PART_TOOL_RESULT;
     if (part.kind == PART_TOOL_CALL)
@@ -323,12 +329,14 @@ static bool write_loose_item(struct json_writer *w, const struct message *messag
     return true;
 }
 
-static bool write_message(struct json_writer *w, struct slice json, const char *role, struct arena *arena) {
+/* The one that the reader stands before. `role`: for one that names none; may be NULL. */
+static bool write_message(struct json_writer *w, struct json_reader *reader, const char *role) {
+    struct arena *arena = reader->arena;
     struct message message;
-    if (!starts(json, '{') || !read_message(json, &message, arena)) return false;
+    if (!read_message(reader, &message)) return false;
     bool content = message.content.len || message.parts.len || message.tool_calls.len;
     if (!message.role.len && role && content) message.role = slice_of(role);
-    if (!message.role.len) return write_loose_item(w, &message, json, arena);
+    if (!message.role.len) return write_loose_item(w, &message, arena);
     json_open(w, '{');
     json_put_key(w, "role"), json_put_string(w, message.role);
     struct slice list = message.parts.len ? message.parts : message.content;
@@ -344,7 +352,7 @@ static bool write_message(struct json_writer *w, struct slice json, const char *
         write_tool_calls(w, &r);
         if (json_failed(&r)) return false;
     }
-    write_other_fields(w, json, arena);
+    if (message.others) write_other_fields(w, message.json, arena);
     json_close(w, '}');
     return true;
 }
@@ -372,10 +380,9 @@ static void write_system(struct json_writer *w, struct slice system, struct aren
 /* Items of the array that the reader stands before. */
 static bool write_items(struct json_writer *w, struct json_reader *r, const char *role) {
     uint32_t count = 0;
-    struct slice item;
     json_array(r);
     while (json_item(r)) {
-        if (!json_skip(r, &item) || !write_message(w, item, role, r->arena)) return false;
+        if (!write_message(w, r, role)) return false;
         count++;
     }
     return !json_failed(r) && count > 0;
@@ -386,15 +393,16 @@ static bool write_choices(struct json_writer *w, struct json_reader *r) {
     uint32_t count = 0;
     json_array(r);
     while (json_item(r)) {
-        struct slice key, message;
+        struct slice key;
         if (json_peek(r) != JSON_OBJECT) return false;
         json_object(r);
         while (json_key(r, &key)) {
-            if (!json_skip(r, &message)) return false;
-            if (slice_is(key, "message")) {
-                if (!write_message(w, message, "assistant", r->arena)) return false;
+            if (!slice_is(key, "message"))
+                json_skip(r, NULL);
+            else if (write_message(w, r, "assistant"))
                 count++;
-            }
+            else
+                return false;
         }
     }
     return !json_failed(r) && count > 0;
@@ -428,7 +436,8 @@ static bool write_body(struct json_writer *w, struct slice json, struct slice sy
     if (!starts(list, '[') && starts(prompt, '[')) list = prompt;
     if (has_role) {
         write_system(w, system, arena);
-        return write_message(w, json, role, arena);
+        json_reader_init(&r, json, arena);
+        return write_message(w, &r, role);
     }
     if (starts(choices, '[')) {
         json_reader_init(&r, choices, arena);

@@ -94,8 +94,9 @@ struct slice scratch_take(struct reading *in) {
 /* Protobuf and JSON as it stands may hold bytes that are no UTF-8; what is stored must not. False when memory ran out.
  */
 static bool repair_text(struct batch *batch, struct slice *text) {
+    if (__builtin_expect(utf8_is_ascii(text->ptr, text->len), 1)) return true;
     size_t good = utf8_valid_length(text->ptr, text->len);
-    if (__builtin_expect(good == text->len, 1)) return true;
+    if (good == text->len) return true;
     struct buf *out = &batch->scratch;
     struct slice rest = *text;
     buf_clear(out);
