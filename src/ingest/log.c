@@ -9,7 +9,8 @@
 
 #include <ctype.h>
 
-enum { INNER_DEPTH_MAX = 2, PREFIX_MAX = 512, STAND_MAX = 16 << 20, FOREIGN_LINES_MAX = 64 };
+enum { INNER_DEPTH_MAX = 2, PREFIX_MAX = 512, STAND_MAX = 16 << 20, FOREIGN_LINES_MAX = 64, PIECES_MAX = 4096 };
+enum { PIECE_BYTES = 16 << 10 }; /* where Docker takes a line apart */
 
 struct log {
     struct log_line line;
@@ -20,8 +21,10 @@ struct log {
     size_t counted;     /* up to where `number` is counted */
     uint32_t ignored;
     bool more;
-    struct buf plain; /* lines without prefix and colours */
-    int code;         /* what ends all */
+    struct buf plain;  /* lines without prefix and colours */
+    struct buf joined; /* pieces of what a container printed */
+    struct buf taken;  /* places (size_t) of pieces further down that are taken already */
+    int code;          /* what ends all */
 };
 
 /* ---- places ---- */
@@ -219,6 +222,120 @@ static bool reject_cut(struct log *log, size_t start, bool cut) {
 
 enum step { STEP_ON, STEP_WAIT };
 
+/* ---- where an object begins ---- */
+
+/* "name": before a bracket: it opens a member of an object whose beginning was lost. */
+static bool is_member(struct slice body, size_t from, size_t open) {
+    while (open > from && (body.ptr[open - 1] == ' ' || body.ptr[open - 1] == '\t')) open--;
+    if (open == from || body.ptr[--open] != ':') return false;
+    while (open > from && (body.ptr[open - 1] == ' ' || body.ptr[open - 1] == '\t')) open--;
+    return open > from && body.ptr[open - 1] == '"';
+}
+
+/* Where an object may begin on the line: a bracket that a member's name or the line's end follows. */
+static size_t find_open(struct slice body, size_t at, size_t stop) {
+    while (at < stop) {
+        const char *open = memchr(body.ptr + at, '{', stop - at);
+        if (!open) break;
+        size_t next = (size_t)(open - body.ptr) + 1;
+        if (is_member(body, at, next - 1)) {
+            at = next;
+            continue;
+        }
+        for (size_t skip; next < stop && (body.ptr[next] == ' ' || body.ptr[next] == '\t' || body.ptr[next] == '\r' ||
+                                          body.ptr[next] == '\x1b');)
+            next += (skip = colour_length(slice_make(body.ptr + next, stop - next))) ? skip : 1;
+        if (next == stop || body.ptr[next] == '"') return (size_t)(open - body.ptr);
+        at = (size_t)(open - body.ptr) + 1;
+    }
+    return stop;
+}
+
+/* ---- what Docker took apart ---- */
+
+/* A container's output by Docker's json-file driver: an object for each line, and for a line of more than 16 KB one for
+ * each piece of it, of which the last alone ends with a line break. Objects of its two streams may stand between. */
+struct joining {
+    enum log_stream stream;
+    int depth;      /* of brackets, in a trace that is printed over many lines */
+    uint32_t count; /* of pieces */
+};
+
+/* True when what was joined needs the next piece too. */
+static bool wants_more(struct log *log, struct joining *j, struct slice piece) {
+    size_t closed = 0, mark = log->joined.len;
+    buf_put_slice(&log->joined, piece);
+    if (!piece.len || piece.ptr[piece.len - 1] != '\n') {
+        if (piece.len >= PIECE_BYTES) return true;
+        buf_putc(&log->joined, '\n'); /* a shipper has taken it off */
+    }
+    /* A whole line. Of a trace that is printed over many, brackets count from the line of the mark on. */
+    struct slice all = buf_slice(&log->joined);
+    size_t start = line_start(all, mark);
+    struct slice line = slice_from(all, start);
+    if (!j->depth && (!slice_find(line, trace_mark) || slice_find(line, SLICE("\"spanId\"")))) return false;
+    if (!count_brackets(line, &j->depth, &closed) || j->depth > JSON_DEPTH_MAX) return false;
+    return j->depth > 0;
+}
+
+static bool is_taken(const struct log *log, size_t place) {
+    const size_t *places = (const size_t *)(const void *)log->taken.ptr;
+    for (size_t i = 0; i < log->taken.len / sizeof place; i++)
+        if (places[i] == place) return true;
+    return false;
+}
+
+/* The search has come to that piece: it will not be met again. */
+static void forget_taken(struct log *log, size_t place) {
+    size_t *places = (size_t *)(void *)log->taken.ptr, count = log->taken.len / sizeof place;
+    for (size_t i = 0; i < count; i++)
+        if (places[i] == place) places[i--] = places[--count];
+    log->taken.len = count * sizeof place;
+}
+
+/* The pieces that follow the one that was read last, up to `end`, where the body goes on after it. */
+static enum step join_pieces(struct log *log, int kind_read, size_t end) {
+    struct log_line line = {.batch = NULL};
+    struct joining j = {.stream = log->line.stream, .count = 1};
+    const size_t taken = log->taken.len;
+    const int64_t printed_ns = log->line.piece_ns ? log->line.piece_ns : log->line.printed_ns;
+    struct slice body = log->body;
+    bool more;
+    buf_clear(&log->joined);
+    more = wants_more(log, &j, log->line.piece);
+    for (size_t at = end; more && at < body.len && j.count < PIECES_MAX && log->joined.len < STAND_MAX;) {
+        size_t stop = line_end(body, at), open = find_open(body, at, stop);
+        int kind = LINE_OTHER;
+        line.stream = STREAM_NONE;
+        if (open < stop && !is_taken(log, open)) kind = log_piece_read(&line, slice_make(body.ptr + open, stop - open));
+        if (kind == LINE_BROKEN && stop == body.len && log->more) break; /* half a line */
+        if (line.stream == j.stream) {
+            buf_put(&log->taken, &open, sizeof open);
+            more = wants_more(log, &j, line.piece);
+            j.count++;
+        }
+        at = stop < body.len ? stop + 1 : stop;
+    }
+    log_line_free(&line);
+    if (log->joined.failed || log->taken.failed) {
+        log->code = error_set(&log->line.err, VT_ENOMEM, "line %u: no memory", log->line.position);
+        return STEP_ON;
+    }
+    if (more && log->more && j.count < PIECES_MAX && log->joined.len < STAND_MAX) {
+        log->taken.len = taken;
+        return STEP_WAIT;
+    }
+    if (j.count == 1 && kind_read == LINE_OTHER) { /* a line like most */
+        log->ignored++;
+        return STEP_ON;
+    }
+    const struct batch *batch = log->line.batch;
+    const uint32_t before = batch->count + batch->rejected;
+    log->code = log_text_read(&log->line, buf_slice(&log->joined), printed_ns, &log->line.err);
+    if (batch->count + batch->rejected == before) log->ignored += j.count;
+    return STEP_ON;
+}
+
 /* The object at `open`, with what stands before it from `start` on. Moves log->at on; STEP_WAIT: it is cut off and more
  * may come. */
 static enum step take_object(struct log *log, size_t start, size_t open) {
@@ -226,6 +343,15 @@ static enum step take_object(struct log *log, size_t start, size_t open) {
     count_to(log, open);
     if (!log->line.depth) log->line.position = log->number;
     int kind = log_line_read(&log->line, slice_from(body, open));
+    if ((kind == LINE_OTHER || kind == LINE_WRAPPED) && log->line.stream) {
+        size_t end = open + log->line.length;
+        if (is_taken(log, open))
+            forget_taken(log, open);
+        else if (join_pieces(log, kind, end) == STEP_WAIT)
+            return STEP_WAIT;
+        if (!log->code) log->at = end;
+        return STEP_ON;
+    }
     if (kind != LINE_BROKEN) {
         if ((log->code = object_done(log, kind))) return STEP_ON;
         log->at = open + log->line.length;
@@ -260,33 +386,6 @@ static enum step take_object(struct log *log, size_t start, size_t open) {
     return STEP_ON;
 }
 
-/* "name": before a bracket: it opens a member of an object whose beginning was lost. */
-static bool is_member(struct slice body, size_t from, size_t open) {
-    while (open > from && (body.ptr[open - 1] == ' ' || body.ptr[open - 1] == '\t')) open--;
-    if (open == from || body.ptr[--open] != ':') return false;
-    while (open > from && (body.ptr[open - 1] == ' ' || body.ptr[open - 1] == '\t')) open--;
-    return open > from && body.ptr[open - 1] == '"';
-}
-
-/* Where an object may begin on the line: a bracket that a member's name or the line's end follows. */
-static size_t find_open(struct slice body, size_t at, size_t stop) {
-    while (at < stop) {
-        const char *open = memchr(body.ptr + at, '{', stop - at);
-        if (!open) break;
-        size_t next = (size_t)(open - body.ptr) + 1;
-        if (is_member(body, at, next - 1)) {
-            at = next;
-            continue;
-        }
-        for (size_t skip; next < stop && (body.ptr[next] == ' ' || body.ptr[next] == '\t' || body.ptr[next] == '\r' ||
-                                          body.ptr[next] == '\x1b');)
-            next += (skip = colour_length(slice_make(body.ptr + next, stop - next))) ? skip : 1;
-        if (next == stop || body.ptr[next] == '"') return (size_t)(open - body.ptr);
-        at = (size_t)(open - body.ptr) + 1;
-    }
-    return stop;
-}
-
 static int search(struct log *log) {
     struct slice body = log->body;
     while (log->at < body.len && !log->code) {
@@ -309,6 +408,13 @@ static int search(struct log *log) {
     return log->code;
 }
 
+static void free_buffers(struct log *log) {
+    log_line_free(&log->line);
+    buf_free(&log->plain);
+    buf_free(&log->joined);
+    buf_free(&log->taken);
+}
+
 int log_text_read(const struct log_line *outer, struct slice text, int64_t printed_ns, struct error *err) {
     if (outer->depth == INNER_DEPTH_MAX || !text.len) return 0;
     /* The text may lie in the outer build's arena, which is not used meanwhile. */
@@ -319,8 +425,7 @@ int log_text_read(const struct log_line *outer, struct slice text, int64_t print
     log.line.printed_ns = printed_ns;
     int code = search(&log);
     if (code && err) *err = log.line.err;
-    log_line_free(&log.line);
-    buf_free(&log.plain);
+    free_buffers(&log);
     return code;
 }
 
@@ -339,7 +444,6 @@ int log_decode(struct batch *batch, struct slice body, struct log_decode *option
         error_set(err, code, "%s", log.line.err.message);
         if (code == VT_ELIMIT) error_hint(err, "send the log in smaller pieces");
     }
-    log_line_free(&log.line);
-    buf_free(&log.plain);
+    free_buffers(&log);
     return code;
 }

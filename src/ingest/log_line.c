@@ -21,6 +21,8 @@ struct trace_line {
     bool trace;          /* a "trace" object with an id in it was there */
     bool otlp;
     bool export_id, export_trace, export_start; /* members of an exported span */
+    bool log;                                   /* `message` is Docker's "log" */
+    enum log_stream stream;
     bool bad_time, bad_duration;
     struct slice bad; /* what stood there */
 };
@@ -87,6 +89,8 @@ enum member {
     LINE_TIME,
     LINE_LEVEL,
     LINE_MESSAGE,
+    LINE_LOG,
+    LINE_STREAM,
     LINE_TRACE_OBJECT,
     LINE_ATTRIBUTES,
     LINE_EVENTS,
@@ -128,7 +132,8 @@ static const struct name line_names[] = {
     {"@timestamp", LINE_TIME},
     {"ts", LINE_TIME},
     {"msg", LINE_MESSAGE},
-    {"log", LINE_MESSAGE},
+    {"log", LINE_LOG},
+    {"stream", LINE_STREAM},
     {"line", LINE_MESSAGE},
     {"textPayload", LINE_MESSAGE},
     {"MESSAGE", LINE_MESSAGE},
@@ -240,8 +245,16 @@ static void read_line(struct log_line *line, struct json_reader *r, struct trace
         case LINE_TIME: read_time(r, t); break;
         case LINE_LEVEL: read_scalar(r, &t->level); break;
         case LINE_MESSAGE:
+        case LINE_LOG:
             text.len = 0;
-            if (read_scalar(r, &text) && text.len) t->message = text;
+            if (!read_scalar(r, &text) || !text.len) break;
+            t->message = text;
+            t->log = slice_is(key, "log");
+            break;
+        case LINE_STREAM:
+            text.len = 0;
+            if (!read_scalar(r, &text)) break;
+            t->stream = slice_is(text, "stdout") ? STREAM_OUT : slice_is(text, "stderr") ? STREAM_ERR : STREAM_NONE;
             break;
         case LINE_TRACE_OBJECT:
             if (json_peek(r) == JSON_OBJECT)
@@ -381,23 +394,41 @@ static int end_all(struct log_line *line, int code) {
     return code;
 }
 
-int log_line_read(struct log_line *line, struct slice text) {
-    struct trace_line t = {.duration_ns = -1};
+/* What the object says, before any of it is taken. LINE_OTHER stands for any that could be read. */
+static int read_object(struct log_line *line, struct slice text, struct trace_line *t) {
     struct json_reader r;
-    int result = LINE_OTHER;
+    *t = (struct trace_line){.duration_ns = -1};
     raw_build_reset(&line->build);
     json_reader_init(&r, text, &line->build.arena);
     line->took = line->cut_off = line->tried_trace = false;
     line->inner_ns = 0;
-    read_line(line, &r, &t);
+    line->stream = STREAM_NONE;
+    read_line(line, &r, t);
     line->length = json_offset(&r);
     if (json_failed(&r)) {
         line->err = r.err;
         if (r.err.code == VT_ENOMEM) return end_all(line, VT_ENOMEM);
         line->cut_off = r.at >= r.end;
-        line->tried_trace = t.trace;
+        line->tried_trace = t->trace;
         return LINE_BROKEN;
     }
+    if (t->log && t->stream && !t->trace && !t->otlp && !t->export_trace) {
+        line->stream = t->stream;
+        line->piece = t->message;
+        line->piece_ns = t->time_ns;
+    }
+    return LINE_OTHER;
+}
+
+int log_piece_read(struct log_line *line, struct slice text) {
+    struct trace_line t;
+    return read_object(line, text, &t);
+}
+
+int log_line_read(struct log_line *line, struct slice text) {
+    struct trace_line t;
+    int result = read_object(line, text, &t);
+    if (result != LINE_OTHER) return result;
     struct slice object = slice_make(text.ptr, line->length);
     if (t.trace)
         result = take_span(line, &t);

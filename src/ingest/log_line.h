@@ -16,7 +16,8 @@ enum line_kind {
 struct log_line {
     struct batch *batch;
     struct raw_build build;
-    struct raw_resource resource; /* the project, and what is known of where the line came from */
+    struct raw_resource resource; /* the project, and what is known of where the line came from. Its texts and those of
+                                     `extra` are the caller's and outlive the line: spans take copies */
     enum raw_source source;
     uint32_t position;        /* of the line, for rejections */
     unsigned depth;           /* of texts within texts */
@@ -34,6 +35,14 @@ struct log_line {
     bool took;          /* LINE_TRACE: a span went into the batch */
     struct slice inner; /* LINE_WRAPPED; lies in the text or in build.arena */
     int64_t inner_ns;   /* when the shipper says that the line was printed; 0 = not said */
+    enum log_stream {
+        STREAM_NONE,
+        STREAM_OUT,
+        STREAM_ERR
+    } stream;           /* of a container: the object is Docker's, and `piece` what the container printed: a line with
+                           its line break, or a part of one that was too long */
+    struct slice piece; /* lies in the text or in build.arena */
+    int64_t piece_ns;   /* when it was printed; 0 = not said */
     struct error err;   /* LINE_BROKEN: why; also the code that ends all */
 };
 
@@ -41,6 +50,9 @@ struct log_line {
  * VT_ELIMIT (the batch is full) with the reason in line->err. Texts of the span under way lie in build.arena until the
  * next call. */
 int log_line_read(struct log_line *line, struct slice text);
+/* The same without taking anything: only `length`, `stream` and `piece` are told. LINE_OTHER, LINE_BROKEN or VT_ENOMEM.
+ */
+int log_piece_read(struct log_line *line, struct slice text);
 /* All trace lines in `text`, which was found inside of something else (a shipper's "message", an event of a log
  * stream): the same as log_decode does, for the given line's batch, source and position. 0, VT_ENOMEM or VT_ELIMIT. */
 int log_text_read(const struct log_line *outer, struct slice text, int64_t printed_ns, struct error *err);

@@ -244,8 +244,8 @@ int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position
     span->ttft_ns = read_ttft(&in);
     span->sample_rate = read_sample_rate(&in);
     span->kind = read_kind(&in);
-    *span_text(span, COL_PROMPT) = talk_text(&in, &in.prompt, FIELD_PROMPT);
-    *span_text(span, COL_COMPLETION) = talk_text(&in, &in.completion, FIELD_COMPLETION);
+    *span_text(span, COL_PROMPT) = read_talk(&in, &in.prompt, FIELD_PROMPT);
+    *span_text(span, COL_COMPLETION) = read_talk(&in, &in.completion, FIELD_COMPLETION);
     *span_text(span, COL_ATTRIBUTES) = write_attributes(&in, duration < 0 ? -duration : 0);
     *span_text(span, COL_EVENTS) = write_events(&in);
     estimate_usage(&in);

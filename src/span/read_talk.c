@@ -93,7 +93,7 @@ static void write_message_events(struct reading *in, bool completion, struct buf
     json_close(&w, ']');
 }
 
-struct slice talk_text(struct reading *in, struct talk *talk, enum field field) {
+struct slice read_talk(struct reading *in, struct talk *talk, enum field field) {
     struct buf *scratch = &in->batch->scratch;
     const struct pick *pick = &in->picks[field];
     struct slice system = field == FIELD_PROMPT ? value_borrow(in->picks[FIELD_SYSTEM].value) : (struct slice){NULL, 0};

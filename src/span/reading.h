@@ -49,7 +49,7 @@ struct slice scratch_take(struct reading *in);
 /* ---- read_talk.c: prompt and completion ---- */
 
 void read_events(struct reading *in);
-struct slice talk_text(struct reading *in, struct talk *talk, enum field field);
+struct slice read_talk(struct reading *in, struct talk *talk, enum field field);
 
 /* ---- read_usage.c: tokens and cost; provider and model must be read before ---- */
 

@@ -245,6 +245,116 @@ static void log_shippers_objects_are_unwrapped(void **state) {
     buf_free(&log);
 }
 
+/* A line as Docker's json-file driver writes it: an object for each 16 KB, the last alone with a line break. Between
+ * the pieces stands what the other stream printed. */
+static void put_docker(struct buf *log, const char *stream, struct slice line, const char *between) {
+    enum { PIECE = 16384 };
+    do {
+        struct slice piece = line.len > PIECE ? slice_make(line.ptr, PIECE) : line;
+        line = slice_from(line, piece.len);
+        buf_puts(log, "{\"log\":\"");
+        json_escape(log, piece);
+        buf_printf(log, "%s\",\"stream\":\"%s\",\"time\":\"2026-11-23T18:59:51.722Z\"}\n", line.len ? "" : "\\n",
+                   stream);
+        if (line.len) buf_puts(log, between);
+    } while (line.len);
+}
+
+/* A trace line with a prompt of so many bytes. */
+static struct slice long_line(struct buf *line, const char *span, size_t bytes) {
+    buf_clear(line);
+    buf_printf(
+        line,
+        "{\"timestamp\":\"2025-08-16T15:27:07.073Z\",\"trace\":{\"traceId\":\"a0000000000000000000000000000001\","
+        "\"spanId\":\"%s\",\"operation\":\"long\",\"duration\":\"4ms\",\"status\":\"OK\"},\"attributes\":{"
+        "\"llm.request.model\":\"gpt-4o\",\"input.value\":\"",
+        span);
+    while (bytes--) buf_putc(line, (char)('a' + bytes % 26));
+    buf_puts(line, "\"}}");
+    return buf_slice(line);
+}
+
+static void lines_that_docker_took_apart_are_put_together(void **state) {
+    static const char other[] =
+        "{\"log\":\"a warning\\n\",\"stream\":\"stderr\",\"time\":\"2026-11-23T18:59:51.722Z\"}\n";
+    struct buf log = {0}, line = {0};
+    put_docker(&log, "stdout", SLICE("ready"), "");
+    put_docker(&log, "stdout", long_line(&line, "a000000000000001", 50000), other);
+    put_docker(&log, "stdout", long_line(&line, "a000000000000002", 10), other);
+    put_docker(&log, "stderr", long_line(&line, "a000000000000003", 40000), "");
+    struct log_decode options = {0};
+    struct batch *batch = decode_log(buf_slice(&log), &options);
+    assert_int_equal(batch->count, 3);
+    assert_int_equal(batch->rejected, 0);
+    assert_int_equal(options.ignored, 4); /* ready, and a warning three times */
+    assert_int_equal(span_get_text(&batch->spans[0], COL_PROMPT).len, 50000);
+    assert_int_equal(span_get_text(&batch->spans[1], COL_PROMPT).len, 10);
+    assert_int_equal(span_get_text(&batch->spans[2], COL_PROMPT).len, 40000);
+    assert_int_equal(options.used, log.len);
+    batch_unref(batch);
+    /* The same in pieces of any size, as a file that grows is read. */
+    for (size_t step = 1000; step < log.len; step += 7919) {
+        batch = batch_new();
+        uint32_t spans = 0;
+        for (size_t from = 0, to = step; from < log.len;) {
+            struct log_decode part = {.more = to < log.len};
+            assert_int_equal(log_decode(batch, slice_make(log.ptr + from, to - from), &part, NULL), 0);
+            from += part.used;
+            to = to + step < log.len ? to + step : log.len;
+            if (!part.more) break;
+        }
+        for (uint32_t i = 0; i < batch->count; i++) spans += span_get_text(&batch->spans[i], COL_PROMPT).len > 0;
+        assert_int_equal(spans, 3);
+        assert_int_equal(batch->rejected, 0);
+        batch_unref(batch);
+    }
+    buf_free(&log), buf_free(&line);
+}
+
+static void a_trace_over_many_lines_is_found_in_dockers_objects(void **state) {
+    struct buf log = {0};
+    put_docker(&log, "stdout", SLICE("starts {"), "");
+    char text[8192];
+    snprintf(text, sizeof text, "\xf0\x9f\x94\x8d TRACE: %s", pretty);
+    for (char *at = text, *end; at; at = end ? end + 1 : NULL) {
+        end = strchr(at, '\n');
+        put_docker(&log, "stdout", slice_make(at, end ? (size_t)(end - at) : strlen(at)), "");
+    }
+    put_docker(&log, "stdout", SLICE("done"), "");
+    struct log_decode options = {0};
+    struct batch *batch = decode_log(buf_slice(&log), &options);
+    assert_int_equal(batch->count, 1);
+    check_pretty(&batch->spans[0]);
+    assert_int_equal(options.ignored, 2);
+    batch_unref(batch);
+    buf_free(&log);
+}
+
+/* A shipper takes the line breaks off; its lines are whole all the same. A last piece that never comes costs its own
+ * line alone. */
+static void lines_without_a_break_are_not_joined(void **state) {
+    struct buf log = {0}, line = {0};
+    buf_puts(&log, "{\"log\":\"one\",\"stream\":\"stdout\"}\n{\"log\":\"");
+    json_escape(&log, long_line(&line, "a000000000000001", 10));
+    buf_puts(&log, "\",\"stream\":\"stdout\"}\n{\"log\":\"");
+    struct slice piece = long_line(&line, "a000000000000002", 20000);
+    piece.len = 16384;
+    json_escape(&log, piece);
+    buf_puts(&log, "\",\"stream\":\"stdout\"}\n");
+    put_docker(&log, "stderr", long_line(&line, "a000000000000003", 10), "");
+    struct log_decode options = {.more = true};
+    struct batch *batch = batch_new();
+    assert_int_equal(log_decode(batch, buf_slice(&log), &options, NULL), 0);
+    assert_int_equal(batch->count, 1); /* the rest of the second may still come */
+    assert_true(options.used < log.len);
+    struct log_decode rest = {0};
+    assert_int_equal(log_decode(batch, slice_from(buf_slice(&log), options.used), &rest, NULL), 0);
+    assert_int_equal(batch->count, 2);
+    assert_int_equal(batch->rejected, 1);
+    batch_unref(batch);
+    buf_free(&log), buf_free(&line);
+}
+
 static void broken_objects_cost_only_themselves(void **state) {
     struct buf log = {0};
     buf_printf(&log, "\xf0\x9f\x94\x8d TRACE: %.200s\xf0\x9f\x94\x8d TRACE: %s\n", pretty,
@@ -486,6 +596,9 @@ int main(void) {
         cmocka_unit_test(colours_within_the_object_are_taken_off),
         cmocka_unit_test(first_line_alone_may_carry_a_prefix),
         cmocka_unit_test(log_shippers_objects_are_unwrapped),
+        cmocka_unit_test(lines_that_docker_took_apart_are_put_together),
+        cmocka_unit_test(a_trace_over_many_lines_is_found_in_dockers_objects),
+        cmocka_unit_test(lines_without_a_break_are_not_joined),
         cmocka_unit_test(broken_objects_cost_only_themselves),
         cmocka_unit_test(rejections_name_line_and_field),
         cmocka_unit_test(times_and_durations_come_in_many_forms),
