@@ -9,7 +9,7 @@ import { serve } from '../../tests/e2e/lib/vitrine.mjs';
 
 const { chromium } = createRequire(new URL('../../tests/e2e/package.json', import.meta.url))('playwright-core');
 const spansWanted = Number(process.env.SPANS ?? 1_000_000), runs = Number(process.env.RUNS ?? 5), rowsWanted = Number(process.env.ROWS ?? 100_000);
-const CHUNK_TRACES = 10_000;
+const CHUNK_TRACES = 10_000, DAY_MS = 86_400_000;
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 const print = (what, value, goal) => console.log(`${what.padEnd(58)} ${String(value).padStart(14)}   ${goal}`);
 const ms = (n) => `${n.toFixed(0)} ms`;
@@ -18,10 +18,10 @@ const ms = (n) => `${n.toFixed(0)} ms`;
 async function fill(server) {
   const note = process.env.DATA && join(process.env.DATA, 'bench-page.json');
   if (note && existsSync(note)) return JSON.parse(readFileSync(note, 'utf8'));
-  const now = Date.now();
+  const now = Date.now(), chunks = Math.ceil(spansWanted / (4 * CHUNK_TRACES));
   let spans = 0;
-  for (let seed = 1; spans < spansWanted; seed++) {
-    const traces = makeStory(Math.min(CHUNK_TRACES, Math.ceil((spansWanted - spans) / 4)), now, 1, seed);
+  for (let i = 0; i < chunks; i++) { // a day, in order of time
+    const traces = makeStory(Math.ceil(spansWanted / 4 / chunks), now - (chunks - 1 - i) * DAY_MS / chunks, 1 / chunks, i + 1).reverse();
     await sendTraces(server.url, traces, { scores: false, batch: 500 });
     spans += traces.reduce((n, trace) => n + trace.spans.length, 0);
   }

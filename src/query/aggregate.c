@@ -1,7 +1,11 @@
 /* The aggregation: plan, scan, merge. */
 #include "query/agg_internal.h"
+#include "query/partials.h"
+#include "query/spare.h"
 
 #include <stdlib.h>
+
+enum { AGG_MANY_MAX = 16 }; /* that may be kept together */
 
 /* ---- plan ---- */
 
@@ -48,20 +52,77 @@ struct aggregation {
 struct aggregations {
     struct aggregation *all;
     uint32_t count;
-    scan_each *also;
-    void *ctx;
+    const struct agg_also *also; /* NULL = nothing */
+    struct scan scan;
+    /* Parts of row groups that are kept (partials.h): made in workers of their own, then added to the others. */
+    struct partials *partials;
+    uint64_t question;
+    atomic_bool too_large; /* one was: no more are made */
+    struct agg_worker *part_workers[WORKERS_MAX];
+    struct arena *part_arenas[WORKERS_MAX];
 };
 
-static int aggregate_block(void *ctx, struct block *block, struct error *err) {
-    const struct aggregations *as = ctx;
-    int code = as->also ? as->also(as->ctx, block, err) : 0;
-    for (uint32_t i = 0; i < as->count && !code; i++) {
-        struct agg_worker *worker = &as->all[i].workers[block->worker];
-        struct block_groups groups;
-        code = agg_group_rows(worker, block, &groups, err);
-        if (!code) code = agg_fold(worker, block, &groups, err);
+static int no_memory(struct error *err) {
+    return error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold");
+}
+
+static int fold_block(struct agg_worker *worker, struct block *block, struct error *err) {
+    struct block_groups groups;
+    int code = block->count ? agg_group_rows(worker, block, &groups, err) : 0;
+    return code || !block->count ? code : agg_fold(worker, block, &groups, err);
+}
+
+static int add_partial(struct aggregations *as, unsigned worker, const struct partial *partial, struct error *err) {
+    struct agg_worker *workers[AGG_MANY_MAX];
+    for (uint32_t i = 0; i < as->count; i++) workers[i] = &as->all[i].workers[worker];
+    return partial_add(partial, workers) ? 0 : no_memory(err);
+}
+
+/* *done stays false when the row group's part is too large to be kept: then nothing was added. */
+static int fold_to_keep(struct aggregations *as, struct block *block, const struct partial_key *key, bool *done,
+                        struct error *err) {
+    enum { ARENA_KEPT_MAX = 32 << 20 };
+    struct agg_worker *workers = as->part_workers[block->worker], *list[AGG_MANY_MAX];
+    arena_renew(as->part_arenas[block->worker], ARENA_KEPT_MAX);
+    for (uint32_t i = 0; i < as->count; i++) {
+        workers[i] = (struct agg_worker){.plan = &as->all[i].plan, .arena = as->part_arenas[block->worker]};
+        list[i] = &workers[i];
+        int code = fold_block(&workers[i], block, err);
+        if (code) return code;
     }
+    struct partial *partial = partial_of_workers(list, as->count);
+    *done = partial != NULL;
+    if (!partial) {
+        atomic_store_explicit(&as->too_large, true, memory_order_relaxed);
+        return 0;
+    }
+    int code = add_partial(as, block->worker, partial, err);
+    partials_put(as->partials, key, partial);
     return code;
+}
+
+static int aggregate_block(void *ctx, struct block *block, struct error *err) {
+    struct aggregations *as = ctx;
+    struct partial_key key;
+    bool done = false;
+    int code = as->also ? as->also->each(as->also->ctx, block, err) : 0;
+    if (!code && !atomic_load_explicit(&as->too_large, memory_order_relaxed) &&
+        partial_key_of(as->question, block->group, block->mend, as->scan.from_ns, as->scan.to_ns, &key))
+        code = fold_to_keep(as, block, &key, &done, err);
+    for (uint32_t i = 0; i < as->count && !code && !done; i++)
+        code = fold_block(&as->all[i].workers[block->worker], block, err);
+    return code;
+}
+
+static int aggregate_known(void *ctx, struct block *block, struct error *err) {
+    struct aggregations *as = ctx;
+    struct partial_key key;
+    if (!partial_key_of(as->question, block->group, block->mend, as->scan.from_ns, as->scan.to_ns, &key)) return 0;
+    struct partial *partial = partials_find(as->partials, &key);
+    int known = partial && as->also ? as->also->known(as->also->ctx, block, err) : partial != NULL;
+    if (known > 0 && add_partial(as, block->worker, partial, err)) known = err->code;
+    partial_unref(partial);
+    return known;
 }
 
 /* ---- merge ---- */
@@ -190,8 +251,7 @@ static int close_result(struct ask *ask, struct agg_worker *worker, struct agg_r
 
 static int finish(struct ask *ask, struct aggregation *a, struct agg_result **out, struct error *err) {
     for (unsigned i = 1; i < scan_workers(ask); i++)
-        if (!merge_worker(&a->workers[0], &a->workers[i]))
-            return error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold");
+        if (!merge_worker(&a->workers[0], &a->workers[i])) return no_memory(err);
     return close_result(ask, &a->workers[0], out, err);
 }
 
@@ -215,26 +275,42 @@ static bool point_add(struct agg_worker *worker, uint32_t point, const struct ag
     return true;
 }
 
+/* Workers for parts; without memory for them none are made. */
+static void prepare_parts(struct ask *ask, struct aggregations *as, const struct agg_spec *specs) {
+    struct error none;
+    uint64_t question = as->count <= AGG_MANY_MAX ? partial_question(ask, specs, as->count) : 0;
+    for (uint32_t i = 0; i < as->count && question; i++)
+        question = (question * UINT64_C(0x9e3779b97f4a7c15) ^ as->all[i].plan.slot_count) | 1;
+    for (unsigned w = 0; w < scan_workers(ask) && question; w++) {
+        as->part_workers[w] = ask_alloc(ask, as->count, sizeof *as->part_workers[w], &none);
+        as->part_arenas[w] = ask_new_arena(ask, &none);
+        if (!as->part_workers[w] || !as->part_arenas[w]) question = 0;
+    }
+    as->partials = ask->engine->partials;
+    as->question = question;
+}
+
 int aggregate_with(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results,
-                   scan_each *also, void *ctx, struct error *err) {
-    struct aggregations as = {
-        .all = ask_alloc(ask, count, sizeof *as.all, err), .count = count, .also = also, .ctx = ctx};
-    struct scan scan = {.filter = specs->filter,
-                        .from_ns = specs->from_ns,
-                        .to_ns = specs->to_ns,
-                        .apart = true,
-                        .each = aggregate_block,
-                        .ctx = &as};
+                   const struct agg_also *also, struct error *err) {
+    struct aggregations as = {.all = ask_alloc(ask, count, sizeof *as.all, err), .count = count, .also = also};
+    as.scan = (struct scan){.filter = specs->filter,
+                            .from_ns = specs->from_ns,
+                            .to_ns = specs->to_ns,
+                            .apart = true,
+                            .each = aggregate_block,
+                            .ctx = &as};
     int code = as.all ? 0 : err->code;
     for (uint32_t i = 0; i < count && !code; i++) code = prepare(ask, &specs[i], &as.all[i], err);
-    if (!code) code = scan_run(ask, &scan, err);
+    if (!code) prepare_parts(ask, &as, specs);
+    if (as.question) as.scan.known = aggregate_known, as.scan.none = aggregate_block;
+    if (!code) code = scan_run(ask, &as.scan, err);
     for (uint32_t i = 0; i < count && !code; i++) code = finish(ask, &as.all[i], &results[i], err);
     return code;
 }
 
 int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results,
                    struct error *err) {
-    return aggregate_with(ask, specs, count, results, NULL, NULL, err);
+    return aggregate_with(ask, specs, count, results, NULL, err);
 }
 
 int aggregate(struct ask *ask, const struct agg_spec *spec, struct agg_result **result, struct error *err) {
@@ -263,7 +339,7 @@ int agg_rollup(struct ask *ask, const struct agg_result *fine, const struct agg_
                 worker_point(worker, &tuple, coarse->interval_ns ? from->start_ns / coarse->interval_ns : 0);
             done = point != UINT32_MAX && point_add(worker, point, fine, from);
         }
-        if (!done) return error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold");
+        if (!done) return no_memory(err);
     }
     return close_result(ask, worker, out, err);
 }

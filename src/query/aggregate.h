@@ -93,10 +93,16 @@ int aggregate(struct ask *ask, const struct agg_spec *spec, struct agg_result **
 /* Several at once over one scan: all have the filter and the range of the first. */
 int aggregate_many(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results,
                    struct error *err);
-/* The same, with something else that looks at each block of the same scan (blocks.h: scan_each); `also` may be NULL. */
+/* The same, with something else that looks at the same scan: `each` and `known` are as in struct scan (blocks.h).
+ * `also` may be NULL. */
 struct block;
+struct agg_also {
+    int (*each)(void *ctx, struct block *block, struct error *err);
+    int (*known)(void *ctx, struct block *block, struct error *err);
+    void *ctx;
+};
 int aggregate_with(struct ask *ask, const struct agg_spec *specs, uint32_t count, struct agg_result **results,
-                   int (*also)(void *ctx, struct block *block, struct error *err), void *ctx, struct error *err);
+                   const struct agg_also *also, struct error *err);
 
 /* A coarser result from a finer one, without another scan: `coarse` has the columns of fine->spec (the same array), its
  * interval or none, and groups by the fields that stand at the places `keep` of the finer group_by. */

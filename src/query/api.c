@@ -4,6 +4,7 @@
 
 #include "base/timestamp.h"
 #include "query/engine.h"
+#include "query/partials.h"
 #include "query/pool.h"
 #include "query/routes.h"
 #include "query/spare.h"
@@ -44,7 +45,8 @@ int engine_open(struct engine **out, struct store *store, const struct engine_op
     engine->weave = weave_new();
     engine->spare = spare_new();
     engine->books = codebooks_new(CODEBOOK_BYTES_MAX);
-    if (!engine->pool || !engine->weave || !engine->spare || !engine->books) {
+    engine->partials = partials_new();
+    if (!engine->pool || !engine->weave || !engine->spare || !engine->books || !engine->partials) {
         engine_free(engine);
         return error_set(err, VT_ENOMEM, "no memory or threads for the query engine");
     }
@@ -64,6 +66,7 @@ void engine_free(struct engine *engine) {
     weave_free(engine->weave);
     codebooks_free(engine->books);
     spare_free(engine->spare);
+    partials_free(engine->partials);
     scores_free(engine->scores);
     free(engine);
 }

@@ -355,12 +355,15 @@ bool scan_wants(const struct scan_run *run, const struct place *place) {
 
 static int scan_group(struct scan_run *run, struct block *block, struct error *err) {
     enum { KEPT_MAX = 64 << 20 };
+    int known = run->scan->known ? run->scan->known(run->scan->ctx, block, err) : 0;
+    if (known) return known < 0 ? known : 0;
     arena_renew(&block->arena, KEPT_MAX);
     block->read = block->bare = 0;
     block->spare = NULL;
     block->spare_count = block->spare_capacity = 0;
     int code = block_select(block, err);
-    return code || !block->count ? code : run->scan->each(run->scan->ctx, block, err);
+    scan_each *each = block->count ? run->scan->each : run->scan->none;
+    return code || !each ? code : each(run->scan->ctx, block, err);
 }
 
 static void end_run(struct scan_run *run, int code, const struct error *err) {

@@ -52,6 +52,10 @@ struct scan {
     bool apart; /* each thread begins in a stretch of its own, so that what lies near in time mostly goes to one */
     scan_each *each;
     void *ctx;
+    /* Asked before a row group is read, with nothing but its place and worker in the block: 1 = it is answered for
+     * already, 0 = it is to be read, negative = an error that ends the scan. NULL: all are read. */
+    scan_each *known;
+    scan_each *none; /* called in place of `each` when no row matched; NULL: nothing is */
 };
 /* Row groups come newest first (by their latest start), unless `apart`. */
 int scan_run(struct ask *ask, const struct scan *scan, struct error *err);

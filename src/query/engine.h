@@ -30,6 +30,7 @@ struct weave;  /* weave.h */
 struct scores; /* scores.h */
 struct codebooks;
 struct codebook; /* codebook.h */
+struct partials; /* partials.h */
 
 struct engine {
     struct store *store;           /* borrowed */
@@ -39,6 +40,7 @@ struct engine {
     struct weave *weave;        /* what is known of traces that lie in more than one place */
     struct codebooks *books;    /* codebook.h */
     struct scores *scores;
+    struct partials *partials; /* partials.h */
 };
 
 /* One request. Lives on the handler's thread; scans read it from several. */

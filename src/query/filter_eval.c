@@ -104,6 +104,7 @@ static bool term_matches(const struct term *term, const struct span *span) {
     case TERM_FLAG: return (span->flags & term->low) != 0;
     case TERM_ROOT: return id_is_zero(span->parent_span_id, SPAN_ID_SIZE);
     case TERM_FALLBACK: return false;
+    case TERM_ANY_TEXT: return text_set_has(&term->set, span->text[field->col - COL_TEXT_FIRST]);
     }
     return false;
 }

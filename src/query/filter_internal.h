@@ -7,16 +7,24 @@
 #include "query/needle.h"
 
 enum term_type {
-    TERM_INTS,    /* an int64 within [low, high] */
-    TERM_REALS,   /* a double within its range */
-    TERM_TEXT,    /* a text, or an attribute, as it stands or by wildcard */
-    TERM_ID,      /* id bytes */
-    TERM_HAS,     /* is known */
-    TERM_WORDS,   /* words in one or more texts */
-    TERM_FLAG,    /* any bit of COL_FLAGS */
-    TERM_ROOT,    /* no parent */
-    TERM_FALLBACK /* see field.h */
+    TERM_INTS,     /* an int64 within [low, high] */
+    TERM_REALS,    /* a double within its range */
+    TERM_TEXT,     /* a text, or an attribute, as it stands or by wildcard */
+    TERM_ID,       /* id bytes */
+    TERM_HAS,      /* is known */
+    TERM_WORDS,    /* words in one or more texts */
+    TERM_FLAG,     /* any bit of COL_FLAGS */
+    TERM_ROOT,     /* no parent */
+    TERM_FALLBACK, /* see field.h */
+    TERM_ANY_TEXT  /* a text column has one of a set: put together by numbers.c, never written */
 };
+
+/* Texts by their hash: open addressing, an empty slot has len 0. */
+struct text_set {
+    struct slice *slots;
+    uint32_t capacity; /* a power of two, at least twice the texts */
+};
+bool text_set_has(const struct text_set *set, struct slice text);
 
 struct term {
     enum term_type type;
@@ -31,6 +39,7 @@ struct term {
     uint8_t id[TRACE_ID_SIZE]; /* TERM_ID */
     struct needle needle;      /* TERM_WORDS */
     uint64_t cols;             /* TERM_WORDS: where to look */
+    struct text_set set;       /* TERM_ANY_TEXT */
 };
 
 enum node_type { NODE_AND, NODE_OR, NODE_NOT, NODE_TERM };
@@ -46,7 +55,9 @@ struct filter {
     struct node *root; /* NULL: takes everything */
     uint64_t columns;
     bool needs_traces;
-    bool reads_json; /* some term looks into attributes or texts */
+    bool reads_json;    /* some term looks into attributes or texts */
+    uint64_t text_hash; /* of what it was parsed from; 0 = it was put together otherwise */
+    bool speaks_of_now; /* a moment in it may be relative: the same text means something else later */
 };
 
 /* '*' stands for any bytes, none included. */

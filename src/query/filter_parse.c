@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <strings.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 struct parser {
     struct slice text;
     size_t at;
@@ -212,6 +215,7 @@ static bool read_bound(struct parser *p, const struct field *field, struct slice
         expected = "a duration such as 250ms, 2s or 1m";
     } else if (field->type == FIELD_TYPE_TIME) {
         ok = when_parse(text, p->now_ns, exact);
+        p->filter->speaks_of_now = true;
         *real = (double)*exact;
         expected = "a moment: ISO 8601, Unix milliseconds or -1h";
     } else {
@@ -503,6 +507,7 @@ int filter_parse(struct slice text, struct arena *arena, struct filter **out, st
         if (p.failed) return err ? err->code : VT_EINVAL;
         sort_children(p.filter->root);
     }
+    p.filter->text_hash = XXH3_64bits(text.len ? text.ptr : "", text.len) | 1;
     *out = p.filter;
     return 0;
 }

@@ -73,7 +73,9 @@ static uint32_t select_codes(struct selection *s, const struct term *term, const
     uint8_t *fits = arena_alloc(&s->block->arena, vec->dict_count + 1);
     if (!fits) return fail(s, error_set(s->err, VT_ENOMEM, "no memory for the filter"));
     for (uint32_t code = 0; code < vec->dict_count; code++) {
-        fits[code] = term->type == TERM_HAS ? vec->dict[code].len > 0 : term_text_matches(term, vec->dict[code]);
+        fits[code] = term->type == TERM_HAS        ? vec->dict[code].len > 0
+                     : term->type == TERM_ANY_TEXT ? text_set_has(&term->set, vec->dict[code])
+                                                   : term_text_matches(term, vec->dict[code]);
         if (fits[code]) only = code, matching++;
     }
     const uint32_t *codes = vec->codes;
@@ -295,6 +297,7 @@ static uint32_t select_term(struct selection *s, const struct term *term, const 
         if (span_columns[term->field.col].type == COL_STRING)
             return select_texts(s, term, term->field.col, text_fits, in, count, out);
         return (vec = column(s, term->field.col)) ? select_codes(s, term, vec, in, count, out) : 0;
+    case TERM_ANY_TEXT: return (vec = column(s, term->field.col)) ? select_codes(s, term, vec, in, count, out) : 0;
     case TERM_ID: return select_bytes(s, term, in, count, out);
     case TERM_HAS: return select_known(s, term, in, count, out);
     case TERM_WORDS: return select_words(s, term, in, count, out);
@@ -376,6 +379,18 @@ static bool is_plain_word(struct slice word) {
     return true;
 }
 
+static bool any_may_match(const struct term *term, const struct rowgroup *group, const struct group_index *index) {
+    enum col col = term->field.col;
+    bool indexed = index && (col == COL_USER_ID || col == COL_THREAD_ID);
+    for (uint32_t i = 0; i < term->set.capacity; i++) {
+        struct slice text = term->set.slots[i];
+        if (!text.len) continue;
+        if (indexed ? group_index_may_have(index, group, col, text) : rowgroup_may_have_value(group, col, text))
+            return true;
+    }
+    return false;
+}
+
 static bool term_may_match(const struct term *term, const struct rowgroup *group, const struct group_index *index) {
     const struct field *field = &term->field;
     switch (term->type) {
@@ -385,6 +400,7 @@ static bool term_may_match(const struct term *term, const struct rowgroup *group
         if (index && (field->col == COL_USER_ID || field->col == COL_THREAD_ID))
             return group_index_may_have(index, group, field->col, term->text);
         return rowgroup_may_have_value(group, field->col, term->text);
+    case TERM_ANY_TEXT: return any_may_match(term, group, index);
     case TERM_INTS:
         if (field->source != FIELD_COLUMN || field->col != COL_START_NS) return true;
         return term->low <= group->max_start_ns && term->high >= group->min_start_ns;

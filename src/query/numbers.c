@@ -7,6 +7,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 int number_filters_make(struct ask *ask, struct number_filters *filters, struct error *err) {
     const struct {
         struct filter **filter;
@@ -91,20 +94,31 @@ void rank(struct ranked *list, uint32_t count) {
     if (count) qsort(list, count, sizeof *list, rank_order);
 }
 
+static struct slice *slot_of(const struct text_set *set, struct slice text) {
+    uint32_t at = (uint32_t)XXH3_64bits(text.ptr, text.len) & (set->capacity - 1);
+    while (set->slots[at].len && !slice_eq(set->slots[at], text)) at = (at + 1) & (set->capacity - 1);
+    return &set->slots[at];
+}
+
+bool text_set_has(const struct text_set *set, struct slice text) {
+    return text.len && set->capacity && slot_of(set, text)->len;
+}
+
 int filter_with_any(struct ask *ask, const struct filter *filter, enum col col, const struct slice *values,
                     uint32_t count, struct filter **out, struct error *err) {
     struct filter *both = *out = ask_alloc(ask, 1, sizeof *both, err);
-    struct node *nodes = both ? ask_alloc(ask, (size_t)count + 3, sizeof *nodes, err) : NULL;
-    struct term *terms = nodes ? ask_alloc(ask, (size_t)count + 1, sizeof *terms, err) : NULL;
-    if (!terms) return err->code;
-    for (uint32_t i = 0; i < count; i++) {
-        terms[i] = (struct term){.type = TERM_TEXT,
-                                 .field = {.name = span_columns[col].name, .source = FIELD_COLUMN, .col = col},
-                                 .text = values[i]};
-        nodes[i] = (struct node){.type = NODE_TERM, .term = &terms[i], .next = i + 1 < count ? &nodes[i + 1] : NULL};
-    }
-    struct node *any = &nodes[count], *all = &nodes[count + 1], *given = &nodes[count + 2];
-    *any = (struct node){.type = NODE_OR, .first = count ? nodes : NULL};
+    struct node *nodes = both ? ask_alloc(ask, 3, sizeof *nodes, err) : NULL;
+    struct term *term = nodes ? ask_alloc(ask, 1, sizeof *term, err) : NULL;
+    if (!term) return err->code;
+    *term = (struct term){.type = TERM_ANY_TEXT,
+                          .field = {.name = span_columns[col].name, .source = FIELD_COLUMN, .col = col},
+                          .set = {.capacity = 2}};
+    while (term->set.capacity < 2 * count) term->set.capacity *= 2;
+    if (!(term->set.slots = ask_alloc(ask, term->set.capacity, sizeof *term->set.slots, err))) return err->code;
+    for (uint32_t i = 0; i < count; i++)
+        if (values[i].len) *slot_of(&term->set, values[i]) = values[i];
+    struct node *any = &nodes[0], *all = &nodes[1], *given = &nodes[2];
+    *any = (struct node){.type = NODE_TERM, .term = term};
     *all = (struct node){.type = NODE_AND, .first = any};
     both->root = any;
     both->columns = (uint64_t)1 << col;
@@ -116,5 +130,89 @@ int filter_with_any(struct ask *ask, const struct filter *filter, enum col col, 
     both->columns |= filter->columns;
     both->reads_json = filter->reads_json;
     both->needs_traces = filter->needs_traces;
+    return 0;
+}
+
+/* ---- the first of many ---- */
+
+static int numbers_by(struct ask *ask, const struct filter *filter, int64_t from_ns, int64_t to_ns, enum col col,
+                      const struct agg_column *columns, uint32_t count, struct agg_result **result, struct error *err) {
+    struct field *by = ask_alloc(ask, 1, sizeof *by, err);
+    struct agg_spec *spec = by ? ask_alloc(ask, 1, sizeof *spec, err) : NULL;
+    if (!spec) return err->code;
+    field_named(slice_of(span_columns[col].name), false, by, NULL);
+    *spec = (struct agg_spec){.filter = filter,
+                              .from_ns = from_ns,
+                              .to_ns = to_ns,
+                              .columns = columns,
+                              .column_count = count,
+                              .group_by = by,
+                              .group_by_count = 1};
+    return aggregate(ask, spec, result, err);
+}
+
+/* What a number is made of. */
+static uint32_t parts_of(enum number number, enum number parts[3]) {
+    parts[0] = number;
+    if (number != NUMBER_TURN_SPANS) return 1;
+    parts[1] = NUMBER_TRACES;
+    parts[2] = NUMBER_TURN_TRACES;
+    return 3;
+}
+
+int numbers_rank(struct ask *ask, const struct number_range *range, enum col col, enum number by,
+                 struct ranked_list *list, struct error *err) {
+    struct number_filters *filters = ask_alloc(ask, 1, sizeof *filters, err);
+    struct agg_column *all = ask_alloc(ask, NUMBER_COUNT + 3, sizeof *all, err), *columns = all + NUMBER_COUNT;
+    enum number parts[3];
+    uint32_t count = parts_of(by, parts);
+    struct agg_result *result;
+    if (!filters || !all) return err->code;
+    int code = number_filters_make(ask, filters, err);
+    if (code) return code;
+    numbers_columns(filters, all);
+    for (uint32_t i = 0; i < count; i++) columns[i] = all[parts[i]];
+    if ((code = numbers_by(ask, range->filter, range->from_ns, range->to_ns, col, columns, count, &result, err)))
+        return code;
+    if (!(list->ranked = ask_alloc(ask, result->group_count, sizeof *list->ranked, err))) return err->code;
+    list->count = 0;
+    for (uint32_t g = 0; g < result->group_count; g++) {
+        if (result->groups[g].keys[0].type == AGG_KEY_NONE) continue;
+        double value = agg_total(result, g, 0);
+        double without = count == 3 ? agg_total(result, g, 1) - agg_total(result, g, 2) : 0;
+        list->ranked[list->count++] =
+            (struct ranked){value + (without > 0 ? without : 0), result->groups[g].keys[0].text, g};
+    }
+    rank(list->ranked, list->count);
+    return 0;
+}
+
+int numbers_of_some(struct ask *ask, const struct number_range *range, enum col col, const struct slice *keys,
+                    uint32_t count, struct numbers *numbers, struct error *err) {
+    struct number_filters *filters = ask_alloc(ask, 1, sizeof *filters, err);
+    struct agg_column *all = ask_alloc(ask, NUMBER_COUNT, sizeof *all, err);
+    struct filter *filter;
+    struct agg_result *result;
+    struct ranked *found;
+    if (!filters || !all) return err->code;
+    int code = number_filters_make(ask, filters, err);
+    if (!code) code = filter_with_any(ask, range->filter, col, keys, count, &filter, err);
+    if (code) return code;
+    numbers_columns(filters, all);
+    if ((code = numbers_by(ask, filter, range->from_ns, range->to_ns, col, all, NUMBER_COUNT, &result, err)))
+        return code;
+    if (!(found = ask_alloc(ask, result->group_count, sizeof *found, err))) return err->code;
+    for (uint32_t g = 0; g < result->group_count; g++) found[g] = (struct ranked){0, result->groups[g].keys[0].text, g};
+    rank(found, result->group_count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ranked wanted = {0, keys[i], 0};
+        const struct ranked *at = bsearch(&wanted, found, result->group_count, sizeof *found, rank_order);
+        if (at) {
+            numbers_of_group(result, at->group, &numbers[i]);
+            continue;
+        }
+        for (int n = 0; n < NUMBER_COUNT; n++) numbers[i].of[n] = (double)NAN; /* its segment was found corrupt */
+        numbers[i].turns = 0;
+    }
     return 0;
 }

@@ -57,6 +57,22 @@ struct ranked {
 void rank(struct ranked *list, uint32_t count);
 int rank_order(const void *a, const void *b);
 
+/* Lists of users and conversations in two steps: all of them by the one number that orders the list, then the numbers
+ * of those that are shown. */
+struct number_range {
+    const struct filter *filter; /* NULL = every span */
+    int64_t from_ns, to_ns;
+};
+struct ranked_list {
+    struct ranked *ranked; /* in order; their groups mean nothing */
+    uint32_t count;
+};
+/* Everything is in the ask's arenas. NUMBER_TURN_SPANS orders by struct numbers' turns. */
+int numbers_rank(struct ask *ask, const struct number_range *range, enum col col, enum number by,
+                 struct ranked_list *list, struct error *err);
+int numbers_of_some(struct ask *ask, const struct number_range *range, enum col col, const struct slice *keys,
+                    uint32_t count, struct numbers *numbers, struct error *err);
+
 /* Spans that match `filter` (NULL = all) and have one of these values in a text column. */
 int filter_with_any(struct ask *ask, const struct filter *filter, enum col col, const struct slice *values,
                     uint32_t count, struct filter **out, struct error *err);

@@ -134,7 +134,8 @@ enum { S_FINE, S_CHAT, S_ALL, S_MODELS, S_PROVIDERS };
 static int scan_fine(struct overview *o, struct figures *f, struct people *people, struct error *err) {
     static const uint32_t keep[] = {0, 1}, provider[] = {1};
     struct agg_result *found[2];
-    int code = aggregate_with(o->ask, f->specs, 2, found, people_block, people, err);
+    const struct agg_also also = people_also(people);
+    int code = aggregate_with(o->ask, f->specs, 2, found, &also, err);
     if (code) return code;
     f->fine = found[S_FINE];
     f->chat = found[S_CHAT];
@@ -149,7 +150,8 @@ static int scan_coarse(struct overview *o, struct figures *f, struct people *peo
     struct agg_result *found[4];
     *err = (struct error){0};
     f->fine = NULL;
-    int code = aggregate_with(o->ask, &f->specs[S_CHAT], 4, found, people_block, people, err);
+    const struct agg_also also = people_also(people);
+    int code = aggregate_with(o->ask, &f->specs[S_CHAT], 4, found, &also, err);
     f->chat = found[0], f->all = found[1], f->models = found[2], f->providers = found[3];
     return code;
 }
@@ -159,7 +161,7 @@ static int find_figures(struct overview *o, int64_t from_ns, int64_t to_ns, int6
     static const int64_t DAY_NS = 86400 * INT64_C(1000000000);
     int64_t back_ns = to_ns - from_ns > RETURNING_DAYS * DAY_NS ? to_ns - from_ns : RETURNING_DAYS * DAY_NS;
     struct figures *f = *out = ask_alloc(o->ask, 1, sizeof *f, err);
-    struct people *people = f ? people_new(o->ask, err) : NULL;
+    struct people *people = f ? people_new(o->ask, from_ns - back_ns, from_ns, to_ns, err) : NULL;
     if (!people) return err->code;
     for (int i = S_FINE; i <= S_PROVIDERS; i++)
         f->specs[i] = (struct agg_spec){.filter = o->ask->filter,
@@ -174,10 +176,10 @@ static int find_figures(struct overview *o, int64_t from_ns, int64_t to_ns, int6
     f->specs[S_PROVIDERS].group_by_count = 1;
     int code = scan_fine(o, f, people, err);
     if (code == VT_ELIMIT) {
-        if (!(people = people_new(o->ask, err))) return err->code;
+        if (!(people = people_new(o->ask, from_ns - back_ns, from_ns, to_ns, err))) return err->code;
         code = scan_coarse(o, f, people, err);
     }
-    if (!code) code = people_count(people, from_ns - back_ns, from_ns, &f->people, err);
+    if (!code) code = people_count(people, &f->people, err);
     if (code) return code;
     values_of(f, -1, f->now);
     return count_traces(o, f, err);

@@ -63,7 +63,7 @@ static bool threads_load(struct sql_list *list) {
             if (filter_with_any(ask, NULL, COL_THREAD_ID, keys, 1, &filter, err)) return false;
         }
         loading->range = (struct thread_range){filter, INT64_MIN, INT64_MAX};
-        if (threads_find(ask, &loading->range, 0, &loading->list, err)) return false;
+        if (threads_find(ask, &loading->range, &loading->list, err)) return false;
         list->state = loading;
     }
     uint32_t from = (uint32_t)list->position, left = loading->list.count - from, count = left < PIECE ? left : PIECE;

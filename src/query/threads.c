@@ -1,18 +1,13 @@
-/* GET /api/v1/threads: conversations. Two passes: the numbers of all of them, and who and what took part for those that
- * are shown. */
+/* GET /api/v1/threads: conversations. Which are shown is found first, by the one number that orders them, then their
+ * numbers, and who and what took part. */
 #include "query/threads.h"
+
+#include "query/threads_newest.h"
 
 #include "query/numbers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-static const enum number sort_numbers[] = {NUMBER_LAST, NUMBER_TURN_SPANS, NUMBER_COST, NUMBER_TOTAL, NUMBER_ERRORS};
-enum { SORT_TURNS = 1 };
-
-static double sort_value(int sort, const struct numbers *n) {
-    return sort == SORT_TURNS ? n->turns : n->of[sort_numbers[sort]];
-}
 
 /* ---- who and what took part ---- */
 
@@ -91,8 +86,7 @@ static void take_parts(const struct part parts[2], struct thread_row *row) {
 
 /* ---- the list ---- */
 
-int threads_find(struct ask *ask, const struct thread_range *range, int sort, struct thread_list *out,
-                 struct error *err) {
+int threads_find(struct ask *ask, const struct thread_range *range, struct thread_list *out, struct error *err) {
     struct number_filters *filters = ask_alloc(ask, 1, sizeof *filters, err);
     struct agg_column *columns = ask_alloc(ask, NUMBER_COUNT, sizeof *columns, err);
     struct field *thread = ask_alloc(ask, 1, sizeof *thread, err);
@@ -117,25 +111,32 @@ int threads_find(struct ask *ask, const struct thread_range *range, int sort, st
         const struct agg_key *key = &out->result->groups[g].keys[0];
         if (key->type == AGG_KEY_NONE) continue;
         numbers_of_group(out->result, g, &n);
-        out->ranked[out->count++] = (struct ranked){sort_value(sort, &n), key->text, g};
+        out->ranked[out->count++] = (struct ranked){n.of[NUMBER_LAST], key->text, g};
     }
     rank(out->ranked, out->count);
     return 0;
 }
 
+static int rows_of(struct ask *ask, const struct thread_range *range, const struct slice *threads, uint32_t count,
+                   bool with_parts, struct thread_row **rows, struct error *err) {
+    struct part parts[2];
+    int code = (*rows = ask_alloc(ask, count, sizeof **rows, err)) ? 0 : err->code;
+    if (!code && count && with_parts) code = load_parts(ask, range, threads, count, parts, err);
+    for (uint32_t i = 0; i < count && !code; i++) {
+        (*rows)[i].thread_id = threads[i];
+        if (with_parts) take_parts(parts, &(*rows)[i]);
+    }
+    return code;
+}
+
 int threads_rows(struct ask *ask, const struct thread_range *range, const struct thread_list *list, uint32_t from,
                  uint32_t count, bool with_parts, struct thread_row **rows, struct error *err) {
     struct slice *threads = ask_alloc(ask, count, sizeof *threads, err);
-    struct part parts[2];
-    *rows = threads ? ask_alloc(ask, count, sizeof **rows, err) : NULL;
-    if (!*rows) return err->code;
+    if (!threads) return err->code;
     for (uint32_t i = 0; i < count; i++) threads[i] = list->ranked[from + i].key;
-    int code = count && with_parts ? load_parts(ask, range, threads, count, parts, err) : 0;
-    for (uint32_t i = 0; i < count && !code; i++) {
-        (*rows)[i].thread_id = threads[i];
+    int code = rows_of(ask, range, threads, count, with_parts, rows, err);
+    for (uint32_t i = 0; i < count && !code; i++)
         numbers_of_group(list->result, list->ranked[from + i].group, &(*rows)[i].numbers);
-        if (with_parts) take_parts(parts, &(*rows)[i]);
-    }
     return code;
 }
 
@@ -181,26 +182,50 @@ static void put_next(struct ask *ask, const struct ranked *last, struct json_wri
     json_put_string(w, arena_printf(&ask->arena, "%.16s-%.*s", hex, (int)last->key.len, last->key.ptr));
 }
 
+/* Those of the list behind the cursor, at most `limit`; *more: there are others. */
+static int find_shown(struct ask *ask, const struct thread_range *range, int sort, const struct ranked *after,
+                      struct ranked *shown, uint32_t *count, bool *more, struct error *err) {
+    static const enum number by[] = {NUMBER_LAST, NUMBER_TURN_SPANS, NUMBER_COST, NUMBER_TOTAL, NUMBER_ERRORS};
+    const struct number_range numbers = {range->filter, range->from_ns, range->to_ns};
+    struct ranked_list list = {0};
+    uint32_t from = 0;
+    int code = sort ? numbers_rank(ask, &numbers, COL_THREAD_ID, by[sort], &list, err)
+                    : newest_threads(ask, range, after, ask->limit + 1, &list, err);
+    if (code) return code;
+    while (after && from < list.count && rank_order(&list.ranked[from], after) <= 0) from++;
+    *count = list.count - from < ask->limit ? list.count - from : ask->limit;
+    *more = from + *count < list.count;
+    if (*count) memcpy(shown, &list.ranked[from], *count * sizeof *shown);
+    return 0;
+}
+
 int threads_list(struct ask *ask, struct json_writer *w, struct error *err) {
     static const char *const sorts[] = {"last", "turns", "cost", "tokens", "errors", NULL};
     struct thread_range range = {ask->filter, ask->from_ns, ask->to_ns};
-    struct thread_list list;
+    const struct number_range numbers_range = {ask->filter, ask->from_ns, ask->to_ns};
+    struct ranked after, *shown = ask_alloc(ask, ask->limit, sizeof *shown, err);
+    struct slice *threads = ask_alloc(ask, ask->limit, sizeof *threads, err);
+    struct numbers *numbers = ask_alloc(ask, ask->limit, sizeof *numbers, err);
     struct thread_row *rows;
-    struct ranked after;
-    uint32_t from = 0;
-    int sort = 0, code = ask_param_word(ask, "sort", sorts, &sort, err);
+    uint32_t count = 0;
+    bool more = false;
+    int sort = 0;
+    if (!shown || !threads || !numbers) return err->code;
+    int code = ask_param_word(ask, "sort", sorts, &sort, err);
     if (!code && ask->cursor.len) code = read_cursor(ask, &after, err);
-    if (!code) code = threads_find(ask, &range, sort, &list, err);
-    if (code) return code;
-    while (ask->cursor.len && from < list.count && rank_order(&list.ranked[from], &after) <= 0) from++;
-    uint32_t count = list.count - from < ask->limit ? list.count - from : ask->limit;
-    if ((code = threads_rows(ask, &range, &list, from, count, true, &rows, err))) return code;
+    if (!code) code = find_shown(ask, &range, sort, ask->cursor.len ? &after : NULL, shown, &count, &more, err);
+    for (uint32_t i = 0; i < count; i++) threads[i] = shown[i].key;
+    if (!code && count) code = numbers_of_some(ask, &numbers_range, COL_THREAD_ID, threads, count, numbers, err);
+    if (code || (code = rows_of(ask, &range, threads, count, true, &rows, err))) return code;
     json_open(w, '{');
     json_put_key(w, "threads");
     json_open(w, '[');
-    for (uint32_t i = 0; i < count; i++) put_row(&rows[i], w);
+    for (uint32_t i = 0; i < count; i++) {
+        rows[i].numbers = numbers[i];
+        put_row(&rows[i], w);
+    }
     json_close(w, ']');
-    if (from + count < list.count) put_next(ask, &list.ranked[from + count - 1], w);
+    if (more) put_next(ask, &shown[count - 1], w);
     ask_put_tail(ask, w);
     json_close(w, '}');
     return 0;

@@ -17,9 +17,8 @@ struct thread_list {
     struct ranked *ranked; /* one for each thread, in order */
     uint32_t count;
 };
-/* `sort`: 0 last, 1 turns, 2 cost, 3 tokens, 4 errors. */
-int threads_find(struct ask *ask, const struct thread_range *range, int sort, struct thread_list *list,
-                 struct error *err);
+/* All, the newest first, with their numbers. */
+int threads_find(struct ask *ask, const struct thread_range *range, struct thread_list *list, struct error *err);
 
 struct thread_row {
     struct slice thread_id, user_id; /* the user who has most of its spans */

@@ -1,11 +1,6 @@
 /* GET /api/v1/users: who calls, and what it costs. */
 #include "query/numbers.h"
 
-static double sort_value(int sort, const struct numbers *n) {
-    static const enum number numbers[] = {NUMBER_COST, NUMBER_CALLS, NUMBER_TOTAL, NUMBER_ERRORS, NUMBER_LAST};
-    return n->of[numbers[sort]];
-}
-
 static void put_user(struct slice user, const struct numbers *n, struct json_writer *w) {
     json_open(w, '{');
     put_text(w, "user_id", user);
@@ -23,43 +18,24 @@ static void put_user(struct slice user, const struct numbers *n, struct json_wri
 
 int users_list(struct ask *ask, struct json_writer *w, struct error *err) {
     static const char *const sorts[] = {"cost", "calls", "tokens", "errors", "last", NULL};
-    struct number_filters filters;
-    struct agg_column columns[NUMBER_COUNT];
-    struct agg_result *result;
-    struct field user;
+    static const enum number by[] = {NUMBER_COST, NUMBER_CALLS, NUMBER_TOTAL, NUMBER_ERRORS, NUMBER_LAST};
+    const struct number_range range = {ask->filter, ask->from_ns, ask->to_ns};
+    struct ranked_list list = {0};
     int sort = 0, code = ask_param_word(ask, "sort", sorts, &sort, err);
-    if (!code) code = number_filters_make(ask, &filters, err);
+    if (!code) code = numbers_rank(ask, &range, COL_USER_ID, by[sort], &list, err);
     if (code) return code;
-    numbers_columns(&filters, columns);
-    field_named(SLICE("user_id"), false, &user, NULL);
-    struct agg_spec spec = {.filter = ask->filter,
-                            .from_ns = ask->from_ns,
-                            .to_ns = ask->to_ns,
-                            .columns = columns,
-                            .column_count = NUMBER_COUNT,
-                            .group_by = &user,
-                            .group_by_count = 1};
-    if ((code = aggregate(ask, &spec, &result, err))) return code;
-    struct ranked *list = ask_alloc(ask, result->group_count, sizeof *list, err);
-    struct numbers n;
-    uint32_t count = 0;
-    if (!list) return err->code;
-    for (uint32_t g = 0; g < result->group_count; g++) {
-        const struct agg_key *key = &result->groups[g].keys[0];
-        if (key->type == AGG_KEY_NONE) continue;
-        numbers_of_group(result, g, &n);
-        list[count++] = (struct ranked){sort_value(sort, &n), key->text, g};
-    }
-    rank(list, count);
+    uint32_t count = list.count < ask->limit ? list.count : ask->limit;
+    struct slice *users = ask_alloc(ask, count, sizeof *users, err);
+    struct numbers *numbers = ask_alloc(ask, count, sizeof *numbers, err);
+    if (!users || !numbers) return err->code;
+    for (uint32_t i = 0; i < count; i++) users[i] = list.ranked[i].key;
+    if (count && (code = numbers_of_some(ask, &range, COL_USER_ID, users, count, numbers, err))) return code;
     json_open(w, '{');
     json_put_key(w, "users");
     json_open(w, '[');
-    for (uint32_t i = 0; i < count && i < ask->limit; i++) {
-        numbers_of_group(result, list[i].group, &n);
-        put_user(list[i].key, &n, w);
-    }
+    for (uint32_t i = 0; i < count; i++) put_user(users[i], &numbers[i], w);
     json_close(w, ']');
-    if (count > ask->limit) json_put_key(w, "truncated"), json_put_bool(w, true);
+    if (list.count > ask->limit) json_put_key(w, "truncated"), json_put_bool(w, true);
     ask_put_tail(ask, w);
     json_close(w, '}');
     return 0;

@@ -149,6 +149,56 @@ static void many_models_are_counted_in_less_memory(void **state) {
     expect_no_part(f, "model_lines");
 }
 
+static void cut_tail(struct fixture *f, char *into, size_t size) {
+    const char *tail = strstr(f->answer.ptr, "\"scanned\"");
+    snprintf(into, size, "%.*s", tail ? (int)(tail - f->answer.ptr) : 0, f->answer.ptr);
+}
+
+/* Sealed row groups within the range are read once; the second answer is the same, also when the range has moved. */
+static void what_was_counted_before_is_added(void **state) {
+    static char first[16384], again[16384];
+    struct fixture *f = *state;
+    fixture_seal(f);
+    fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m&lines=1");
+    cut_tail(f, first, sizeof first);
+    expect_no_part(f, "\"scanned\":0,");
+    fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m&lines=1");
+    cut_tail(f, again, sizeof again);
+    assert_string_equal(first, again);
+    expect_part(f, "\"scanned\":0,");
+    fixture_get(f, "/api/v1/overview?from=1795460300000&to=1795464000000&interval=1m");
+    expect_part(f, "\"scanned\":0,");
+    expect_part(f, "\"now\":{\"llm_calls\":4,\"errors\":1,");
+    fixture_get(f, "/api/v1/overview?from=1795460430000&to=1795464000000&interval=1m"); /* the second group is cut */
+    expect_part(f, "\"now\":{\"llm_calls\":3,\"errors\":1,");
+    expect_no_part(f, "\"scanned\":0,");
+    assert_int_equal(fixture_ask(f, "/api/v1/overview?" RANGE "&interval=1m", NULL, "lab"), 0); /* whose are others */
+    expect_part(f, "\"now\":{\"llm_calls\":0,");
+    fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m&q=status:error");
+    expect_part(f, "\"now\":{\"llm_calls\":1,\"errors\":1,");
+}
+
+/* A span that comes late changes what its trace says in a row group that is kept: its usage is restated. */
+static void late_spans_change_what_was_kept(void **state) {
+    struct fixture *f = *state;
+    fixture_seal(f);
+    for (int i = 0; i < 2; i++) fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m");
+    expect_part(f, "\"tokens\":{\"input\":400,");
+    struct batch *batch = batch_new();
+    struct span *late = add(batch, 2, 99, 5, "shop", KIND_LLM, 5, 1); /* below the call of trace 2 */
+    late->tokens_input = 70, late->tokens_output = 1;
+    fixture_append(f, batch);
+    fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m");
+    expect_part(f, "\"tokens\":{\"input\":370,");
+}
+
+static void moments_that_move_are_not_kept(void **state) {
+    struct fixture *f = *state;
+    fixture_seal(f);
+    for (int i = 0; i < 2; i++) fixture_get(f, "/api/v1/overview?" RANGE "&interval=1m&q=start:%3C-1s");
+    expect_no_part(f, "\"scanned\":0,");
+}
+
 static void the_time_before_is_compared_with(void **state) {
     struct fixture *f = *state;
     fixture_get(f, "/api/v1/overview?from=1795460400000&to=1795720000000&compare=1");
@@ -229,6 +279,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(lines_of_models_and_providers_come_when_asked_for, start, fixture_stop),
         cmocka_unit_test_setup_teardown(numbers_alone_are_the_same, start, fixture_stop),
         cmocka_unit_test_setup_teardown(many_models_are_counted_in_less_memory, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(what_was_counted_before_is_added, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(late_spans_change_what_was_kept, start, fixture_stop),
+        cmocka_unit_test_setup_teardown(moments_that_move_are_not_kept, start, fixture_stop),
         cmocka_unit_test_setup_teardown(the_time_before_is_compared_with, start, fixture_stop),
         cmocka_unit_test_setup_teardown(where_nobody_sends_turns_traces_of_conversations_are_turns, start,
                                         fixture_stop),
