@@ -25,9 +25,10 @@ export function Ghost({ lines = 6 }: { lines?: number }) {
     {Array.from({ length: lines }, (_, i) => <div class="ghost-line" key={i} style={{ width: widths[i % widths.length] }} />)}</div>
 }
 
-/* Shows what a load brought, or why not. */
-export function Loading<T>({ load, lines, children }: { load: Loaded<T>; lines?: number; children: (data: T) => ComponentChildren }) {
+/* Shows what a load brought, or why not. `chart` keeps the room of a chart and its legend meanwhile, so that nothing moves. */
+export function Loading<T>({ load, lines, chart, children }: { load: Loaded<T>; lines?: number; chart?: 'usual' | 'tall'; children: (data: T) => ComponentChildren }) {
   if (load.data !== undefined) return <>{children(load.data)}</>
+  if (!load.error && chart) return <div aria-busy="true"><div class={'chart waits' + (chart === 'tall' ? ' tall' : '')}><div class="ghost-line" /></div><div class="legend" /></div>
   if (load.error) return <Failure error={load.error} retry={load.reload} />
   return <div aria-busy="true"><Ghost lines={lines} />{load.slow && <p class="dim" style={{ padding: '0 14px' }}>Still working…</p>}</div>
 }

@@ -16,6 +16,18 @@ const styleOf = () => getComputedStyle(document.documentElement)
 export function cssColor(name: string) { return name.startsWith('--') ? styleOf().getPropertyValue(name).trim() : name }
 export const palette = ['--c1', '--c2', '--c3', '--c4', '--c5', '--c6', '--c7', '--c8']
 
+/* Charts are drawn one a frame, from the top: the figures above them are on the screen before the first. */
+const waiting: (() => void)[] = []
+function drawNext() {
+  waiting.shift()?.()
+  if (waiting.length) requestAnimationFrame(drawNext)
+}
+function whenFree(draw: () => void) {
+  waiting.push(draw)
+  if (waiting.length === 1) requestAnimationFrame(() => requestAnimationFrame(drawNext))
+  return () => { const at = waiting.indexOf(draw); if (at >= 0) waiting.splice(at, 1, () => {}) }
+}
+
 /* The theme as a value that changes when colours must be read again. */
 let themeVersion = 0
 const themeListeners = new Set<() => void>()
@@ -58,8 +70,15 @@ export function Chart({ label, times, lines, format = count, kind = 'line', stac
   }, [times, shown, stacked])
   // uPlot is made anew when its series change; mere new data is set into it
   const shape = lines.map(l => l.key + l.color + (l.dash ? '-' : '')).join() + kind + stacked + theme
+  const latestData = useRef(data)
+  latestData.current = data
 
   useLayoutEffect(() => {
+    let end = () => {}
+    const cancel = whenFree(() => { end = draw() })
+    return () => { cancel(); end() }
+  }, [shape])
+  const draw = () => {
     const box = host.current!
     const soft = cssColor('--text-3'), grid = cssColor('--line')
     const order = stacked ? [...latest.current.shown].reverse() : latest.current.shown
@@ -99,7 +118,8 @@ export function Chart({ label, times, lines, format = count, kind = 'line', stac
           latest.current.onZoom?.(Math.floor(from), Math.ceil(to))
         }],
       },
-    }, data, box)
+    }, latestData.current, box)
+    latest.current.shown.forEach((line, i) => { if (!stacked && line.hidden) u.setSeries(i + 1, { show: false }) })
     plot.current = u
     let downAt = 0
     u.over.addEventListener('pointerdown', event => { downAt = event.clientX })
@@ -111,7 +131,7 @@ export function Chart({ label, times, lines, format = count, kind = 'line', stac
     const observer = new ResizeObserver(() => { if (box.clientWidth) u.setSize({ width: box.clientWidth, height: box.clientHeight }) })
     observer.observe(box)
     return () => { observer.disconnect(); u.destroy(); plot.current = undefined }
-  }, [shape])
+  }
   useLayoutEffect(() => { plot.current?.setData(data) }, [data])
   useLayoutEffect(() => { if (range) plot.current?.setScale('x', { min: range[0] / 1000, max: range[1] / 1000 }) }, [range?.[0], range?.[1]])
   useLayoutEffect(() => {
