@@ -202,6 +202,22 @@ static void fill_texts(struct reading *in) {
     *span_text(span, COL_FINISH_REASON) = read_finish_reason(in);
 }
 
+static bool is_nothing(int64_t count) {
+    return count == 0 || count == SPAN_NO_INT;
+}
+
+/* SDKs that are not told what a streamed answer used send zeros: a model that answered has read and written something.
+ * Who also says that it cost nothing, a cache for instance, is believed. */
+static void forget_zero_usage(struct span *span) {
+    if (span->kind != KIND_LLM || span->status == STATUS_ERROR || span->flags & SPAN_COST_REPORTED ||
+        !span_get_text(span, COL_COMPLETION).len || !is_nothing(span->tokens_input) || !is_nothing(span->tokens_output))
+        return;
+    int64_t *const counts[] = {&span->tokens_input, &span->tokens_output, &span->tokens_cached,
+                               &span->tokens_cache_write, &span->tokens_reasoning};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (*counts[i] == 0) *counts[i] = SPAN_NO_INT;
+}
+
 /* Only whole texts of calls that went well are worth an estimate: of a preview or a failure it would be wrong. */
 static void estimate_usage(const struct reading *in) {
     struct span *span = in->span;
@@ -248,6 +264,7 @@ int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position
     *span_text(span, COL_COMPLETION) = read_talk(&in, &in.completion, FIELD_COMPLETION);
     *span_text(span, COL_ATTRIBUTES) = write_attributes(&in, duration < 0 ? -duration : 0);
     *span_text(span, COL_EVENTS) = write_events(&in);
+    forget_zero_usage(span);
     estimate_usage(&in);
     if (!repair_texts(batch, span) || !mask_texts(batch, span)) goto no_memory;
     compute_cost(batch, span);

@@ -558,6 +558,183 @@ static void better_name_wins_in_any_order(void **state) {
     }
 }
 
+/* What each SDK calls a field, best first. */
+static const struct {
+    const char *sdk;
+    enum col col;
+    const char *names[6];
+} orders[] = {
+    {"GenAI", COL_PROVIDER, {"gen_ai.provider.name", "gen_ai.system"}},
+    {"OpenInference", COL_PROVIDER, {"llm.provider", "llm.system"}},
+    {"Vercel", COL_PROVIDER, {"ai.model.provider"}},
+    {"storefront", COL_PROVIDER, {"llm.vendor", "llm.system"}},
+    {"GenAI", COL_MODEL, {"gen_ai.request.model", "gen_ai.response.model"}},
+    {"OpenInference", COL_MODEL, {"llm.model_name"}},
+    {"Vercel", COL_MODEL, {"ai.model.id", "ai.response.model"}},
+    {"Langfuse", COL_MODEL, {"langfuse.observation.model.name"}},
+    {"storefront", COL_MODEL, {"llm.request.model"}},
+    {"GenAI", COL_TOKENS_INPUT, {"gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"}},
+    {"OpenInference", COL_TOKENS_INPUT, {"llm.token_count.prompt"}},
+    {"OpenLLMetry, storefront", COL_TOKENS_INPUT, {"llm.usage.prompt_tokens"}},
+    {"Vercel", COL_TOKENS_INPUT, {"ai.usage.inputTokens", "ai.usage.promptTokens"}},
+    {"GenAI", COL_TOKENS_OUTPUT, {"gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"}},
+    {"OpenInference", COL_TOKENS_OUTPUT, {"llm.token_count.completion"}},
+    {"OpenLLMetry, storefront", COL_TOKENS_OUTPUT, {"llm.usage.completion_tokens"}},
+    {"Vercel", COL_TOKENS_OUTPUT, {"ai.usage.outputTokens", "ai.usage.completionTokens"}},
+    {"GenAI", COL_TOKENS_CACHED, {"gen_ai.usage.cache_read.input_tokens"}},
+    {"OpenInference", COL_TOKENS_CACHED, {"llm.token_count.prompt_details.cache_read"}},
+    {"OpenLLMetry", COL_TOKENS_CACHED, {"gen_ai.usage.cache_read_input_tokens"}},
+    {"Vercel", COL_TOKENS_CACHED, {"ai.usage.cachedInputTokens"}},
+    {"GenAI", COL_TOKENS_REASONING, {"gen_ai.usage.reasoning.output_tokens"}},
+    {"OpenInference", COL_TOKENS_REASONING, {"llm.token_count.completion_details.reasoning"}},
+    {"OpenLLMetry", COL_TOKENS_REASONING, {"llm.usage.reasoning_tokens"}},
+    {"Vercel", COL_TOKENS_REASONING, {"ai.usage.reasoningTokens"}},
+    {"OpenInference", COL_COST_USD, {"llm.cost.total"}},
+    {"GenAI", COL_TEMPERATURE, {"gen_ai.request.temperature"}},
+    {"Vercel", COL_TEMPERATURE, {"ai.settings.temperature"}},
+    {"storefront", COL_TEMPERATURE, {"llm.request.temperature"}},
+    {"GenAI", COL_FINISH_REASON, {"gen_ai.response.finish_reasons"}},
+    {"OpenInference", COL_FINISH_REASON, {"llm.finish_reason"}},
+    {"OpenLLMetry", COL_FINISH_REASON, {"gen_ai.completion.0.finish_reason"}},
+    {"Vercel", COL_FINISH_REASON, {"ai.response.finishReason"}},
+    {"storefront", COL_FINISH_REASON, {"response.finish_reason"}},
+    {"GenAI", COL_PROMPT, {"gen_ai.input.messages"}},
+    {"OpenInference", COL_PROMPT, {"input.value"}},
+    {"Vercel", COL_PROMPT, {"ai.prompt.messages", "ai.prompt"}},
+    {"Langfuse", COL_PROMPT, {"langfuse.observation.input", "langfuse.trace.input"}},
+    {"storefront", COL_PROMPT, {"llm.input.messages"}},
+    {"GenAI", COL_COMPLETION, {"gen_ai.output.messages"}},
+    {"OpenInference", COL_COMPLETION, {"output.value"}},
+    {"Vercel", COL_COMPLETION, {"ai.response.text", "ai.response.object"}},
+    {"Langfuse", COL_COMPLETION, {"langfuse.observation.output"}},
+    {"storefront", COL_COMPLETION, {"llm.output.messages"}},
+    {"GenAI", COL_USER_ID, {"user.id", "enduser.id"}},
+    {"OpenLLMetry", COL_USER_ID, {"traceloop.association.properties.user_id"}},
+    {"Vercel", COL_USER_ID, {"ai.telemetry.metadata.userId"}},
+    {"Langfuse", COL_USER_ID, {"langfuse.user.id", "user.id"}},
+    {"storefront", COL_USER_ID, {"user.id", "chat.user_id"}},
+    {"GenAI", COL_THREAD_ID, {"gen_ai.conversation.id"}},
+    {"OpenInference", COL_THREAD_ID, {"session.id"}},
+    {"OpenLLMetry",
+     COL_THREAD_ID,
+     {"traceloop.association.properties.session_id", "traceloop.association.properties.thread_id",
+      "traceloop.association.properties.chat_id"}},
+    {"Vercel", COL_THREAD_ID, {"ai.telemetry.metadata.sessionId", "ai.telemetry.metadata.threadId"}},
+    {"Langfuse", COL_THREAD_ID, {"langfuse.session.id", "session.id"}},
+    {"storefront", COL_THREAD_ID, {"thread.id", "chat.thread_id", "session.id"}},
+    {"storefront", COL_TURN_ID, {"chat.turn_id"}},
+};
+
+/* A value that tells its place, of the column's type: "v3", 103, 1.03. */
+static void put_value(struct json_writer *w, enum col col, int place) {
+    char text[8];
+    snprintf(text, sizeof text, "v%d", place);
+    if (span_columns[col].type == COL_INT)
+        json_put_int(w, 100 + place);
+    else if (span_columns[col].type == COL_DOUBLE)
+        json_put_double(w, 1 + place / 100.0);
+    else
+        json_put_cstr(w, text);
+}
+
+/* The place that the span's value tells. */
+static int place_told(const struct span *span, enum col col) {
+    struct slice text;
+    switch (span_columns[col].type) {
+    case COL_INT: return (int)(span_get_int(span, col) - 100);
+    case COL_DOUBLE: return (int)lround((span_get_double(span, col) - 1) * 100);
+    default: text = span_get_text(span, col); return text.len == 2 && *text.ptr == 'v' ? text.ptr[1] - '0' : -1;
+    }
+}
+
+static void names_count_in_the_order_that_each_sdk_gives_them(void **state) {
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        enum col col = orders[i].col;
+        bool count = col == COL_TOKENS_CACHED || col == COL_TOKENS_REASONING;
+        for (int best = 0; best < 6 && orders[i].names[best]; best++)
+            for (int backwards = 0; backwards < 2; backwards++) {
+                struct buf json = {0};
+                struct json_writer w = json_writer_on(&json);
+                int last = best;
+                while (last < 5 && orders[i].names[last + 1]) last++;
+                json_open(&w, '{');
+                for (int n = best; n <= last; n++) {
+                    int place = backwards ? best + last - n : n;
+                    json_put_key(&w, orders[i].names[place]), put_value(&w, col, place);
+                }
+                /* Parts of a whole that is told too, lest they be added to it. */
+                if (count) json_put_key(&w, "gen_ai.usage.input_tokens"), json_put_int(&w, 1000);
+                if (count) json_put_key(&w, "gen_ai.usage.output_tokens"), json_put_int(&w, 1000);
+                json_close(&w, '}');
+                struct batch *batch = batch_new();
+                struct raw_span raw = raw_of_json(&batch->arena, "x", buf_cstr(&json));
+                assert_int_equal(normalise(batch, &raw, 1), 0);
+                int told = place_told(&batch->spans[0], col);
+                if (told != best)
+                    fail_msg("%s: %s of %s: number %d was taken", orders[i].sdk, span_columns[col].name,
+                             buf_cstr(&json), told);
+                batch_unref(batch);
+                buf_free(&json);
+            }
+    }
+}
+
+static void whatever_names_a_tool_makes_one(void **state) {
+    static const char *const names[] = {"gen_ai.tool.name", "gen_ai.tool.call.id",     "tool.name",
+                                        "tool_call.id",     "tool_call.function.name", "ai.toolCall.name"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct batch *batch = batch_new();
+        struct raw_span raw = raw_of_json(
+            &batch->arena, "x",
+            arena_printf(&batch->arena, "{\"%s\":\"stock\",\"tool_call.function.arguments\":\"{}\"}", names[i]).ptr);
+        assert_int_equal(normalise(batch, &raw, 1), 0);
+        assert_int_equal(batch->spans[0].kind, KIND_TOOL);
+        assert_true(slice_is(span_get_text(&batch->spans[0], COL_PROMPT), "{}"));
+        batch_unref(batch);
+    }
+}
+
+static struct batch *take(const char *attributes) {
+    struct batch *batch = batch_new();
+    struct raw_span raw = raw_of_json(&batch->arena, "x", attributes);
+    assert_int_equal(normalise(batch, &raw, 1), 0);
+    return batch;
+}
+
+/* A streamed answer whose usage the SDK was never told. */
+static void zeros_of_an_answer_are_no_usage(void **state) {
+    static const char *const senders[] = {
+        "{\"gen_ai.operation.name\":\"chat\",\"gen_ai.usage.input_tokens\":0,\"gen_ai.usage.output_tokens\":0,"
+        "\"gen_ai.input.messages\":\"hello there\",\"gen_ai.output.messages\":\"and hello to you\"}",
+        "{\"langfuse.observation.type\":\"generation\",\"langfuse.observation.usage_details\":\"{\\\"input\\\":0,"
+        "\\\"output\\\":0}\","
+        "\"langfuse.observation.input\":\"hello there\",\"langfuse.observation.output\":\"and hello to you\"}",
+        "{\"ai.operationId\":\"ai.streamText.doStream\",\"ai.usage.inputTokens\":0,\"ai.usage.outputTokens\":0,"
+        "\"ai.prompt\":\"hello there\",\"ai.response.text\":\"and hello to you\"}",
+        "{\"openinference.span.kind\":\"LLM\",\"llm.token_count.prompt\":0,\"llm.token_count.completion\":0,"
+        "\"llm.token_count.total\":0,\"input.value\":\"hello there\",\"output.value\":\"and hello to you\"}",
+        "{\"llm.request.type\":\"chat\",\"traceloop.entity.input\":\"hello there\",\"traceloop.entity.output\":\"and "
+        "hello to you\"}"};
+    for (size_t i = 0; i < sizeof senders / sizeof *senders; i++) {
+        struct batch *batch = take(senders[i]);
+        const struct span *span = &batch->spans[0];
+        if (!(span->flags & SPAN_USAGE_ESTIMATED) || span->tokens_input <= 0 || span->tokens_output <= 0)
+            fail_msg("%s: %lld and %lld tokens", senders[i], (long long)span->tokens_input,
+                     (long long)span->tokens_output);
+        batch_unref(batch);
+    }
+    /* A cache answers for nothing and says so; a call that failed used nothing; what is cut cannot be counted. */
+    struct batch *batch =
+        take("{\"gen_ai.operation.name\":\"chat\",\"gen_ai.usage.input_tokens\":0,\"gen_ai.usage.output_tokens\":0,"
+             "\"gen_ai.usage.cost\":0,\"gen_ai.output.messages\":\"and hello\"}");
+    assert_int_equal(batch->spans[0].tokens_input, 0);
+    assert_int_equal(batch->spans[0].flags & SPAN_USAGE_ESTIMATED, 0);
+    batch_unref(batch);
+    batch = take("{\"gen_ai.operation.name\":\"embeddings\",\"gen_ai.usage.input_tokens\":0,\"output.value\":\"x\"}");
+    assert_int_equal(batch->spans[0].tokens_input, 0);
+    batch_unref(batch);
+}
+
 static void pieces_of_a_list_come_in_any_order(void **state) {
     struct batch *batch = batch_new();
     struct raw_span raw = raw_of_json(&batch->arena, "x",
@@ -574,6 +751,9 @@ static void pieces_of_a_list_come_in_any_order(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_sdk_means_the_same),
                                        cmocka_unit_test(better_name_wins_in_any_order),
+                                       cmocka_unit_test(names_count_in_the_order_that_each_sdk_gives_them),
+                                       cmocka_unit_test(whatever_names_a_tool_makes_one),
+                                       cmocka_unit_test(zeros_of_an_answer_are_no_usage),
                                        cmocka_unit_test(pieces_of_a_list_come_in_any_order)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
