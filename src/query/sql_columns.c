@@ -246,10 +246,19 @@ static const struct log_attribute {
     {"chat.turn_id", SQL_TEXT, COL_TURN_ID, true},
 };
 
+/* Which of the storefront's names the sender may have used itself: most senders use none of a family, which one look
+ * says. */
+static bool has_part(struct slice json, const char *part) {
+    return json.len && memmem(json.ptr, json.len, part, strlen(part));
+}
+
 static bool has_key(struct slice json, const char *name) {
     char quoted[64];
-    int len = snprintf(quoted, sizeof quoted, "\"%s\":", name);
-    return json.len && memmem(json.ptr, json.len, quoted, (size_t)len);
+    size_t len = strlen(name);
+    quoted[0] = '"';
+    memcpy(quoted + 1, name, len);
+    memcpy(quoted + 1 + len, "\":", 3);
+    return has_part(json, quoted);
 }
 
 /* False with the session's error set. Nothing is put for what is not known. */
@@ -280,28 +289,41 @@ static bool put_log_attribute(struct sql_row *row, const struct log_attribute *a
 }
 
 /* What was sent, and behind it what the storefront would have sent besides. */
-static bool show_log_attributes(struct sql_row *row, sqlite3_context *c) {
+static bool make_log_attributes(struct sql_row *row) {
     const struct vec *kinds = column(row, COL_KIND);
     struct slice sent, service;
-    struct buf out = {0};
-    struct json_writer w = json_writer_on(&out);
+    struct buf *out = &row->made;
+    buf_clear(out);
+    struct json_writer w = json_writer_on(out);
     bool fine = kinds && row->text(row, COL_ATTRIBUTES, &sent) && row->text(row, COL_SERVICE, &service);
     if (!fine) return false;
+    bool llm = has_part(sent, "\"llm."), chat = has_part(sent, "\"chat."), ids = has_part(sent, ".id\":"),
+         response = has_part(sent, "\"response.");
     json_open(&w, '{');
     if (service.len && !has_key(sent, "service.name")) json_put_key(&w, "service.name"), json_put_string(&w, service);
     if (sent.len > 2) {
-        buf_puts(&out, w.comma ? "," : "");
-        buf_put(&out, sent.ptr + 1, sent.len - 2);
+        buf_puts(out, w.comma ? "," : "");
+        buf_put(out, sent.ptr + 1, sent.len - 2);
         w.comma = true;
     }
     bool turn = kinds->ints[row->row] == KIND_TURN;
-    for (size_t i = 0; fine && i < sizeof log_attributes / sizeof *log_attributes; i++)
-        if (log_attributes[i].turn == turn && !has_key(sent, log_attributes[i].name))
+    for (size_t i = 0; fine && i < sizeof log_attributes / sizeof *log_attributes; i++) {
+        const char *name = log_attributes[i].name;
+        bool may_have = *name == 'l' ? llm : *name == 'c' ? chat : *name == 'r' ? response : ids;
+        if (log_attributes[i].turn == turn && !(may_have && has_key(sent, name)))
             fine = put_log_attribute(row, &log_attributes[i], &w);
+    }
     json_close(&w, '}');
-    if (fine) give_text(c, buf_slice(&out));
-    buf_free(&out);
     return fine;
+}
+
+static bool show_log_attributes(struct sql_row *row, sqlite3_context *c) {
+    if (row->made_move != row->moves) {
+        if (!make_log_attributes(row)) return false;
+        row->made_move = row->moves;
+    }
+    give_text(c, buf_slice(&row->made));
+    return true;
 }
 
 bool sql_column_show(struct sql_row *row, const struct sql_column *column, sqlite3_context *c) {

@@ -79,6 +79,9 @@ struct sql_row {
     uint32_t row;
     /* Text `col` of this row; false with session->err set. */
     bool (*text)(struct sql_row *row, enum col col, struct slice *out);
+    uint64_t moves;     /* how often the cursor has moved: names the row */
+    struct buf made;    /* the log line's attributes, which a statement mostly asks for several times … */
+    uint64_t made_move; /* … of this row; the cursor frees them */
 };
 /* False with session->err set. */
 bool sql_column_show(struct sql_row *row, const struct sql_column *column, sqlite3_context *c);

@@ -340,6 +340,7 @@ static int spans_close(sqlite3_vtab_cursor *base) {
     cursor->row.session->scans--;
     free(cursor->parts);
     arena_free(&cursor->arena);
+    buf_free(&cursor->row.made);
     free(cursor);
     return SQLITE_OK;
 }
@@ -348,6 +349,7 @@ static int advance(struct spans_cursor *cursor) {
     int code = cursor->ordered ? next_ordered(cursor) : next_unordered(cursor);
     if (code) return sql_table_failed(cursor->base.pVtab, session_of(cursor));
     if (!cursor->current) return SQLITE_OK;
+    cursor->row.moves++;
     cursor->row.block = cursor->current->block;
     cursor->row.row = cursor->current->rows[cursor->current->at];
     return SQLITE_OK;
@@ -394,6 +396,7 @@ static int spans_next(sqlite3_vtab_cursor *base) {
     struct spans_cursor *cursor = (struct spans_cursor *)base;
     struct part *part = cursor->current;
     cursor->rowid++;
+    cursor->row.moves++;
     part->at++;
     if (!cursor->ordered && part->at < part->count) {
         cursor->row.row = part->rows[part->at];
