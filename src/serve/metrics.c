@@ -52,6 +52,8 @@ static void put_store(const struct sheet *sheet, struct store *store) {
     counter(sheet, "vitrine_store_batches_appended", "Batches made durable since the start.", s.batches_appended);
     counter(sheet, "vitrine_store_fsyncs", "Syncs of the write-ahead log; one serves all batches that wait.", s.fsyncs);
     counter(sheet, "vitrine_store_refused", "Batches refused because the queue or the disk was full.", s.refused);
+    gauge(sheet, "vitrine_store_merge_backlog", "Parquet files that were sealed in a hurry and wait to be packed.",
+          (double)s.merge_backlog);
     counter(sheet, "vitrine_store_merges", "Merges of small Parquet files.", s.merges);
     counter(sheet, "vitrine_store_spans_sampled_out", "Spans that tail sampling let go.", s.sampled_out);
     gauge(sheet, "vitrine_store_spans_carried", "Spans of traces under way that tail sampling decides later.",

@@ -24,6 +24,7 @@ static void put_store(struct json_writer *w, struct server *server) {
         member_count(w, "disk_free_bytes", (uint64_t)fs.f_bavail * fs.f_frsize);
     member_bool(w, "disk_full", s.disk_full);
     member_count(w, "segments_set_aside", s.segments_set_aside);
+    member_count(w, "merge_backlog", s.merge_backlog);
     member_count(w, "sampled_out", s.sampled_out);
     member_count(w, "carried", s.carried_rows);
     member_count(w, "decided_early", s.decided_early);

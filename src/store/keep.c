@@ -3,31 +3,31 @@
 #include "store/store_internal.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/timestamp.h"
 
-#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { NICENESS = 10, LOOK_EVERY_S = 5 };
+enum { NICENESS = 10, LOOK_EVERY_S = 5, RESTS_MS = 20, WORKED_MS = 50 };
 
+/* CPU that the process used, in ns: until memory was given back last, and until the last look. */
 struct rest {
-    uint64_t appended; /* when it was looked at last */
-    bool used;         /* something was done since memory was given back */
+    int64_t given_ns, looked_ns;
 };
 
-/* After a burst, memory that malloc holds on to goes back: an idle server is small. */
-static void give_memory_back(struct store *s, struct rest *rest) {
-    uint64_t appended = atomic_load(&s->appended);
-    if (appended == rest->appended && rest->used) {
-        memtable_trim();
-#ifdef __GLIBC__
-        malloc_trim(0);
-#endif
-        rest->used = false;
-    }
-    rest->used |= appended != rest->appended;
-    rest->appended = appended;
+/* A process at rest is small: once nothing is done, what work (also a start, or queries) left behind goes back. */
+static void give_memory_back(struct rest *rest) {
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    int64_t now_ns = used.tv_sec * NS_PER_S + used.tv_nsec;
+    bool rests = now_ns - rest->looked_ns < (int64_t)RESTS_MS * NS_PER_MS;
+    rest->looked_ns = now_ns;
+    if (!rests || now_ns - rest->given_ns < (int64_t)WORKED_MS * NS_PER_MS) return;
+    memtable_trim();
+    memory_give_back();
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    rest->given_ns = rest->looked_ns = used.tv_sec * NS_PER_S + used.tv_nsec;
 }
 
 void keeping_lock(struct store *s) {
@@ -58,16 +58,15 @@ void *keep_loop(void *ctx) {
     pthread_mutex_lock(&s->keeping);
     resume_deletions(s);
     pthread_mutex_unlock(&s->keeping);
-    struct rest rest = {.used = true}; /* a start leaves something behind too */
+    struct rest rest = {.given_ns = -(int64_t)WORKED_MS * NS_PER_MS}; /* a start leaves something behind too */
     do {
-        give_memory_back(s, &rest);
+        give_memory_back(&rest);
         pthread_mutex_lock(&s->keeping);
         retire_segments(s);
         pthread_mutex_unlock(&s->keeping);
         for (bool more = true; more && !s->options.no_merging && !atomic_load(&s->closing);) {
             pthread_mutex_lock(&s->keeping);
             more = merge_once(s);
-            rest.used |= more;
             pthread_mutex_unlock(&s->keeping);
         }
     } while (wait_for_work(s));

@@ -130,6 +130,8 @@ int merged_read(void *ctx, enum col col, uint32_t first, uint32_t count, struct 
     struct piece *pieces;
     if (m->yields_to) give_way(m->yields_to);
     if (m->stop && atomic_load(m->stop)) return error_set(err, VT_ECANCELLED, "the store is closing");
+    /* What the column before was read from need not be mapped any longer. */
+    for (uint32_t i = 0; i < m->segment_count; i++) segment_unmap_pages(m->segments[i]);
     uint32_t piece_count = list_pieces(m, arena, &pieces);
     if (!pieces) return error_set(err, VT_ENOMEM, "no memory for column %s", span_columns[col].name);
     int code = gather(m, pieces, piece_count, col, first, count, arena, &dictionary, out, err);

@@ -393,6 +393,10 @@ struct segment *segment_ref(struct segment *s) {
     return s;
 }
 
+void segment_unmap_pages(const struct segment *s) {
+    madvise((void *)(uintptr_t)s->map, s->bytes, MADV_DONTNEED);
+}
+
 void segment_unref(struct segment *s) {
     if (!s || atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) > 1) return;
     if (s->map) munmap((void *)(uintptr_t)s->map, s->bytes);

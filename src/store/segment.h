@@ -46,6 +46,8 @@ struct segment;
 int segment_open(struct segment **segment, const char *path, uint64_t id, struct error *err);
 struct segment *segment_ref(struct segment *segment);
 void segment_unref(struct segment *segment); /* with the last the file is unmapped */
+/* Gives back the memory in which what was looked at is mapped; it stays in the system's cache. */
+void segment_unmap_pages(const struct segment *segment);
 /* Removes the file's name at once; who holds a reference reads on. */
 void segment_drop(struct segment *segment);
 /* The store that lists it: who asks to set it aside. Set once, before it is shared. */

@@ -106,6 +106,8 @@ int fresh_finish(struct store *s, struct fresh *fresh, struct segment_writer *wr
         unlink(path);
         return code;
     }
+    /* Opening looked at the footer alone; with what lies around it, that is a quarter of a megabyte a segment. */
+    segment_unmap_pages(fresh->segment);
     segment_set_owner(fresh->segment, s, final);
     entry->rows = segment_rows(fresh->segment);
     entry->min_start_ns = segment_min_start_ns(fresh->segment);

@@ -259,6 +259,7 @@ void store_get_stats(struct store *s, struct store_stats *out) {
     out->queue_bytes = s->queued_bytes;
     out->refused = s->refused;
     pthread_mutex_unlock(&s->queue_lock);
+    out->merge_backlog = merge_backlog(s);
     struct snapshot *snap = store_snapshot(s);
     for (uint32_t i = 0; snap && i < snap->group_count; i++) {
         const struct rowgroup *g = snap->groups[i];

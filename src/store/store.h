@@ -97,6 +97,7 @@ struct store_stats {
     uint64_t segments, segment_bytes, wal_bytes;
     uint64_t queue_batches, queue_bytes;
     uint64_t merges;              /* since start */
+    uint64_t merge_backlog;       /* segments that were sealed in a hurry and wait to be made anew */
     uint64_t sampled_out;         /* spans that `keep` let go, since start */
     uint64_t carried_rows;        /* spans of traces that wait for `keep`, counted in memtable_rows */
     uint64_t decided_early;       /* traces that should have waited, but there was no room, since start */
