@@ -9,13 +9,15 @@ struct serve_args {
     struct shared_args shared;
     struct serve_options serve;
     struct texts retention, upstreams, forwards, pushes;
-    int durability, log_level;
+    int durability, pack, log_level;
 };
 
 #define AT(member) offsetof(struct serve_args, member)
 #define CONFIG .flags = OPTION_CONFIG
 
 static const char *const durabilities[] = {"sync", "async", NULL};
+static const char *const packings[] = {
+    [STORE_HURRY_AUTO] = "auto", [STORE_HURRY_NEVER] = "now", [STORE_HURRY_SEALS] = "later", NULL};
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 
 static const struct option listen_options[] = {
@@ -100,6 +102,14 @@ static const struct option store_options[] = {
      .fallback = "30s",
      CONFIG,
      .help = "the same in time"},
+    {.name = "pack",
+     .kind = &option_choice,
+     .value = "auto|now|later",
+     .choices = packings,
+     .offset = AT(pack),
+     .fallback = "auto",
+     CONFIG,
+     .help = "compress and index files as they are made, or when there is time; auto: later when spans come fast"},
     {.name = "queue-batches",
      .kind = &option_unsigned,
      .offset = AT(serve.store.queue_batches),
@@ -354,6 +364,7 @@ static int run(struct cli *cli) {
     args->serve.upstreams = args->upstreams.items;
     args->serve.upstream_count = args->upstreams.count;
     args->serve.store.async_durability = args->durability == 1;
+    args->serve.store.hurry = (enum store_hurry)args->pack;
     args->serve.config_path = cli->config->path;
     if (!args->serve.store.dir) args->serve.store.dir = default_data_dir(cli->arena);
     log_set_level((enum log_level)args->log_level);
