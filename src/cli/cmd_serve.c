@@ -63,12 +63,6 @@ static const struct option store_options[] = {
      .fallback = "~/.local/share/vitrine",
      CONFIG,
      .help = "where spans are kept; made when it is not there"},
-    {.name = "store",
-     .kind = &option_text,
-     .value = "URL",
-     .offset = AT(serve.store_url),
-     .flags = OPTION_CONFIG | OPTION_SECRET,
-     .help = "clickhouse://user:password@host:8123/database instead of files"},
     {.name = "retention",
      .kind = &option_texts,
      .value = "30d|50GB",
@@ -368,7 +362,7 @@ static int run(struct cli *cli) {
     args->serve.config_path = cli->config->path;
     if (!args->serve.store.dir) args->serve.store.dir = default_data_dir(cli->arena);
     log_set_level((enum log_level)args->log_level);
-    if (!args->serve.store_url && make_parents(args->serve.store.dir, &err)) return cli_fail(cli, &err);
+    if (make_parents(args->serve.store.dir, &err)) return cli_fail(cli, &err);
     if (!serve_run(&args->serve, &err)) return EXIT_FINE;
     return err.code == VT_EINVAL ? cli_usage(cli, &err) : cli_fail(cli, &err);
 }

@@ -41,10 +41,6 @@ int options_check(struct serve_options *options, struct error *err) {
         error_set(err, VT_EINVAL, "no data directory is given");
         return error_hint(err, "--data DIR says where spans are kept");
     }
-    if (options->store_url) {
-        error_set(err, VT_EUNSUPPORTED, "--store: this build keeps spans in a directory only");
-        return error_hint(err, "leave --store out and give --data DIR");
-    }
     if (!!options->tls_cert != !!options->tls_key) {
         error_set(err, VT_EINVAL, "--tls-cert and --tls-key belong together");
         return error_hint(err, "give both, as PEM files");

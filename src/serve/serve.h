@@ -20,7 +20,6 @@ struct serve_options {
     const char *listen;         /* --listen host:port; [::1]:4318 for IPv6, port 0 = any free one */
     const char *grpc;           /* --grpc host:port; NULL or "" = no gRPC */
     struct store_options store; /* --data and the like */
-    const char *store_url;      /* --store clickhouse://…; NULL = the directory store.dir */
 
     unsigned threads;                /* --threads: loops; 0 = one a core */
     uint64_t body_bytes_max;         /* --max-body: of a request as it comes over the wire */
