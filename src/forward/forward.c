@@ -6,7 +6,6 @@
 #include "base/timestamp.h"
 #include "forward/post.h"
 #include "forward/spool.h"
-#include "forward/target.h"
 
 #include <libdeflate.h>
 #include <pthread.h>
@@ -34,7 +33,8 @@ struct forward {
     struct waiting *first, **tail;
     uint64_t waiting_spans;
     struct forward_stats stats;
-    bool told_drop; /* that spans are being dropped was logged; again once it works */
+    uint64_t fit_bytes; /* of a request, unpacked; less than the target's limit once it found one too large */
+    bool told_drop;     /* that spans are being dropped was logged; again once it works */
     bool stop;
     struct spool spool;
     pthread_t packer, sender;
@@ -85,24 +85,36 @@ struct packing {
     struct buf body, packed;
 };
 
-static void flush_spans(struct forward *f, struct packing *p) {
+/* One request, or several when it would be too large. */
+static void queue_spans(struct forward *f, struct packing *p, uint32_t from, uint32_t count) {
     struct error err = {0};
-    if (!p->count) return;
     buf_clear(&p->body);
-    f->target.encode(p->spans, p->count, &p->body);
+    f->target.encode(p->spans + from, count, &p->body);
+    pthread_mutex_lock(&f->lock);
+    bool fits = p->body.len <= f->fit_bytes || count == 1;
+    pthread_mutex_unlock(&f->lock);
+    if (!fits) {
+        queue_spans(f, p, from, count / 2);
+        queue_spans(f, p, from + count / 2, count - count / 2);
+        return;
+    }
     bool ok = !p->body.failed && compress_body(p->gzip, buf_slice(&p->body), &p->packed);
     pthread_mutex_lock(&f->lock);
     uint64_t lost = f->spool.spans_dropped;
-    int code = ok ? spool_push(&f->spool, buf_slice(&p->packed), p->count, &err)
-                  : error_set(&err, VT_ENOMEM, "memory ran out");
+    int code =
+        ok ? spool_push(&f->spool, buf_slice(&p->packed), count, &err) : error_set(&err, VT_ENOMEM, "memory ran out");
     if (code)
-        note_drop(f, p->count, err.message);
+        note_drop(f, count, err.message);
     else
-        f->stats.spans_queued += p->count;
+        f->stats.spans_queued += count;
     if (f->spool.spans_dropped > lost)
         note_drop(f, f->spool.spans_dropped - lost, "the queue on disk is at its limit, the oldest go");
     pthread_cond_broadcast(&f->wake);
     pthread_mutex_unlock(&f->lock);
+}
+
+static void flush_spans(struct forward *f, struct packing *p) {
+    if (p->count) queue_spans(f, p, 0, p->count);
     p->count = 0;
 }
 
@@ -156,51 +168,111 @@ static void *pack_loop(void *ctx) {
 
 /* ---- from disk to the target ---- */
 
+/* What the sender works with. Its thread. */
+struct sending {
+    CURL *curl;
+    struct curl_slist *headers;
+    struct libdeflate_compressor *gzip;
+    struct libdeflate_decompressor *gunzip;
+    struct buf body, whole, part, packed;
+    long retry_ms; /* the last pause; 0 = the target takes what it is sent */
+};
+
+/* Of gzip that we wrote ourselves: its last four bytes say how much it was. */
+static bool unpack_body(struct libdeflate_decompressor *gunzip, struct slice packed, struct buf *out) {
+    uint32_t size;
+    if (packed.len < sizeof size) return false;
+    memcpy(&size, packed.ptr + packed.len - sizeof size, sizeof size);
+    buf_clear(out);
+    if (!buf_reserve(out, size)) return false;
+    out->len = size;
+    return libdeflate_gzip_decompress(gunzip, packed.ptr, packed.len, out->ptr, size, NULL) == LIBDEFLATE_SUCCESS;
+}
+
+/* The body that the target found too large is queued again in halves, and later ones are made no larger than these.
+ * POST_TAKEN when they are there, POST_NEVER when it has no halves, POST_LATER when memory or disk are short now. */
+static enum post_result halve(struct forward *f, struct sending *s, const struct spool_file *file) {
+    struct error err = {0};
+    uint32_t half = file->spans / 2;
+    if (!half || !unpack_body(s->gunzip, buf_slice(&s->body), &s->whole)) return POST_NEVER;
+    for (uint32_t from = 0; from < file->spans;) {
+        uint32_t to = from ? file->spans : half;
+        buf_clear(&s->part);
+        f->target.cut(buf_slice(&s->whole), from, to, &s->part);
+        if (s->part.failed || !compress_body(s->gzip, buf_slice(&s->part), &s->packed)) return POST_LATER;
+        pthread_mutex_lock(&f->lock);
+        int code = spool_push(&f->spool, buf_slice(&s->packed), to - from, &err);
+        if (f->fit_bytes > s->whole.len / 2) f->fit_bytes = s->whole.len / 2;
+        pthread_mutex_unlock(&f->lock);
+        if (code) return POST_LATER; /* a half that is queued already will arrive twice */
+        from = to;
+    }
+    return POST_TAKEN;
+}
+
+/* Under the lock. */
+static void wait_for_target(struct forward *f, struct sending *s, const struct post_answer *answer) {
+    if (!s->retry_ms)
+        log_warn("forwarding to %s waits: %s; %u requests are queued on disk", f->stats.name, answer->why,
+                 f->spool.count);
+    s->retry_ms = s->retry_ms ? s->retry_ms * 2 < RETRY_MAX_MS ? s->retry_ms * 2 : RETRY_MAX_MS : RETRY_FIRST_MS;
+    long jitter = (long)(random_u64() % (uint64_t)(s->retry_ms / 2 + 1));
+    pause_ms(f, answer->wait_ms ? answer->wait_ms : s->retry_ms / 2 + jitter, UINT64_MAX);
+}
+
+/* One request, the oldest. Takes the lock and gives it back around what is slow. */
+static void send_oldest(struct forward *f, struct sending *s, struct spool_file file) {
+    struct error err = {0};
+    struct post_answer answer = {0};
+    int code = spool_read(&f->spool, &file, &s->body, &err);
+    pthread_mutex_unlock(&f->lock);
+    enum post_result verdict =
+        code ? POST_NEVER : target_post(s->curl, &f->target, s->headers, buf_slice(&s->body), &answer);
+    bool too_large = verdict == POST_TOO_LARGE;
+    if (too_large) verdict = halve(f, s, &file);
+    pthread_mutex_lock(&f->lock);
+    if (verdict == POST_LATER) {
+        wait_for_target(f, s, &answer);
+        return;
+    }
+    if (s->retry_ms) log_info("forwarding to %s goes on", f->stats.name);
+    s->retry_ms = 0;
+    if (verdict == POST_TAKEN && !too_large) {
+        f->stats.requests_sent++;
+        if (answer.rejected)
+            note_drop(f, answer.rejected < file.spans ? answer.rejected : file.spans, answer.why);
+        else
+            f->told_drop = false;
+    } else if (verdict == POST_NEVER) {
+        f->stats.requests_refused++;
+        note_drop(f, file.spans, code ? err.message : answer.why);
+    }
+    spool_pop(&f->spool, file.number);
+}
+
 static void *send_loop(void *ctx) {
     struct forward *f = ctx;
-    CURL *curl = curl_easy_init();
-    struct curl_slist *headers = target_headers(&f->target);
-    struct buf body = {0};
-    long retry_ms = 0;
+    struct sending s = {.curl = curl_easy_init(),
+                        .headers = target_headers(&f->target),
+                        .gzip = libdeflate_alloc_compressor(GZIP_LEVEL),
+                        .gunzip = libdeflate_alloc_decompressor()};
     pthread_mutex_lock(&f->lock);
-    while (curl && !f->stop) {
+    while (s.curl && s.headers && s.gzip && s.gunzip && !f->stop) {
         const struct spool_file *oldest = spool_oldest(&f->spool);
-        if (!oldest) {
+        if (oldest)
+            send_oldest(f, &s, *oldest);
+        else
             pthread_cond_wait(&f->wake, &f->lock);
-            continue;
-        }
-        struct spool_file file = *oldest;
-        struct error err = {0};
-        int code = spool_read(&f->spool, &file, &body, &err);
-        pthread_mutex_unlock(&f->lock);
-        char why[160] = "";
-        long wait_ms = 0;
-        enum post_result verdict =
-            code ? POST_NEVER : target_post(curl, &f->target, headers, buf_slice(&body), &wait_ms, why, sizeof why);
-        pthread_mutex_lock(&f->lock);
-        if (verdict == POST_LATER) {
-            if (!retry_ms)
-                log_warn("forwarding to %s waits: %s; %u requests are queued on disk", f->stats.name, why,
-                         f->spool.count);
-            retry_ms = retry_ms ? retry_ms * 2 < RETRY_MAX_MS ? retry_ms * 2 : RETRY_MAX_MS : RETRY_FIRST_MS;
-            long jitter = (long)(random_u64() % (uint64_t)(retry_ms / 2 + 1));
-            pause_ms(f, wait_ms ? wait_ms : retry_ms / 2 + jitter, UINT64_MAX);
-            continue;
-        }
-        if (retry_ms) log_info("forwarding to %s goes on", f->stats.name);
-        retry_ms = 0;
-        if (verdict == POST_TAKEN)
-            f->stats.requests_sent++, f->told_drop = false;
-        else {
-            f->stats.requests_refused++;
-            note_drop(f, file.spans, code ? err.message : why);
-        }
-        spool_pop(&f->spool, file.number);
     }
     pthread_mutex_unlock(&f->lock);
-    buf_free(&body);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(curl);
+    buf_free(&s.body);
+    buf_free(&s.whole);
+    buf_free(&s.part);
+    buf_free(&s.packed);
+    libdeflate_free_compressor(s.gzip);
+    libdeflate_free_decompressor(s.gunzip);
+    curl_slist_free_all(s.headers);
+    curl_easy_cleanup(s.curl);
     return NULL;
 }
 
@@ -221,6 +293,7 @@ int forward_open(struct forward **out, const char *target, const char *spool_dir
     const char *slash = strrchr(spool_dir, '/');
     snprintf(f->stats.name, sizeof f->stats.name, "%s", slash ? slash + 1 : spool_dir);
     f->tail = &f->first;
+    f->fit_bytes = f->target.bytes_max;
     pthread_mutex_init(&f->lock, NULL);
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);

@@ -22,7 +22,7 @@ struct forward_stats {
     char name[64];                            /* that of its queue: "otlp-1", "datadog-2" */
     uint64_t spans_queued;                    /* written to the queue since the start */
     uint64_t requests_sent, requests_refused; /* refused: the target will never take them */
-    uint64_t spans_dropped;                   /* neither memory nor the queue's limit had room */
+    uint64_t spans_dropped;                   /* refused by the target, or neither memory nor the queue had room */
     uint64_t queue_bytes, queue_files;
 };
 

@@ -1,12 +1,25 @@
 /* See post.h. */
 #include "forward/post.h"
 
+#include "base/pb.h"
+
+#include <ctype.h>
 #include <stdio.h>
 
-enum { SEND_TIMEOUT_MS = 30000 };
+enum { SEND_TIMEOUT_MS = 30000, RETRY_AFTER_MAX_S = 3600, ANSWER_MAX = 4096 };
 
-static size_t ignore_answer(char *data, size_t size, size_t count, void *ctx) {
-    return size * count;
+/* The beginning of what was answered; the rest is passed over. */
+struct body {
+    char bytes[ANSWER_MAX];
+    size_t len;
+};
+
+static size_t keep_answer(char *data, size_t size, size_t count, void *ctx) {
+    struct body *body = ctx;
+    size_t room = sizeof body->bytes - body->len, len = size * count;
+    memcpy(body->bytes + body->len, data, len < room ? len : room);
+    body->len += len < room ? len : room;
+    return len;
 }
 
 struct curl_slist *target_headers(const struct target *t) {
@@ -19,10 +32,42 @@ struct curl_slist *target_headers(const struct target *t) {
     return headers;
 }
 
-enum post_result target_post(CURL *curl, const struct target *t, struct curl_slist *headers, struct slice body,
-                             long *wait_ms, char *why, size_t why_size) {
+/* What a target says goes into our log: in one line, of visible characters. */
+static void put_said(struct post_answer *answer, struct slice said) {
+    size_t at = strlen(answer->why);
+    if (!said.len) return;
+    at += (size_t)snprintf(answer->why + at, sizeof answer->why - at, ": ");
+    for (size_t i = 0; i < said.len && at < sizeof answer->why - 1; i++)
+        answer->why[at++] = isprint((unsigned char)said.ptr[i]) ? said.ptr[i] : ' ';
+    answer->why[at < sizeof answer->why ? at : sizeof answer->why - 1] = 0;
+}
+
+/* ExportTraceServiceResponse{1: partial_success{1: rejected_spans, 2: error_message}} */
+static void read_partial_success(struct slice body, struct post_answer *answer) {
+    struct pb_reader r, partial;
+    struct pb_field field;
+    struct slice said = {NULL, 0};
+    pb_reader_init(&r, body);
+    while (pb_next(&r, &field)) {
+        if (field.number != 1 || field.wire != PB_BYTES) continue;
+        pb_reader_init(&partial, field.bytes);
+        while (pb_next(&partial, &field)) {
+            if (field.number == 1 && field.wire == PB_VARINT) answer->rejected = field.integer;
+            if (field.number == 2 && field.wire == PB_BYTES) said = field.bytes;
+        }
+    }
+    if (!answer->rejected) return;
+    snprintf(answer->why, sizeof answer->why, "it took a part");
+    put_said(answer, said);
+}
+
+enum post_result target_post(CURL *curl, const struct target *t, struct curl_slist *headers, struct slice packed,
+                             struct post_answer *answer) {
+    struct body body = {.len = 0};
+    const char *type = NULL;
     long status = 0;
     curl_off_t retry_after = 0;
+    *answer = (struct post_answer){0};
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, t->url);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -30,19 +75,33 @@ enum post_result target_post(CURL *curl, const struct target *t, struct curl_sli
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "vitrine/" VITRINE_VERSION);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body.ptr);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore_answer);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)packed.len);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, packed.ptr);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_answer);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
     CURLcode result = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after);
-    *wait_ms = retry_after > 0 && retry_after <= 3600 ? (long)retry_after * 1000 : 0;
+    curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+    if (retry_after > RETRY_AFTER_MAX_S) retry_after = RETRY_AFTER_MAX_S;
+    answer->wait_ms = retry_after > 0 ? (long)retry_after * 1000 : 0;
+    struct slice said = slice_make(body.bytes, body.len);
+    bool protobuf = type && strncmp(type, "application/x-protobuf", 22) == 0;
+    if (status == 413) { /* also where it closed the connection on the rest of the body */
+        snprintf(answer->why, sizeof answer->why, "it answered 413");
+        return POST_TOO_LARGE;
+    }
     if (result != CURLE_OK) {
-        snprintf(why, why_size, "%s", curl_easy_strerror(result));
+        snprintf(answer->why, sizeof answer->why, "%s", curl_easy_strerror(result));
         return POST_LATER;
     }
-    if (status >= 200 && status < 300) return POST_TAKEN;
-    snprintf(why, why_size, "it answered %ld", status);
+    if (status >= 200 && status < 300) {
+        if (protobuf && body.len < sizeof body.bytes) read_partial_success(said, answer);
+        return POST_TAKEN;
+    }
+    snprintf(answer->why, sizeof answer->why, "it answered %ld", status);
     /* A key that is wrong today may be mended tomorrow: only what the target will never take is let go. */
-    return status == 400 || status == 413 || status == 422 ? POST_NEVER : POST_LATER;
+    if (status != 400 && status != 422) return POST_LATER;
+    if (!protobuf) put_said(answer, said);
+    return POST_NEVER;
 }

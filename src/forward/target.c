@@ -13,7 +13,8 @@ static const struct kind {
     enum target_use use;
     const char *name, *content_type;
     void (*encode)(const struct span *, uint32_t, struct buf *);
-    uint32_t spans_max;
+    void (*cut)(struct slice, uint32_t, uint32_t, struct buf *);
+    uint32_t spans_max, bytes_max;
     const char *path; /* appended to a URL without one */
     const char *key_header,
         *key_env; /* the header that authenticates and the variable that holds its value; NULL = headers alone */
@@ -24,7 +25,9 @@ static const struct kind {
      "otlp",
      "application/x-protobuf",
      encode_otlp,
+     cut_otlp,
      2000,
+     8 << 20, /* the OpenTelemetry Collector takes 20 MiB, what stands before it often less */
      "/v1/traces",
      NULL,
      NULL,
@@ -35,7 +38,9 @@ static const struct kind {
      "datadog",
      "application/json",
      encode_datadog,
+     cut_datadog,
      500,
+     4500000,
      "/api/v2/logs",
      "DD-API-KEY",
      "DD_API_KEY",
@@ -45,18 +50,33 @@ static const struct kind {
      "newrelic",
      "application/json",
      encode_newrelic,
+     cut_newrelic,
      200,
+     3000000, /* 1 MB packed */
      "/log/v1",
      "Api-Key",
      "NEW_RELIC_API_KEY",
      {{"us", "https://log-api.newrelic.com"}, {"eu", "https://log-api.eu.newrelic.com"}},
      "https://%s"},
-    {TARGET_METRICS, "otlp", "application/x-protobuf", NULL, 0, "/v1/metrics", NULL, NULL, {{NULL, NULL}}, "http://%s"},
+    {TARGET_METRICS,
+     "otlp",
+     "application/x-protobuf",
+     NULL,
+     NULL,
+     0,
+     0,
+     "/v1/metrics",
+     NULL,
+     NULL,
+     {{NULL, NULL}},
+     "http://%s"},
     /* Remote write 1.0, as Prometheus, Mimir, Thanos and VictoriaMetrics take it. */
     {TARGET_METRICS,
      "prometheus",
      "application/x-protobuf",
      NULL,
+     NULL,
+     0,
      0,
      "/api/v1/write",
      NULL,
@@ -144,7 +164,9 @@ int target_parse(const char *text, enum target_use use, struct target *t, struct
     t->encoding = remote_write ? "snappy" : "gzip";
     t->fixed_header = remote_write ? "X-Prometheus-Remote-Write-Version: 0.1.0" : NULL;
     t->encode = kind->encode;
+    t->cut = kind->cut;
     t->spans_max = kind->spans_max;
+    t->bytes_max = kind->bytes_max;
     const char *at = equals + 1, *bar = strchr(at, '|');
     int code = set_url(flag, t, kind, slice_make(at, bar ? (size_t)(bar - at) : strlen(at)), err);
     while (!code && bar) {

@@ -40,8 +40,7 @@ struct push {
 /* What came of one round. */
 struct outcome {
     enum post_result verdict;
-    long wait_ms; /* what the target asks for */
-    char why[160];
+    struct post_answer answer; /* of the last request */
 };
 
 /* Sends p->packed. Nothing more is sent in a round of which something was not taken. */
@@ -49,10 +48,9 @@ static void send_packed(struct push *p, struct outcome *o) {
     if (o->verdict != POST_TAKEN) return;
     if (p->packed.failed) {
         o->verdict = POST_LATER;
-        snprintf(o->why, sizeof o->why, "memory ran out");
+        snprintf(o->answer.why, sizeof o->answer.why, "memory ran out");
     } else {
-        o->verdict =
-            target_post(p->curl, &p->target, p->headers, buf_slice(&p->packed), &o->wait_ms, o->why, sizeof o->why);
+        o->verdict = target_post(p->curl, &p->target, p->headers, buf_slice(&p->packed), &o->answer);
     }
     pthread_mutex_lock(&p->lock);
     if (o->verdict == POST_TAKEN)
@@ -122,11 +120,11 @@ static void push_round(struct push *p, struct outcome *o) {
     if (well)
         p->stats.problem[0] = 0;
     else
-        memcpy(p->stats.problem, o->why[0] ? o->why : "not taken", sizeof p->stats.problem);
+        memcpy(p->stats.problem, o->answer.why[0] ? o->answer.why : "not taken", sizeof p->stats.problem);
     pthread_mutex_unlock(&p->lock);
     if (well && !was_well) log_info("pushing metrics to %s works again", p->stats.name);
     if (!well && was_well)
-        log_warn("pushing metrics to %s fails: %s; it is tried again (told once)", p->stats.name, o->why);
+        log_warn("pushing metrics to %s fails: %s; it is tried again (told once)", p->stats.name, o->answer.why);
 }
 
 /* True when it is time to end. */
@@ -152,7 +150,7 @@ static void *push_loop(void *ctx) {
         /* What will never be taken waits for the next round, too: by then a setting may have been mended there. */
         retry_ms = o.verdict != POST_LATER ? 0 : retry_ms ? retry_ms * 2 : RETRY_FIRST_MS;
         if (retry_ms > p->interval_ms) retry_ms = p->interval_ms;
-        wait_ms = o.wait_ms ? o.wait_ms : retry_ms ? retry_ms : p->interval_ms;
+        wait_ms = o.answer.wait_ms ? o.answer.wait_ms : retry_ms ? retry_ms : p->interval_ms;
     }
     p->target.timeout_ms = LAST_TIMEOUT_MS;
     push_round(p, &o);

@@ -37,20 +37,24 @@ export function turn({ fallback = false, ms = 5000, ...rest } = {}) {
 
 export const lines = (objects) => objects.map((object) => JSON.stringify(object)).join('\n') + '\n';
 
-/** A platform's door: keeps {path, headers, body, json} of what it got; answers `got.status`, 202 at first, with `got.answer`. */
-export async function platform(t) {
-  const got = Object.assign([], { status: 202, answer: {} });
+/**
+ * A platform's door: keeps {path, headers, body, json, answered} of what it got. Answers `got.status`, 202 at first, or what that
+ * makes of a request; with `got.headers` and `got.answer`, as JSON unless it is bytes.
+ */
+export async function platform(t, port = 0) {
+  const got = Object.assign([], { status: 202, answer: {}, headers: {} });
   const server = createServer(async (request, response) => {
     const parts = [];
     for await (const part of request) parts.push(part);
     let body = Buffer.concat(parts);
     if (request.headers['content-encoding'] === 'gzip') body = gunzipSync(body);
-    response.statusCode = got.status;
-    response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify(got.answer));
     const json = body.length && (request.headers['content-type'] ?? '').startsWith('application/json') ? JSON.parse(body.toString()) : undefined;
-    got.push({ method: request.method, path: request.url, headers: request.headers, body, json });
-  }).listen(0, '127.0.0.1');
+    const one = { method: request.method, path: request.url, headers: request.headers, body, json };
+    one.answered = typeof got.status === 'function' ? got.status(one) : got.status;
+    response.writeHead(one.answered, { 'content-type': 'application/json', ...got.headers });
+    response.end(Buffer.isBuffer(got.answer) ? got.answer : JSON.stringify(got.answer));
+    got.push(one);
+  }).listen(port, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => (server.closeAllConnections(), server.close()));
   got.url = `http://127.0.0.1:${server.address().port}`;
