@@ -48,10 +48,11 @@ static void measure(const struct asker *asker, const struct monitor *m, int64_t 
     struct reading *readings;
     uint32_t count = 0;
     double first = 0, cpu = cpu_ms();
+    struct monitor_memory *memory = monitor_memory_new();
     if (m->problem.code) stop(&m->problem);
     for (int i = 0; i < repeat; i++) {
         int64_t now_ns = newest_ns - (repeat - 1 - i) * (int64_t)NS_PER_S, start = time_monotonic_ns();
-        if (monitor_measure(asker, m, now_ns, &arena, &readings, &count, &err)) stop(&err);
+        if (monitor_measure(asker, m, memory, now_ns, &arena, &readings, &count, &err)) stop(&err);
         times[i] = (double)(time_monotonic_ns() - start) / 1e6;
         if (i == 0) first = times[i];
         if (i + 1 < repeat) arena_reset(&arena);
@@ -60,6 +61,7 @@ static void measure(const struct asker *asker, const struct monitor *m, int64_t 
     qsort(times, (size_t)repeat, sizeof *times, by_value);
     printf("| %.*s | %u | %.6g | %.1f ms | %.1f ms | %.1f ms | %.1f ms |\n", (int)m->name.len, m->name.ptr, count,
            count ? readings[0].value : 0, first, times[repeat / 2], times[repeat - 1], cpu);
+    monitor_memory_free(memory);
     arena_free(&arena);
 }
 

@@ -60,7 +60,7 @@ static int check_monitor(const struct asker *asker, const struct monitor *m, int
     struct reading *readings;
     struct buf text = {0};
     uint32_t count = 0;
-    int code = monitor_measure(asker, m, now_ns, arena, &readings, &count, err);
+    int code = monitor_measure(asker, m, NULL, now_ns, arena, &readings, &count, err);
     explain(m, &text);
     if (json) {
         put_text_member(w, "explanation", buf_slice(&text));
@@ -143,13 +143,14 @@ static void put_change(const struct monitor *m, const struct replayed *r, enum a
 static int replay_monitor(const struct asker *asker, const struct monitor *m, int64_t from_ns, int64_t to_ns,
                           int64_t step_ns, bool json, struct buf *out, struct json_writer *w, struct error *err) {
     struct arena kept = {0}, arena = {0};
+    struct monitor_memory *memory = monitor_memory_new(); /* without it, it only takes longer */
     struct replayed *all = arena_calloc(&kept, REPLAY_GROUPS_MAX, sizeof *all);
     uint32_t group_count = 0, changes = 0;
     int code = all ? 0 : error_set(err, VT_ENOMEM, "no memory for a replay");
     for (int64_t at = from_ns + step_ns; at <= to_ns && !code; at += step_ns) {
         struct reading *readings;
         uint32_t count;
-        if ((code = monitor_measure(asker, m, at, &arena, &readings, &count, err))) break;
+        if ((code = monitor_measure(asker, m, memory, at, &arena, &readings, &count, err))) break;
         for (uint32_t i = 0; i < count; i++) find_group(all, &group_count, readings[i].group, &kept);
         for (uint32_t g = 0; g < group_count; g++) {
             double value = m->query.metric->additive && all[g].group.len ? 0 : (double)NAN;
@@ -163,6 +164,7 @@ static int replay_monitor(const struct asker *asker, const struct monitor *m, in
     if (!json && !changes && !code) buf_puts(out, "  would not have changed\n");
     arena_free(&arena);
     arena_free(&kept);
+    monitor_memory_free(memory);
     return code;
 }
 

@@ -31,6 +31,7 @@ struct alerts {
     pthread_cond_t wake;
     struct monitor_file file;
     struct arena file_arena;
+    struct monitor_memory *memories[MONITORS_MAX]; /* of the monitors of the file, in its order; NULL = none yet */
     struct timespec file_time;
     off_t file_size;
     struct error file_problem;
@@ -42,6 +43,10 @@ struct alerts {
 };
 
 /* ---- the file ---- */
+
+static void forget_windows(struct alerts *a) {
+    for (uint32_t i = 0; i < MONITORS_MAX; i++) monitor_memory_free(a->memories[i]), a->memories[i] = NULL;
+}
 
 /* Reads the monitors again when the file changed; a file that cannot be read leaves the old ones running. Under the
  * lock. */
@@ -61,6 +66,7 @@ static void reload(struct alerts *a) {
         arena_free(&arena);
         return;
     }
+    forget_windows(a);
     arena_free(&a->file_arena);
     a->file_arena = arena;
     a->file = file;
@@ -116,13 +122,13 @@ static bool has_group(const struct reading *readings, uint32_t count, struct sli
 }
 
 /* One monitor: everything that follows from one evaluation is one transaction. */
-static int evaluate(struct alerts *a, const struct monitor *m, int64_t now_ns, int64_t elapsed_ns, struct arena *arena,
-                    struct error *err) {
+static int evaluate(struct alerts *a, const struct monitor *m, struct monitor_memory *memory, int64_t now_ns,
+                    int64_t elapsed_ns, struct arena *arena, struct error *err) {
     struct reading *readings;
     struct slice *known;
     uint32_t count, known_count;
     int code;
-    if ((code = monitor_measure(&a->asker, m, now_ns, arena, &readings, &count, err))) return code;
+    if ((code = monitor_measure(&a->asker, m, memory, now_ns, arena, &readings, &count, err))) return code;
     if ((code = alert_db_groups(a->db, m->name, arena, &known, &known_count, err))) return code;
     if ((code = alert_db_begin(a->db, err))) return code;
     for (uint32_t i = 0; i < count && !code; i++)
@@ -151,7 +157,8 @@ static void *evaluate_loop(void *ctx) {
         for (uint32_t i = 0; i < a->file.count && !a->stop; i++) {
             struct error err = {0};
             const struct monitor *m = &a->file.monitors[i];
-            if (!m->problem.code && evaluate(a, m, time_now_ns(), elapsed_ns, &arena, &err))
+            if (!a->memories[i]) a->memories[i] = monitor_memory_new();
+            if (!m->problem.code && evaluate(a, m, a->memories[i], time_now_ns(), elapsed_ns, &arena, &err))
                 log_warn("monitor \"%.*s\" was not evaluated: %s", (int)m->name.len, m->name.ptr, err.message);
             arena_reset(&arena);
         }
@@ -289,6 +296,7 @@ void alerts_close(struct alerts *a) {
     if (a->evaluator_runs) pthread_join(a->evaluator, NULL);
     if (a->sender_runs) pthread_join(a->sender, NULL);
     alert_db_close(a->db);
+    forget_windows(a);
     arena_free(&a->file_arena);
     pthread_cond_destroy(&a->wake);
     pthread_mutex_destroy(&a->lock);

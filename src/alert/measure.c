@@ -1,12 +1,13 @@
 /* A monitor's query as a request of /api/v1/query, and its answer as readings. */
-#include "alert/measure.h"
+#include "alert/measure_internal.h"
 
 #include "base/json.h"
 #include "base/timestamp.h"
+#include "query/field.h"
 
 #include <math.h>
 
-enum { EVALUATE_TIMEOUT_S = 10, POINTS_MAX = 50000, READINGS_MAX = 10000 };
+enum { EVALUATE_TIMEOUT_S = 10, POINTS_MAX = 50000 };
 
 /* Datadog's tags ← fields of the filter language; every other tag is an attribute. */
 static const struct {
@@ -67,11 +68,23 @@ void monitor_where(const struct monitor_query *q, struct buf *out) {
     put_scope(out, q);
 }
 
-static bool whole_window(const struct monitor_query *q) {
+bool measure_is_whole(const struct monitor_query *q) {
     enum aggr t = q->time_aggr, s = q->space_aggr;
     if (q->form != FORM_VALUE || t == AGGR_COUNT) return true;
     return (t == AGGR_SUM && (s == AGGR_SUM || s == AGGR_COUNT)) ||
            (t == s && (s == AGGR_AVG || s == AGGR_MIN || s == AGGR_MAX));
+}
+
+bool measure_merges(const struct monitor_query *q) {
+    bool average = q->form == FORM_VALUE && q->time_aggr == AGGR_AVG && q->space_aggr == AGGR_AVG;
+    /* Each span has a duration, so the count tells over how many an average of them goes. */
+    return !average || !q->metric->value || strcmp(q->metric->value, "duration_ms") == 0;
+}
+
+/* An average of all spans of a window is put together from its sum and count. */
+static bool is_average(const struct monitor_query *q) {
+    return measure_is_whole(q) && q->form == FORM_VALUE && q->space_aggr == AGGR_AVG && q->time_aggr == AGGR_AVG &&
+           q->metric->value;
 }
 
 static void put_select(struct buf *out, const struct monitor_query *q) {
@@ -86,16 +99,16 @@ static int64_t point_ns(const struct monitor_query *q) {
     return (q->window_ns >= INT64_C(300) * NS_PER_S ? 60 : 10) * (int64_t)NS_PER_S;
 }
 
-static void put_request(const struct monitor_query *q, int64_t now_ns, bool service_only, struct buf *out) {
+static void put_request(const struct monitor_query *q, const struct range *range, struct buf *out) {
     struct json_writer w = json_writer_on(out);
     struct buf text = {0};
     json_open(&w, '{');
     json_put_key(&w, "from");
-    json_put_int(&w, (now_ns - q->window_ns) / NS_PER_MS);
+    json_put_int(&w, range->from_ms);
     json_put_key(&w, "to");
-    json_put_int(&w, now_ns / NS_PER_MS);
+    json_put_int(&w, range->to_ms);
     json_put_key(&w, "where");
-    if (service_only)
+    if (range->service_only)
         put_service(&text, q->service);
     else
         monitor_where(q, &text);
@@ -103,13 +116,16 @@ static void put_request(const struct monitor_query *q, int64_t now_ns, bool serv
     json_put_key(&w, "select");
     json_open(&w, '[');
     buf_clear(&text);
-    if (service_only)
+    if (range->service_only)
         buf_puts(&text, "count");
+    else if (range->mergeable && is_average(q))
+        buf_printf(&text, "sum(%s)", q->metric->value);
     else
         put_select(&text, q);
     json_put_string(&w, buf_slice(&text));
+    if (range->mergeable && is_average(q)) json_put_cstr(&w, "count");
     json_close(&w, ']');
-    if (!service_only && q->group_count) {
+    if (!range->service_only && q->group_count) {
         json_put_key(&w, "group_by");
         json_open(&w, '[');
         for (uint32_t i = 0; i < q->group_count; i++) {
@@ -119,9 +135,9 @@ static void put_request(const struct monitor_query *q, int64_t now_ns, bool serv
         }
         json_close(&w, ']');
         json_put_key(&w, "limit");
-        json_put_int(&w, 1000);
+        json_put_int(&w, range->mergeable ? PARTS_MAX : READINGS_MAX);
     }
-    if (!service_only && !whole_window(q)) {
+    if (!range->service_only && !measure_is_whole(q)) {
         buf_clear(&text);
         buf_printf(&text, "%llds", (long long)(point_ns(q) / NS_PER_S));
         json_put_key(&w, "interval");
@@ -131,12 +147,15 @@ static void put_request(const struct monitor_query *q, int64_t now_ns, bool serv
     buf_free(&text);
 }
 
-/* Folds the points of a series as they come. */
-struct fold {
-    double sum, min, max, last;
-    uint32_t count;
-    int64_t last_ms;
-};
+void fold_merge(struct fold *f, const struct fold *more) {
+    if (!more->count) return;
+    f->sum += more->sum;
+    f->weight += more->weight;
+    f->min = f->count && f->min < more->min ? f->min : more->min;
+    f->max = f->count && f->max > more->max ? f->max : more->max;
+    if (!f->count || more->last_ms >= f->last_ms) f->last = more->last, f->last_ms = more->last_ms;
+    f->count += more->count;
+}
 
 static void fold_point(struct fold *f, int64_t at_ms, double value) {
     if (isnan(value)) return;
@@ -153,12 +172,18 @@ static bool is_total(const struct monitor_query *q) {
     return q->metric->additive && (q->space_aggr == AGGR_SUM || q->form != FORM_VALUE);
 }
 
-static double folded(const struct fold *f, const struct monitor_query *q) {
+double fold_value(const struct fold *f, const struct monitor_query *q, bool merged) {
     bool total = is_total(q);
     double points = (double)(q->window_ns / point_ns(q));
     if (!f->count) return total ? 0 : (double)NAN;
     if (q->form == FORM_RATE) return f->sum / ((double)q->window_ns / 1e9);
-    if (whole_window(q)) return f->last;
+    if (measure_is_whole(q) && merged) {
+        if (is_average(q)) return f->weight > 0 ? f->sum / f->weight : (double)NAN;
+        bool extreme = q->form == FORM_VALUE && (q->time_aggr == AGGR_MIN || q->time_aggr == AGGR_MAX) &&
+                       q->time_aggr == q->space_aggr && q->metric->value;
+        return !extreme ? f->sum : q->time_aggr == AGGR_MIN ? f->min : f->max;
+    }
+    if (measure_is_whole(q)) return f->last;
     switch (q->time_aggr) {
     case AGGR_SUM: return f->sum;
     /* Minutes in which nothing happened are zeros of a total, and no points of a duration. */
@@ -169,22 +194,25 @@ static double folded(const struct fold *f, const struct monitor_query *q) {
     }
 }
 
+/* [[t_ms, value, count?], …] */
 static void read_points(struct json_reader *r, struct fold *fold) {
     uint32_t points = 0;
     if (!json_array(r)) return;
     while (json_item(r)) {
-        struct json_number at = {0}, value = {0};
+        struct json_number at = {0}, numbers[2] = {{0}, {0}};
         bool known = false;
         if (++points > POINTS_MAX) json_fail(r, "more than %d points", POINTS_MAX);
         if (!json_array(r)) return;
         if (json_item(r)) json_number(r, &at);
-        while (json_item(r)) {
-            if (!known && json_peek(r) == JSON_NUMBER)
-                known = json_number(r, &value);
+        for (int i = 0; json_item(r); i++) {
+            if (i < 2 && json_peek(r) == JSON_NUMBER)
+                known = json_number(r, &numbers[i]) && (i == 0 || known);
             else
                 json_skip(r, NULL);
         }
-        if (known) fold_point(fold, at.is_int ? at.integer : (int64_t)at.real, value.real);
+        if (!known) continue;
+        fold_point(fold, at.is_int ? at.integer : (int64_t)at.real, numbers[0].real);
+        fold->weight += numbers[1].real;
     }
 }
 
@@ -200,9 +228,13 @@ static struct slice read_group(struct json_reader *r, const struct monitor_query
         else
             json_skip(r, &value);
         for (uint32_t i = 0; i < q->group_count; i++) {
+            struct field named;
             buf_clear(&field);
             put_field(&field, q->groups[i]);
-            if (slice_eq(key, buf_slice(&field)) || slice_eq(key, q->groups[i])) values[i] = value;
+            /* The answer has each field's own name: "user_id" for "user". */
+            if (slice_eq(key, buf_slice(&field)) ||
+                (field_named(buf_slice(&field), false, &named, NULL) && slice_eq(key, field_name(&named))))
+                values[i] = value;
         }
     }
     for (uint32_t i = 0; i < q->group_count; i++) {
@@ -224,22 +256,8 @@ struct asker asker_of_engine(struct engine *engine) {
     return (struct asker){call_engine, engine};
 }
 
-static int ask(const struct asker *asker, const struct monitor_query *q, int64_t now_ns, bool service_only,
-               struct buf *answer, struct error *err) {
-    struct buf body = {0};
-    put_request(q, now_ns, service_only, &body);
-    struct api_request request = {.method = SLICE("POST"),
-                                  .path = SLICE("/api/v1/query"),
-                                  .body = buf_slice(&body),
-                                  .deadline_ns = time_monotonic_ns() + (int64_t)EVALUATE_TIMEOUT_S * NS_PER_S};
-    int code = body.failed ? error_set(err, VT_ENOMEM, "no memory for a query")
-                           : asker->call(asker->ctx, &request, answer, err);
-    buf_free(&body);
-    return code;
-}
-
-static int read_answer(struct slice answer, const struct monitor_query *q, struct arena *arena,
-                       struct reading *readings, uint32_t *count, struct error *err) {
+static int read_answer(struct slice answer, const struct monitor_query *q, struct arena *arena, struct part *parts,
+                       uint32_t *count, struct error *err) {
     struct json_reader r;
     struct slice key;
     json_reader_init(&r, answer, arena);
@@ -251,50 +269,78 @@ static int read_answer(struct slice answer, const struct monitor_query *q, struc
             }
             if (!json_array(&r)) break;
             while (json_item(&r) && json_object(&r)) {
-                struct fold fold = {0};
-                struct slice group = {NULL, 0};
+                struct part part = {0};
                 while (json_key(&r, &key)) {
                     if (slice_is(key, "group"))
-                        group = read_group(&r, q, arena);
+                        part.group = read_group(&r, q, arena);
                     else if (slice_is(key, "points"))
-                        read_points(&r, &fold);
+                        read_points(&r, &part.fold);
                     else
                         json_skip(&r, NULL);
                 }
-                if (*count < READINGS_MAX) readings[(*count)++] = (struct reading){group, folded(&fold, q)};
+                if (*count < PARTS_MAX) parts[(*count)++] = part;
             }
         }
     if (json_end(&r)) return 0;
-    *err = r.err;
-    return err->code;
+    if (err) *err = r.err;
+    return r.err.code;
 }
 
-static int measure(const struct asker *asker, const struct monitor_query *q, int64_t now_ns, bool service_only,
-                   struct arena *arena, struct reading *readings, uint32_t *count, struct error *err) {
-    struct buf answer = {0};
-    int code = ask(asker, q, now_ns, service_only, &answer, err);
+int measure_range(const struct asker *asker, const struct monitor_query *q, const struct range *range,
+                  struct arena *arena, struct part *parts, uint32_t *count, struct error *err) {
+    struct buf body = {0}, answer = {0};
+    put_request(q, range, &body);
+    struct api_request request = {.method = SLICE("POST"),
+                                  .path = SLICE("/api/v1/query"),
+                                  .body = buf_slice(&body),
+                                  .deadline_ns = time_monotonic_ns() + (int64_t)EVALUATE_TIMEOUT_S * NS_PER_S};
+    int code = body.failed ? error_set(err, VT_ENOMEM, "no memory for a query")
+                           : asker->call(asker->ctx, &request, &answer, err);
     *count = 0;
-    if (!code) code = read_answer(arena_copy(arena, buf_slice(&answer)), q, arena, readings, count, err);
-    if (!code && !q->group_count && !*count)
-        readings[(*count)++] = (struct reading){{NULL, 0}, folded(&(struct fold){0}, q)};
+    if (!code) code = read_answer(arena_copy(arena, buf_slice(&answer)), q, arena, parts, count, err);
+    buf_free(&body);
     buf_free(&answer);
     return code;
 }
 
-int monitor_measure(const struct asker *asker, const struct monitor *monitor, int64_t now_ns, struct arena *arena,
-                    struct reading **readings, uint32_t *count, struct error *err) {
-    const struct monitor_query *q = &monitor->query;
-    *readings = arena_alloc(arena, READINGS_MAX * sizeof **readings);
-    if (!*readings) return error_set(err, VT_ENOMEM, "no memory for readings");
-    int code = measure(asker, q, now_ns, false, arena, *readings, count, err);
-    if (code || !monitor->notify_no_data || q->group_count || !is_total(q) || (*readings)->value > 0) return code;
-    /* Is the total 0 because nothing of this kind happened, or because the service says nothing at all? */
-    struct reading *any = arena_alloc(arena, READINGS_MAX * sizeof *any);
-    uint32_t any_count;
-    if (!any) return error_set(err, VT_ENOMEM, "no memory for readings");
+/* Is the total 0 because nothing of this kind happened, or because the service says nothing at all? */
+static int look_at_service(const struct asker *asker, const struct monitor_query *q, int64_t now_ns,
+                           struct arena *arena, struct part *parts, bool *silent, struct error *err) {
+    struct range range = {
+        .from_ms = (now_ns - q->window_ns) / NS_PER_MS, .to_ms = now_ns / NS_PER_MS, .service_only = true};
     struct monitor_query service = *q;
-    service.space_aggr = AGGR_COUNT, service.time_aggr = AGGR_SUM, service.form = FORM_VALUE;
-    if (!(code = measure(asker, &service, now_ns, true, arena, any, &any_count, err)) && !(any->value > 0))
-        (*readings)->value = (double)NAN;
+    uint32_t count;
+    service.group_count = 0;
+    int code = measure_range(asker, &service, &range, arena, parts, &count, err);
+    *silent = !code && !(count && parts[0].fold.sum > 0);
+    return code;
+}
+
+static int measure_whole(const struct asker *asker, const struct monitor_query *q, int64_t now_ns, struct arena *arena,
+                         struct part *parts, struct reading *readings, uint32_t *count, struct error *err) {
+    struct range range = {.from_ms = (now_ns - q->window_ns) / NS_PER_MS, .to_ms = now_ns / NS_PER_MS};
+    int code = measure_range(asker, q, &range, arena, parts, count, err);
+    if (*count > READINGS_MAX) *count = READINGS_MAX;
+    for (uint32_t i = 0; !code && i < *count; i++)
+        readings[i] = (struct reading){parts[i].group, fold_value(&parts[i].fold, q, false)};
+    return code;
+}
+
+int monitor_measure(const struct asker *asker, const struct monitor *monitor, struct monitor_memory *memory,
+                    int64_t now_ns, struct arena *arena, struct reading **readings, uint32_t *count,
+                    struct error *err) {
+    const struct monitor_query *q = &monitor->query;
+    struct part *parts = arena_alloc(arena, PARTS_MAX * sizeof *parts);
+    *readings = arena_alloc(arena, READINGS_MAX * sizeof **readings);
+    if (!*readings || !parts) return error_set(err, VT_ENOMEM, "no memory for readings");
+    int code = VT_EUNSUPPORTED;
+    if (memory) code = measure_by_blocks(asker, q, memory, now_ns, arena, parts, *readings, count, err);
+    if (code == VT_EUNSUPPORTED) code = measure_whole(asker, q, now_ns, arena, parts, *readings, count, err);
+    if (!code && !q->group_count && !*count)
+        (*readings)[(*count)++] = (struct reading){{NULL, 0}, fold_value(&(struct fold){0}, q, false)};
+    if (code || !monitor->notify_no_data || q->group_count || !is_total(q) || (*readings)->value > 0) return code;
+    bool silent;
+    code = look_at_service(asker, q, now_ns, arena, parts, &silent, err);
+    if (silent) (*readings)->value = (double)NAN;
     return code;
 }

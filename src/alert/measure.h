@@ -24,9 +24,18 @@ struct reading {
  * - Of counts, tokens and cost an empty window is 0, of durations it is unknown. With notify_no_data an empty window is
  * unknown for counts too when the service sent nothing at all in it.
  * - .as_rate() is the sum divided by the window's seconds, .as_count() the sum.
- * Readings live in the arena. Groups that are known from before but missing now are the caller's. */
-int monitor_measure(const struct asker *asker, const struct monitor *monitor, int64_t now_ns, struct arena *arena,
-                    struct reading **readings, uint32_t *count, struct error *err);
+ * Readings live in the arena, at most the 1,000 largest groups. Groups that are known from before but missing now are
+ * the caller's.
+ *
+ * `memory` (NULL = none) makes windows of two hours and more cheap to read again and again: they are cut into blocks of
+ * a twenty-fourth of their length whose values are remembered. The newest block and the one before are asked for each
+ * time, and one of the others by turns, so what comes later than a block is long counts after 23 evaluations at most.
+ */
+struct monitor_memory;
+struct monitor_memory *monitor_memory_new(void); /* of one monitor; NULL without memory. One thread */
+void monitor_memory_free(struct monitor_memory *memory);
+int monitor_measure(const struct asker *asker, const struct monitor *monitor, struct monitor_memory *memory,
+                    int64_t now_ns, struct arena *arena, struct reading **readings, uint32_t *count, struct error *err);
 /* The filter, in the filter language, of the spans that the query is about. */
 void monitor_where(const struct monitor_query *query, struct buf *out);
 
