@@ -15,15 +15,35 @@ static void put_text_member(struct json_writer *w, const char *key, struct slice
     json_put_string(w, value);
 }
 
+/* "5m", "1h", "1d": as it is written in the query. */
+static void put_window(struct buf *out, int64_t window_ns) {
+    static const struct {
+        char letter;
+        int seconds;
+    } units[] = {{'w', 604800}, {'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+    int64_t seconds = window_ns / NS_PER_S;
+    size_t i = 0;
+    while (units[i].letter != 's' && seconds % units[i].seconds) i++;
+    buf_printf(out, "%lld%c", (long long)(seconds / units[i].seconds), units[i].letter);
+}
+
+/* "25535.4 ms", "1 error", "6 errors", "12.5 USD" */
+static void put_amount(struct buf *out, double value, const char *unit) {
+    bool ms = strcmp(unit, "millisecond") == 0, usd = strcmp(unit, "dollar") == 0;
+    buf_printf(out, "%g %s%s", value, ms ? "ms" : usd ? "USD" : unit, ms || usd || value == 1 ? "" : "s");
+}
+
 static void explain(const struct monitor *m, struct buf *out) {
     const struct monitor_query *q = &m->query;
     static const char *const forms[] = {"", " as a count", " per second"};
-    buf_printf(out, "%s over the last %llds of the %s of %s%s, of spans ", aggr_name(q->time_aggr),
-               (long long)(q->window_ns / NS_PER_S), aggr_name(q->space_aggr), q->metric->name, forms[q->form]);
+    buf_printf(out, "%s over the last ", aggr_name(q->time_aggr));
+    put_window(out, q->window_ns);
+    buf_printf(out, " of the %s of %s%s, of spans ", aggr_name(q->space_aggr), q->metric->name, forms[q->form]);
     monitor_where(q, out);
     for (uint32_t i = 0; i < q->group_count; i++)
         buf_puts(out, i ? ", " : ", for each "), buf_put_slice(out, q->groups[i]);
-    buf_printf(out, "; ALERT when %s %g %s", compare_name(q->compare), m->critical, q->metric->unit);
+    buf_printf(out, "; ALERT when %s ", compare_name(q->compare));
+    put_amount(out, m->critical, q->metric->unit);
     if (!isnan(m->warning)) buf_printf(out, ", WARN when %s %g", compare_name(q->compare), m->warning);
     if (!isnan(m->critical_recovery)) buf_printf(out, ", recovered past %g", m->critical_recovery);
     if (m->notify_no_data) buf_puts(out, ", NO DATA is told");
@@ -41,7 +61,8 @@ static void put_reading_text(const struct monitor *m, const struct reading *r, s
     if (isnan(r->value))
         buf_puts(out, "nothing in the window\n");
     else
-        buf_printf(out, "%g %s → %s\n", r->value, m->query.metric->unit, alert_state_names[state_now(m, r->value)]);
+        put_amount(out, r->value, m->query.metric->unit),
+            buf_printf(out, " → %s\n", alert_state_names[state_now(m, r->value)]);
 }
 
 static void put_reading_json(const struct monitor *m, const struct reading *r, struct json_writer *w) {
@@ -127,7 +148,7 @@ static void put_change(const struct monitor *m, const struct replayed *r, enum a
     if (!json) {
         buf_printf(out, "  %.*s  %s → %s  %.*s  ", (int)at.len, at.ptr, alert_state_names[from],
                    alert_state_names[r->status.state], (int)r->group.len, r->group.len ? r->group.ptr : "");
-        if (!isnan(value)) buf_printf(out, "%g %s", value, m->query.metric->unit);
+        if (!isnan(value)) put_amount(out, value, m->query.metric->unit);
         buf_putc(out, '\n');
         return;
     }
