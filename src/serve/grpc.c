@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/timestamp.h"
+#include "serve/grpc_tls.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -17,6 +18,7 @@ struct grpc_connection {
     struct grpc_connection *prev, *next;
     struct grpc_loop *owner;
     struct grpc_session *session;
+    struct tls_link *tls; /* NULL: without TLS */
     struct net_address peer;
     struct loop_watch watch;
     uint32_t events;
@@ -41,6 +43,7 @@ struct grpc {
     struct grpc_config config;
     atomic_uint connections_open;
     atomic_uint_least64_t connections;
+    struct tls_server *tls;
     struct grpc_loop *loops;
 };
 
@@ -53,6 +56,7 @@ static void close_connection(struct grpc_connection *c) {
     *(c->prev ? &c->prev->next : &owner->connections) = c->next;
     if (c->next) c->next->prev = c->prev;
     loop_watch_remove(loop_of(c), &c->watch);
+    tls_link_free(c->tls);
     close(c->watch.fd);
     grpc_session_free(c->session);
     http_peer_drop(owner->http, &c->peer.any);
@@ -60,16 +64,29 @@ static void close_connection(struct grpc_connection *c) {
     free(c);
 }
 
+static ssize_t receive(struct grpc_connection *c, void *data, size_t len) {
+    return c->tls ? tls_link_recv(c->tls, data, len) : recv(c->watch.fd, data, len, MSG_DONTWAIT);
+}
+
+static ssize_t transmit(struct grpc_connection *c, const void *data, size_t len) {
+    return c->tls ? tls_link_send(c->tls, data, len) : send(c->watch.fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* TLS has begun and is not done: nothing can be read or written yet. */
+static bool is_greeting(const struct grpc_connection *c) {
+    return c->tls && !tls_link_is_greeted(c->tls);
+}
+
 /* Writes what can be written; false when the connection broke. */
 static bool flush(struct grpc_connection *c) {
-    for (;;) {
+    while (!is_greeting(c)) {
         if (!c->pending_len) {
             ssize_t len = grpc_session_send(c->session, &c->pending);
             if (len < 0) return false;
             if (len == 0) return true;
             c->pending_len = (size_t)len;
         }
-        ssize_t sent = send(c->watch.fd, c->pending, c->pending_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = transmit(c, c->pending, c->pending_len);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0 && errno == EAGAIN) {
             if (!c->stuck_ns) c->stuck_ns = time_monotonic_ns();
@@ -80,6 +97,7 @@ static bool flush(struct grpc_connection *c) {
         c->pending += sent;
         c->pending_len -= (size_t)sent;
     }
+    return true;
 }
 
 /* After anything happened; the connection may be gone after. */
@@ -90,7 +108,7 @@ static void settle(struct grpc_connection *c, bool good) {
         return;
     }
     /* Who does not read our answers is not read either. */
-    uint32_t events = c->pending_len ? EPOLLOUT : EPOLLIN;
+    uint32_t events = c->pending_len || (is_greeting(c) && tls_link_waits_to_write(c->tls)) ? EPOLLOUT : EPOLLIN;
     if (events != c->events) loop_watch_change(loop_of(c), &c->watch, events);
     c->events = events;
 }
@@ -99,15 +117,22 @@ static void on_ready(struct loop_watch *watch, uint32_t events) {
     struct grpc_connection *c = container_of(watch, struct grpc_connection, watch);
     uint8_t *data = c->owner->data;
     bool good = true;
+    if (is_greeting(c)) {
+        good = tls_link_greet(c->tls);
+        if (!good || is_greeting(c)) {
+            settle(c, good);
+            return;
+        }
+    }
     for (int i = 0; i < READS_AT_ONCE && events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !c->closing; i++) {
-        ssize_t len = recv(watch->fd, data, READ_BYTES, MSG_DONTWAIT);
+        ssize_t len = receive(c, data, READ_BYTES);
         if (len < 0 && errno == EINTR) continue;
         if (len < 0 && errno == EAGAIN) break;
         if (len <= 0)
             good = false; /* nobody is there to read an answer */
         else if (!grpc_session_recv(c->session, data, (size_t)len))
             c->closing = true;
-        if (!good || len < READ_BYTES) break;
+        if (!good || (len < READ_BYTES && !c->tls)) break; /* of TLS a record comes at a time */
     }
     settle(c, good);
 }
@@ -124,6 +149,7 @@ static void open_connection(struct grpc_loop *owner, int fd, const struct net_ad
     c->watch.ready = on_ready;
     c->events = EPOLLIN;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (owner->grpc->tls && !(c->tls = tls_link_new(owner->grpc->tls, fd))) goto failed;
     if (!(c->session = grpc_session_new(&owner->exports.service, c))) goto failed;
     if (loop_watch_add(http_loop_of(owner->http), &c->watch, fd, EPOLLIN, &err)) goto failed;
     c->next = owner->connections;
@@ -134,7 +160,7 @@ static void open_connection(struct grpc_loop *owner, int fd, const struct net_ad
     settle(c, true); /* our settings go first */
     return;
 failed:
-    if (c) grpc_session_free(c->session);
+    if (c) grpc_session_free(c->session), tls_link_free(c->tls);
     free(c);
     close(fd);
     http_peer_drop(owner->http, &peer->any);
@@ -187,7 +213,8 @@ int grpc_open(struct grpc **out, struct net_address *address, const struct grpc_
     }
     grpc->config = *config;
     for (unsigned i = 0; i < config->loops; i++) grpc->loops[i].fd = -1;
-    int code = 0;
+    int code = config->tls_cert ? tls_server_new(&grpc->tls, config->tls_cert, config->tls_key, err) : 0;
+    grpc->config.tls_cert = grpc->config.tls_key = NULL;
     for (unsigned i = 0; i < config->loops && !code; i++) {
         grpc->loops[i].grpc = grpc;
         code = net_listen(address, true, i == 0, &grpc->loops[i].fd, err);
@@ -203,6 +230,7 @@ void grpc_free(struct grpc *grpc) {
     if (!grpc) return;
     for (unsigned i = 0; i < grpc->config.loops; i++)
         if (grpc->loops[i].fd >= 0) close(grpc->loops[i].fd);
+    tls_server_free(grpc->tls);
     free(grpc->loops);
     free(grpc);
 }

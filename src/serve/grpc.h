@@ -1,4 +1,4 @@
-/* OTLP over gRPC (HTTP/2 without TLS, known beforehand) on a port of its own, on the loops of HTTP. A connection stays
+/* OTLP over gRPC (HTTP/2, known beforehand or by TLS) on a port of its own, on the loops of HTTP. A connection stays
  * on the loop that took it. */
 #ifndef SERVE_GRPC_H
 #define SERVE_GRPC_H
@@ -13,6 +13,7 @@ struct grpc_config {
     struct server *server;
     unsigned loops;
     unsigned header_timeout_ms, body_timeout_ms;
+    const char *tls_cert, *tls_key; /* PEM texts; NULL: without TLS */
 };
 
 /* One loop's calls: the service of its sessions. grpc_export.c. */
@@ -28,7 +29,7 @@ struct grpc_stats {
     unsigned connections_open;
 };
 
-/* Listens, a socket for each loop; *address gets the port that port 0 became. */
+/* Listens, a socket for each loop; the PEM texts are not needed after. *address gets the port that port 0 became. */
 int grpc_open(struct grpc **grpc, struct net_address *address, const struct grpc_config *config, struct error *err);
 void grpc_free(struct grpc *grpc); /* after the loops have ended; NULL is fine */
 

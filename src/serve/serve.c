@@ -121,8 +121,12 @@ static bool has_grpc(const struct server *server) {
 }
 
 static int open_grpc(struct server *server, struct error *err) {
-    struct grpc_config config = {server, server->options.threads, server->options.header_timeout_ms,
-                                 server->options.body_timeout_ms};
+    struct grpc_config config = {server,
+                                 server->options.threads,
+                                 server->options.header_timeout_ms,
+                                 server->options.body_timeout_ms,
+                                 server->http_config.tls_cert,
+                                 server->http_config.tls_key};
     return has_grpc(server) ? grpc_open(&server->grpc, &server->grpc_address, &config, err) : 0;
 }
 
@@ -301,7 +305,9 @@ int serve_run(const struct serve_options *options, struct error *err) {
     if (!code) {
         log_info("listening on %s://%s", server->http_config.tls_cert ? "https" : "http",
                  net_format(&server->http_config.listen, address));
-        if (server->grpc) log_info("listening on grpc://%s", net_format(&server->grpc_address, address));
+        if (server->grpc)
+            log_info("listening on %s://%s", server->http_config.tls_cert ? "grpcs" : "grpc",
+                     net_format(&server->grpc_address, address));
         log_info("ready");
         wait_for_signal(&signals);
         serve_stop(server);

@@ -2,16 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import grpc from '@grpc/grpc-js';
-import { serve } from './lib/vitrine.mjs';
+import { readFile } from 'node:fs/promises';
+import net from 'node:net';
+import tls from 'node:tls';
+import { certificate, serve } from './lib/vitrine.mjs';
 import { exportRequest, llmSpan } from './lib/otlp.mjs';
 
 const raw = (data) => data;
 
-function client(t, v, service = 'trace.v1.TraceService', options = {}) {
+function client(t, v, service = 'trace.v1.TraceService', options = {}, credentials = grpc.credentials.createInsecure()) {
   const method = { path: `/opentelemetry.proto.collector.${service}/Export`, requestStream: false, responseStream: false,
     requestSerialize: raw, requestDeserialize: raw, responseSerialize: raw, responseDeserialize: raw };
   const Client = grpc.makeClientConstructor({ export: method, wrong: { ...method, path: method.path + 'ed' } }, 'Export');
-  const made = new Client(v.grpc, grpc.credentials.createInsecure(), options);
+  const made = new Client(v.grpc, credentials, options);
   t.after(() => made.close());
   const call = (name) => (body, metadata = new grpc.Metadata()) =>
     new Promise((done) => made[name](body, metadata, { deadline: Date.now() + 15_000 }, (error, answer) => done({ code: error?.code ?? 0, details: error?.details, metadata: error?.metadata, answer })));
@@ -73,4 +76,43 @@ test('keepalive pings are answered', async (t) => {
   assert.equal((await c.export(Buffer.alloc(0))).code, 0);
   await new Promise((done) => setTimeout(done, 1500));
   assert.equal((await c.export(Buffer.alloc(0))).code, 0);
+});
+
+test('with a certificate gRPC speaks TLS, and HTTP/2 by ALPN alone', async (t) => {
+  const { cert, key } = await certificate(t);
+  const v = await serve(t, { args: ['--tls-cert', cert, '--tls-key', key, '--header-timeout', '1s'] });
+  const ca = await readFile(cert);
+  const secure = client(t, v, undefined, { 'grpc.default_compression_algorithm': 2 }, grpc.credentials.createSsl(ca));
+  const requests = Array.from({ length: 60 }, (_, i) => exportRequest(Array.from({ length: 20 }, () => llmSpan(`by tls ${i}`, { 'gen_ai.prompt.0.content': 'word '.repeat(400) }))));
+  const answers = await Promise.all(requests.map(({ body }) => secure.export(body)));
+  assert.ok(answers.every(({ code }) => code === 0), JSON.stringify(answers.find(({ code }) => code)));
+  const large = exportRequest([llmSpan('large', { 'gen_ai.prompt.0.content': 'x'.repeat(6 << 20) })]);
+  assert.equal((await secure.export(large.body)).code, 0);
+  // Answers that are long go out whole as well.
+  const bad = exportRequest(Array.from({ length: 300 }, () => ({ ...llmSpan('bad'), traceId: '0'.repeat(32) })));
+  assert.match((await secure.export(bad.body)).answer.toString('latin1'), /300 refused/);
+
+  const [host, port] = v.grpc.split(':');
+  const connect = (options) => new Promise((done) => {
+    const socket = tls.connect({ host, port, ca, servername: 'localhost', ...options }, () => {
+      done({ protocol: socket.alpnProtocol, version: socket.getProtocol() });
+      socket.destroy();
+    });
+    socket.on('error', (error) => done({ error: error.code ?? error.message }));
+  });
+  assert.deepEqual((await connect({ ALPNProtocols: ['h2', 'http/1.1'] })).protocol, 'h2');
+  assert.equal((await connect({ ALPNProtocols: ['h2'], maxVersion: 'TLSv1.2' })).version, 'TLSv1.2');
+  assert.ok((await connect({ ALPNProtocols: ['http/1.1'] })).error, 'another protocol is refused');
+  assert.ok((await connect({ ALPNProtocols: ['h2'], maxVersion: 'TLSv1.1', minVersion: 'TLSv1' })).error, 'old TLS is refused');
+
+  // Who speaks no TLS, and who says nothing, are let go; the others are served on.
+  const plain = net.connect(port, host);
+  plain.on('error', () => {}).resume();
+  plain.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+  const silent = net.connect(port, host);
+  silent.on('error', () => {}).resume();
+  await Promise.all([plain, silent].map((socket) => new Promise((done) => socket.once('close', done))));
+  assert.notEqual((await client(t, v).export(Buffer.alloc(0))).code, 0);
+  assert.equal((await secure.export(exportRequest([llmSpan('after')]).body)).code, 0);
+  assert.equal((await v.stop()).code, 0);
 });

@@ -83,7 +83,7 @@ export class Server {
   #read(text) {
     this.log += text;
     this.url ??= this.log.match(/listening on (https?:\/\/\S+)/)?.[1];
-    this.grpc ??= this.log.match(/listening on grpc:\/\/(\S+)/)?.[1];
+    this.grpc ??= this.log.match(/listening on grpcs?:\/\/(\S+)/)?.[1];
     if (/\bready\b.*\n/.test(this.log)) this.wake?.();
   }
 
