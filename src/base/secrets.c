@@ -127,17 +127,21 @@ static bool digits_at(struct slice text, size_t at, size_t count) {
     return run_of(text, at, DIGIT, count) == count;
 }
 
-/* Six to twelve digits with a separator before any, behind which no word goes on. */
-static size_t subscriber_end(struct slice text, size_t at) {
-    enum { LEAST = 6, MOST = 12 };
+/* Digits with one of `breaks` before any of them, behind which no word goes on; `done` are there already, `least` to
+ * `most` are to be. Where they end, or 0. */
+static size_t separated_end(struct slice text, size_t at, const char *breaks, int done, int least, int most) {
     size_t good = 0;
-    for (int count = 1; count <= MOST; count++) {
-        if (is_one_of(text, at, " ./-")) at++;
+    for (int count = done + 1; count <= most; count++) {
+        if (is_one_of(text, at, breaks)) at++;
         if (!is_at(text, at, DIGIT)) break;
         at++;
-        if (count >= LEAST && !is_at(text, at, WORD | DASH)) good = at;
+        if (count >= least && !is_at(text, at, WORD | DASH)) good = at;
     }
     return good;
+}
+
+static size_t subscriber_end(struct slice text, size_t at) {
+    return separated_end(text, at, " ./-", 0, 6, 12);
 }
 
 /* "(171)" and what may stand before it; where it ends, or 0. */
@@ -232,18 +236,9 @@ static size_t card_length(struct slice text) {
     return 0;
 }
 
-/* Twelve to nineteen digits, a blank or dash before any but the first four, behind which no word goes on. */
+/* The first four stand together. */
 static size_t card_digits_end(struct slice text, size_t at) {
-    size_t good = 0;
-    if (!digits_at(text, at, 4)) return 0;
-    at += 4;
-    for (int count = 5; count <= CARD_DIGITS_MAX; count++) {
-        if (is_one_of(text, at, " -")) at++;
-        if (!is_at(text, at, DIGIT)) break;
-        at++;
-        if (count >= CARD_DIGITS_MIN && !is_at(text, at, WORD | DASH)) good = at;
-    }
-    return good;
+    return digits_at(text, at, 4) ? separated_end(text, at + 4, " -", 4, CARD_DIGITS_MIN, CARD_DIGITS_MAX) : 0;
 }
 
 static bool find_card(struct slice text, size_t from, struct slice *found) {

@@ -1,7 +1,6 @@
 /* The dialect table, and the words that SDKs have for kinds of work and providers. */
 #include "span/dialect.h"
 
-#include <ctype.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <strings.h>
@@ -264,13 +263,14 @@ const struct dialect_list *dialect_list_find(struct slice key, uint32_t *index, 
     ensure_built();
     for (int l = 0; l < LIST_COUNT; l++) {
         struct slice prefix = slice_make(lists[l].prefix, lists[l].prefix_len);
-        /* Every attribute of every span comes by: hardly one has a digit there. */
-        if (key.len <= prefix.len || !isdigit((unsigned char)key.ptr[prefix.len]) || !slice_starts(key, prefix))
+        /* Every attribute of every span comes by: hardly one has a dot and a digit there. */
+        if (key.len <= prefix.len || key.ptr[prefix.len - 1] != '.' || key.ptr[prefix.len] < '0' ||
+            key.ptr[prefix.len] > '9' || !slice_starts(key, prefix))
             continue;
         struct slice left = slice_from(key, prefix.len);
         size_t digits = 0;
         uint32_t number = 0;
-        while (digits < left.len && digits < 7 && isdigit((unsigned char)left.ptr[digits]))
+        while (digits < left.len && digits < 7 && left.ptr[digits] >= '0' && left.ptr[digits] <= '9')
             number = number * 10 + (uint32_t)(left.ptr[digits++] - '0');
         if (!digits || digits == left.len || left.ptr[digits] != '.') return NULL;
         left = slice_from(left, digits + 1);
