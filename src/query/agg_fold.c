@@ -20,12 +20,14 @@ struct fold {
 #define WEIGHT(row) (f->weights ? f->weights[row] : 1.0)
 
 /* Rows are first summed by the block's own groups, and those then go to their cells. Neighbours are mostly of one
- * group, and a sum cannot be added to before the addition before it is done: so there are a few sums of each group, by
- * turns, unless groups are many. */
+ * group, and a sum cannot be added to before the addition before it is done. So rows are taken by turns from LANES
+ * stretches of the block; where groups are few, so that other stretches have them too, each has sums of its own. */
 enum { LANES = 4, LANE_GROUPS_MAX = 2048 };
 
+typedef double two_doubles __attribute__((vector_size(16)));
+typedef int64_t two_bits __attribute__((vector_size(16)));
 struct tally {
-    double sum, weight;
+    two_doubles sum_and_weight;
 };
 
 static void *new_tallies(const struct fold *f, size_t size, uint32_t groups, uint32_t *lane) {
@@ -48,13 +50,10 @@ static int fold_count(const struct fold *f, struct error *err) {
     }
     uint32_t *counts = new_tallies(f, sizeof *counts, groups->count, &lane);
     if (!counts) return no_memory(err);
-    for (; i + LANES <= f->count; i += LANES) {
-        counts[of[rows[i]]]++;
-        counts[lane + of[rows[i + 1]]]++;
-        counts[2 * lane + of[rows[i + 2]]]++;
-        counts[3 * lane + of[rows[i + 3]]]++;
-    }
-    for (; i < f->count; i++) counts[of[rows[i]]]++;
+    uint32_t apart = f->count / LANES;
+    for (; i < apart; i++)
+        for (uint32_t l = 0; l < LANES; l++) counts[l * lane + of[rows[i + l * apart]]]++;
+    for (i = LANES * apart; i < f->count; i++) counts[of[rows[i]]]++;
     for (uint32_t p = 0; p < groups->present_count; p++) {
         uint32_t g = groups->present[p], sum = counts[g];
         for (uint32_t l = 1; l < LANES && lane; l++) sum += counts[l * lane + g];
@@ -79,13 +78,13 @@ static int fold_errors(const struct fold *f, struct error *err) {
     if (f->weights) return 0;
     uint32_t *counts = new_tallies(f, sizeof *counts, 2 * groups->count, &lane);
     if (!counts) return no_memory(err);
-    for (; i + LANES <= f->count; i += LANES) {
-        counts[2 * of[rows[i]] + (is[rows[i]] == STATUS_ERROR)]++;
-        counts[lane + 2 * of[rows[i + 1]] + (is[rows[i + 1]] == STATUS_ERROR)]++;
-        counts[2 * lane + 2 * of[rows[i + 2]] + (is[rows[i + 2]] == STATUS_ERROR)]++;
-        counts[3 * lane + 2 * of[rows[i + 3]] + (is[rows[i + 3]] == STATUS_ERROR)]++;
-    }
-    for (; i < f->count; i++) counts[2 * of[rows[i]] + (is[rows[i]] == STATUS_ERROR)]++;
+    uint32_t apart = f->count / LANES;
+    for (; i < apart; i++)
+        for (uint32_t l = 0; l < LANES; l++) {
+            uint32_t row = rows[i + l * apart];
+            counts[l * lane + 2 * of[row] + (is[row] == STATUS_ERROR)]++;
+        }
+    for (i = LANES * apart; i < f->count; i++) counts[2 * of[rows[i]] + (is[rows[i]] == STATUS_ERROR)]++;
     for (uint32_t p = 0; p < groups->present_count; p++) {
         uint32_t g = groups->present[p], good = 0, bad = 0;
         for (uint32_t l = 0; l < (lane ? LANES : 1); l++)
@@ -98,9 +97,9 @@ static int fold_errors(const struct fold *f, struct error *err) {
 
 /* What is not known adds nothing, without a branch: half of all spans have no cost. */
 static inline void add_known(struct tally *tally, double value, double weight) {
-    bool known = !isnan(value);
-    tally->sum += known ? value * weight : 0;
-    tally->weight += known ? weight : 0;
+    two_bits known = {-(int64_t)(value == value), -(int64_t)(value == value)};
+    two_doubles more = {value * weight, weight};
+    tally->sum_and_weight += (two_doubles)((two_bits)more & known);
 }
 
 static int fold_sum(const struct fold *f, const double *values, struct error *err) {
@@ -109,14 +108,18 @@ static int fold_sum(const struct fold *f, const double *values, struct error *er
     uint32_t lane, i = 0;
     struct tally *tallies = new_tallies(f, sizeof *tallies, groups->count, &lane);
     if (!tallies) return no_memory(err);
-    for (; i + LANES <= f->count && !f->weights; i += LANES)
-        for (uint32_t l = 0; l < LANES; l++) add_known(&tallies[l * lane + of[rows[i + l]]], values[rows[i + l]], 1);
-    for (; i < f->count; i++) add_known(&tallies[of[rows[i]]], values[rows[i]], WEIGHT(rows[i]));
+    uint32_t apart = f->weights ? 0 : f->count / LANES;
+    for (; i < apart; i++)
+        for (uint32_t l = 0; l < LANES; l++) {
+            uint32_t row = rows[i + l * apart];
+            add_known(&tallies[l * lane + of[row]], values[row], 1);
+        }
+    for (i = LANES * apart; i < f->count; i++) add_known(&tallies[of[rows[i]]], values[rows[i]], WEIGHT(rows[i]));
     for (uint32_t p = 0; p < groups->present_count; p++) {
         uint32_t g = groups->present[p];
         for (uint32_t l = 0; l < (lane ? LANES : 1); l++) {
-            groups->cells[g][f->slot].a += tallies[l * lane + g].sum;
-            groups->cells[g][f->slot].b += tallies[l * lane + g].weight;
+            groups->cells[g][f->slot].a += tallies[l * lane + g].sum_and_weight[0];
+            groups->cells[g][f->slot].b += tallies[l * lane + g].sum_and_weight[1];
         }
     }
     return 0;

@@ -10,11 +10,13 @@
 #include "query/distinct.h"
 #include "query/sketch.h"
 
-/* One column of one point. */
+/* One column of one point, by the kind of its slot. Small, since sums of many groups jump between them. */
 struct agg_cell {
-    double a; /* count, errors, sum, least, greatest */
-    double b; /* weight of what a was made of */
     union {
+        struct {
+            double a; /* count, errors, sum, least, greatest */
+            double b; /* weight of what a was made of */
+        };
         struct sketch *sketch;
         struct distinct *distinct;
     };

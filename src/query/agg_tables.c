@@ -115,7 +115,7 @@ static uint32_t worker_group(struct agg_worker *worker, const struct agg_tuple *
 }
 
 static struct agg_cell *new_cells(const struct agg_plan *plan, struct arena *arena) {
-    struct agg_cell *cells = arena_calloc(arena, plan->slot_count + 1, sizeof *cells);
+    struct agg_cell *cells = arena_calloc(arena, plan->slot_count ? plan->slot_count : 1, sizeof *cells);
     for (uint32_t s = 0; cells && s < plan->slot_count; s++) {
         if (plan->slots[s].kind == SLOT_MIN) cells[s].a = (double)INFINITY;
         if (plan->slots[s].kind == SLOT_MAX) cells[s].a = -(double)INFINITY;

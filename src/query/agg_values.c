@@ -34,12 +34,15 @@ static int column_numbers(struct block *block, const struct field *field, double
     return 0;
 }
 
-static int leave_restated_out(struct block *block, double *out, struct error *err) {
-    const struct vec *flags = block_column(block, COL_FLAGS, err);
-    if (!flags) return err->code;
+static void leave_restated_out(const struct vec *flags, double *out) {
     for (uint32_t i = 0; i < flags->count; i++)
         if (flags->ints[i] & SPAN_USAGE_RESTATED) out[i] = (double)NAN;
-    return 0;
+}
+
+static bool some_restated(const struct vec *flags) {
+    int64_t all = 0;
+    for (uint32_t i = 0; i < flags->count; i++) all |= flags->ints[i];
+    return all & SPAN_USAGE_RESTATED;
 }
 
 /* ---- attributes ---- */
@@ -97,13 +100,23 @@ static int take_number(void *ctx, uint32_t row, const struct attr_value *value, 
 
 int block_numbers(struct block *block, const struct field *field, const uint32_t *rows, uint32_t count,
                   const double **values, struct error *err) {
+    const struct vec *flags = field->usage ? block_column(block, COL_FLAGS, err) : NULL;
+    bool restated = flags && some_restated(flags);
+    int code = 0;
+    if (field->usage && !flags) return err->code;
+    if (field->source == FIELD_COLUMN && span_columns[field->col].type == COL_DOUBLE && !restated) { /* as it lies */
+        const struct vec *vec = block_column(block, field->col, err);
+        if (!vec) return err->code;
+        *values = vec->doubles;
+        return 0;
+    }
     double *out = alloc(block, block->group->rows, sizeof *out, err);
     if (!(*values = out)) return VT_ELIMIT;
-    int code = 0;
     if (field->source == FIELD_ATTR && indexed_numbers(block, field, rows, count, out, &code, err)) return code;
     if (field->source == FIELD_ATTR) return each_attr(block, field->key, rows, count, take_number, out, err);
     code = column_numbers(block, field, out, err);
-    return code || !field->usage ? code : leave_restated_out(block, out, err);
+    if (!code && restated) leave_restated_out(flags, out);
+    return code;
 }
 
 /* ---- codes ---- */

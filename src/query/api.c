@@ -181,6 +181,7 @@ int ask_begin(struct ask *ask, int takes, struct error *err) {
     if (code) return code;
     if (!(ask->snapshot = store_snapshot(ask->engine->store)))
         return error_set(err, VT_ENOMEM, "no memory for a snapshot of the store");
+    if (takes & TAKES_WHOLE_TRACES && weave_is_needless(ask->engine->weave, ask->snapshot)) return 0;
     return weave_look(ask->engine->weave, ask->snapshot, &ask->view, err);
 }
 

@@ -9,6 +9,10 @@
 
 #include <stdlib.h>
 
+/* Columns of which whole ones are not wanted ahead. */
+static const uint64_t LONG_TEXTS = (uint64_t)1 << COL_PROMPT | (uint64_t)1 << COL_COMPLETION |
+                                   (uint64_t)1 << COL_ATTRIBUTES | (uint64_t)1 << COL_EVENTS;
+
 unsigned scan_workers(const struct ask *ask) {
     return ask->engine->options.threads;
 }
@@ -335,8 +339,9 @@ static bool has_some_trace(const struct scan *scan, const struct place *place) {
     uint32_t first;
     if (!scan->traces || (place->mend && place->mend->traces)) return true;
     for (uint32_t t = 0; t < scan->trace_count; t++) {
-        if (!rowgroup_may_have_trace(place->group, scan->traces[t])) continue;
-        if (!place->index || group_index_rows(place->index, scan->traces[t], &first)) return true;
+        if (place->index ? group_index_rows(place->index, scan->traces[t], &first) > 0
+                         : rowgroup_may_have_trace(place->group, scan->traces[t]))
+            return true;
     }
     return false;
 }
@@ -374,6 +379,23 @@ static void end_run(struct scan_run *run, int code, const struct error *err) {
 
 static uint32_t range_left(unsigned long long range) {
     return (uint32_t)range - (uint32_t)(range >> 32);
+}
+
+/* What the last row group was read for, the next ones of this thread will be too. */
+static void expect_ahead(const struct scan_run *run, const struct block *block, uint32_t number) {
+    enum { AHEAD = 3 };
+    uint64_t columns = (block->read | block->bare) & ~LONG_TEXTS;
+    uint32_t end = (uint32_t)atomic_load_explicit(&run->ranges[block->worker % run->range_count], memory_order_relaxed);
+    for (uint32_t n = number + 1; columns && n <= number + AHEAD && n < end; n++)
+        rowgroup_expect(snapshot_rowgroup(run->ask->snapshot, n), columns);
+}
+
+/* Of one or a few traces nothing is known yet: the disk brings a page of each list at once. */
+static void expect_traces(const struct ask *ask, const struct scan *scan) {
+    enum { FEW = 4 };
+    for (uint32_t i = 0; i < snapshot_count(ask->snapshot) && !ask->view && scan->trace_count <= FEW; i++)
+        for (uint32_t t = 0; t < scan->trace_count; t++)
+            rowgroup_expect_trace(snapshot_rowgroup(ask->snapshot, i), scan->traces[t]);
 }
 
 /* The next row group of the thread's own range, else the last one of whoever has most left. */
@@ -414,6 +436,7 @@ static void scan_work(void *ctx, unsigned worker) {
         if (!take_group(run, worker % run->range_count, &next)) break;
         int code = ask_check(ask, &err);
         struct place place = place_at(ask, next);
+        expect_ahead(run, &block, next);
         block_set_place(&block, &place);
         if (!code && scan_wants(run, &place)) code = scan_group(run, &block, &err);
         /* A corrupt segment was named in the log and is set aside; the rest answers. */
@@ -429,6 +452,7 @@ int scan_run(struct ask *ask, const struct scan *scan, struct error *err) {
     if (scan->workers && scan->workers < workers) workers = scan->workers;
     if (snapshot_count(ask->snapshot) < workers) workers = snapshot_count(ask->snapshot);
     make_ranges(&run, workers);
+    if (scan->traces) expect_traces(ask, scan);
     atomic_init(&run.floor_ns, INT64_MIN);
     atomic_init(&run.ended, false);
     atomic_init(&run.code, 0);

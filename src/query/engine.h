@@ -65,8 +65,9 @@ struct ask {
 
 void ask_free_arenas(struct ask *ask);
 
-/* What a route reads from the query before its handler runs. */
-enum { TAKES_RANGE = 1, TAKES_FILTER = 2, TAKES_LIMIT = 4, TAKES_CURSOR = 8 };
+/* What a route reads from the query before its handler runs. TAKES_WHOLE_TRACES: it looks at nothing but whole traces,
+ * which it puts together itself (traces_load), so it need not wait for the weave when the engine has just started. */
+enum { TAKES_RANGE = 1, TAKES_FILTER = 2, TAKES_LIMIT = 4, TAKES_CURSOR = 8, TAKES_WHOLE_TRACES = 16 };
 
 /* The life of a request: what api_call does around a handler, for who answers in pieces (export.h). `request` must
  * outlive it. */

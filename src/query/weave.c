@@ -417,6 +417,7 @@ int weave_look(struct weave *w, const struct snapshot *snapshot, struct weave_vi
         pthread_mutex_lock(&w->lock);
         if (!is_current(w, keys, 2 * look.count)) code = look_anew(&look, keys, err);
         if (w->view && w->view_keys == keys) keys = NULL; /* kept */
+        if (!code) atomic_store(&w->looked, true);
         if (!code) *out = w->view, atomic_fetch_add(&w->view->references, 1);
         pthread_mutex_unlock(&w->lock);
     }
@@ -428,6 +429,17 @@ int weave_look(struct weave *w, const struct snapshot *snapshot, struct weave_vi
     free(look.sought);
     free(look.sought_first);
     return code;
+}
+
+bool weave_is_needless(struct weave *w, const struct snapshot *snapshot) {
+    if (atomic_load(&w->looked)) return false;
+    for (uint32_t i = 0; i < snapshot_count(snapshot); i++) {
+        const struct rowgroup *group = snapshot_rowgroup(snapshot, i);
+        if (group->segment && group->joiners) return false;
+        for (uint32_t row = 0; !group->segment && row < group->rows; row++)
+            if (rowgroup_memory_row(group, row)->flags & SPAN_JOIN_BY_PARENT) return false;
+    }
+    return true;
 }
 
 void weave_view_free(struct weave_view *view) {

@@ -19,6 +19,9 @@ void weave_warm(struct weave *weave, struct store *store);
 
 /* The corrections for `snapshot`; *view is NULL when there are none. Any thread. VT_ENOMEM. */
 int weave_look(struct weave *weave, const struct snapshot *snapshot, struct weave_view **view, struct error *err);
+/* True when the first look is still under way and whoever takes whole traces with all their spans can do without it,
+ * since no span of the snapshot is joined to its trace by its parent alone. Any thread. */
+bool weave_is_needless(struct weave *weave, const struct snapshot *snapshot);
 void weave_view_free(struct weave_view *view); /* NULL is fine */
 /* Those of the snapshot's row group i; NULL = none. `view` may be NULL. */
 const struct mend *weave_mend(const struct weave_view *view, uint32_t i);

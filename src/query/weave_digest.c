@@ -113,17 +113,48 @@ static int suspect_rows(struct look *look, uint32_t own, uint32_t *rows, uint32_
     return code;
 }
 
-/* Two lists of hashes side by side, without a branch that depends on which is less. */
+static uint32_t first_at_least(const uint32_t *hashes, uint32_t count, uint32_t hash) {
+    uint32_t low = 0;
+    while (low < count) {
+        uint32_t middle = low + (count - low) / 2;
+        if (hashes[middle] < hash)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return low;
+}
+
+/* Two lists of hashes side by side, without a branch that depends on which is less; their lower and upper halves at the
+ * same time, since each step waits for the one before. */
 static int meet_segment(struct look *look, uint32_t own, uint32_t other, uint32_t *rows, struct error *err) {
+    enum { HALF = INT32_MAX };
     uint32_t own_count, other_count, count = 0;
     const struct group_index *index = look->digests[own]->index;
     const uint32_t *a = group_index_hashes(index, &own_count);
     const uint32_t *b = group_index_hashes(look->digests[other]->index, &other_count);
-    for (uint32_t i = 0, j = 0; i < own_count && j < other_count;) {
+    uint32_t i = 0, j = 0, i_end = first_at_least(a, own_count, HALF), j_end = first_at_least(b, other_count, HALF);
+    uint32_t k = i_end, l = j_end;
+    while (i < i_end && j < j_end && k < own_count && l < other_count) {
+        uint32_t x = a[i], y = b[j], z = a[k], u = b[l];
+        if (x == y) rows[count++] = group_index_row(index, i);
+        if (z == u) rows[count++] = group_index_row(index, k);
+        i += x <= y;
+        j += y < x;
+        k += z <= u;
+        l += u < z;
+    }
+    while (i < i_end && j < j_end) {
         uint32_t x = a[i], y = b[j];
         if (x == y) rows[count++] = group_index_row(index, i);
         i += x <= y;
         j += y < x;
+    }
+    while (k < own_count && l < other_count) {
+        uint32_t z = a[k], u = b[l];
+        if (z == u) rows[count++] = group_index_row(index, k);
+        k += z <= u;
+        l += u < z;
     }
     return count ? suspect_rows(look, own, rows, count, &look->digests[other]->key, err) : 0;
 }

@@ -71,7 +71,8 @@ struct wanted {
 };
 
 struct weave {
-    atomic_bool stop; /* the engine closes: a look under way is given up */
+    atomic_bool looked; /* once, at the least */
+    atomic_bool stop;   /* the engine closes: a look under way is given up */
     pthread_t warmer;
     bool warms;
     struct store *store;  /* the warmer's */

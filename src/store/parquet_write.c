@@ -337,12 +337,24 @@ static put_values *const put_by_type[] = {[COL_BYTES] = put_bytes,
                                           [COL_DICT] = put_codes,
                                           [COL_STRING] = put_strings};
 
+/* Costs hardly shrink and are read by every sum; temperatures shrink to nothing. */
+static bool packs_well(struct segment_writer *w, const struct vec *vec) {
+    enum { LEAST_SAVED = 4 }; /* one part of so many */
+    buf_clear(&w->page);
+    for (uint32_t i = 0; i < vec->count && i < PAGE_ROWS_MAX; i++)
+        if (!isnan(vec->doubles[i])) buf_put(&w->page, &vec->doubles[i], sizeof *vec->doubles);
+    size_t plain = w->page.len, packed = w->page.failed ? 0 : compress(w, buf_slice(&w->page)).len;
+    buf_clear(&w->page);
+    return !plain || packed <= plain - plain / LEAST_SAVED;
+}
+
 static void put_column(struct segment_writer *w, struct written_chunk *chunk, enum col col, const struct vec *vec) {
     *chunk = (struct written_chunk){.dictionary_at = -1, .data_at = -1, .codec = CODEC_ZSTD};
     struct vec own = *vec;
     w->page_count = 0;
     /* Random ids do not compress, and packed numbers hardly: as they are they need no copy on the way back. */
     if (vec->type == COL_BYTES || vec->type == COL_INT || !efforts[w->effort].level) chunk->codec = CODEC_NONE;
+    if (vec->type == COL_DOUBLE && chunk->codec != CODEC_NONE && !packs_well(w, vec)) chunk->codec = CODEC_NONE;
     if (vec->type == COL_DICT && !put_dictionary(w, chunk, vec, &own)) return;
     if (col == COL_TRACE_ID) put_runs(w, chunk, col, vec, &own);
     for (uint32_t first = 0, rows; first < own.count && !w->failed; first += rows) {

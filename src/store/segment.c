@@ -20,25 +20,48 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { GROUPS_MAX = 4096, FILE_TAIL = 8, ROWS_MAX = 1 << 24, LEAVES_MAX = 256 };
+enum {
+    EXPECT_AGAIN_S = 10 /* memory may have been taken back since */,
+    GROUPS_MAX = 4096,
+    FILE_TAIL = 8,
+    ROWS_MAX = 1 << 24,
+    LEAVES_MAX = 256
+};
 
 /* ---- what comes from the disk ---- */
+
+static unsigned expect_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (unsigned)now.tv_sec + EXPECT_AGAIN_S + 1;
+}
+
+/* Whether the page was asked for a moment ago, as far as a small table remembers. */
+static bool is_expected(const struct segment *s, int64_t at) {
+    enum { PLACES = 4096, PAGE_BITS = 12 };
+    static atomic_ullong places[PLACES];
+    /* A mapping may come where another was: when it was made belongs to the name. */
+    unsigned long long number = (uint64_t)at >> PAGE_BITS ^ (uint64_t)s->opened_ns * UINT64_C(0x9e3779b97f4a7c15);
+    unsigned now = expect_seconds() / EXPECT_AGAIN_S & 0xff;
+    atomic_ullong *place = &places[(number * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
+    if (atomic_load_explicit(place, memory_order_relaxed) == (number << 8 | now)) return true;
+    atomic_store_explicit(place, number << 8 | now, memory_order_relaxed);
+    return false;
+}
 
 void segment_expect(const struct segment *s, int64_t at, int64_t bytes) {
     enum { PAGE = 4096, STEP = 1 << 20 }; /* the kernel takes no more at a time on most disks */
     int64_t from = at / PAGE * PAGE, end = at + bytes < (int64_t)s->bytes ? at + bytes : (int64_t)s->bytes;
+    if (is_expected(s, from)) return;
     for (; from < end; from += STEP)
         madvise((void *)(uintptr_t)(s->map + from), (size_t)(end - from < STEP ? end - from : STEP), MADV_WILLNEED);
 }
 
 void chunk_expect(const struct segment *s, const struct group *group, enum col col) {
-    enum { AGAIN_S = 10 }; /* memory may have been taken back since */
     const struct chunk *chunk = &group->chunks[col];
     atomic_uint *expected = (atomic_uint *)(uintptr_t)&group->expected[col];
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    unsigned seconds = (unsigned)now.tv_sec + AGAIN_S + 1;
-    if (!chunk->there || seconds - atomic_load_explicit(expected, memory_order_relaxed) < AGAIN_S) return;
+    unsigned seconds = expect_seconds();
+    if (!chunk->there || seconds - atomic_load_explicit(expected, memory_order_relaxed) < EXPECT_AGAIN_S) return;
     atomic_store_explicit(expected, seconds, memory_order_relaxed);
     segment_expect(s, chunk->at, chunk->bytes);
 }
