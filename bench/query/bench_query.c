@@ -30,7 +30,7 @@ static void stop(const struct error *err) {
 /* ---- filling ---- */
 
 static int fill(const char *dir, uint64_t spans) {
-    struct store_options options = {.dir = dir, .async_durability = true};
+    struct store_options options = {.dir = dir, .async_durability = true, .hurry = STORE_HURRY_NEVER};
     struct store *store;
     struct error err = {0};
     struct story story;
