@@ -3,19 +3,9 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { join } from 'node:path';
-import { serve, tempDir } from './lib/vitrine.mjs';
+import { freePort, serve, tempDir } from './lib/vitrine.mjs';
 import { call, lines, platform } from './lib/storefront.mjs';
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 /** Which numbers each target's request holds, in the order in which they came. */
 const numbersIn = {

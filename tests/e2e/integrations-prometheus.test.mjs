@@ -3,10 +3,9 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { root, run, serve, tempDir } from './lib/vitrine.mjs';
+import { freePort, root, run, serve, tempDir } from './lib/vitrine.mjs';
 import { call, lines, turn } from './lib/storefront.mjs';
 
 const folder = join(root, 'integrations');
@@ -14,14 +13,6 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const openMetrics = { accept: 'application/openmetrics-text; version=1.0.0' };
 const installed = (await run(['--version'], { command: 'prometheus' }).catch(() => ({ code: 1 }))).code === 0;
 const needsPrometheus = { skip: !installed && "Debian's package prometheus is not installed" };
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 async function until(what, ask, timeoutMs = 40_000) {
   const end = Date.now() + timeoutMs;

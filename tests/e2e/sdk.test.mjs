@@ -3,23 +3,13 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { program, run, serve, tempDir } from './lib/vitrine.mjs';
+import { freePort, program, run, serve, tempDir } from './lib/vitrine.mjs';
 
 const client = join(dirname(program), '../../tests/unit/sdk/sdk_client');
 const service = { OTEL_SERVICE_NAME: 'ai-storefront', OTEL_SERVICE_VERSION: '1.0.0' };
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** One turn as the server tells it, whichever way it came. */
 async function assertTurn(v) {

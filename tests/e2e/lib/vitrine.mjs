@@ -11,6 +11,7 @@ import { mkdtemp, rm, access } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { createServer } from 'node:net';
 import { once } from 'node:events';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -41,6 +42,15 @@ export async function run(args, { input, env, timeoutMs = 60_000, command = prog
   const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
   const [code, signal] = await once(child, 'close').finally(() => clearTimeout(timer)); // rejects where there is no such command
   return { code, signal, ...out };
+}
+
+/** A port that nobody listens on at this moment. */
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
 }
 
 /** A certificate for localhost and its key, as files in a directory of their own: {dir, cert, key}. */
