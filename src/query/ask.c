@@ -5,6 +5,7 @@
 #include "query/spare.h"
 #include "query/when.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -128,16 +129,22 @@ struct ask_arena {
 struct arena *ask_new_arena(struct ask *ask, struct error *err) {
     struct ask_arena *more = ask_alloc(ask, 1, sizeof *more, err);
     if (!more) return NULL;
-    spare_take(ask->engine->spare, &more->arena, ask->engine->options.memory_bytes);
+    /* Threads have one each: together they stay near what one request may hold. */
+    unsigned shares = ask->engine->options.threads > 1 ? ask->engine->options.threads : 1;
+    spare_take(ask->engine->spare, &more->arena, ask->engine->options.memory_bytes / shares);
     more->next = ask->more_arenas;
     ask->more_arenas = more;
     return &more->arena;
 }
 
 void ask_free_arenas(struct ask *ask) {
+    enum { LARGE_BYTES = 96 << 20 };
+    size_t held = ask->arena.total_bytes;
+    for (const struct ask_arena *more = ask->more_arenas; more; more = more->next) held += more->arena.total_bytes;
     for (struct ask_arena *more = ask->more_arenas; more; more = more->next)
         spare_give(ask->engine->spare, &more->arena);
     arena_free(&ask->arena);
+    if (held > LARGE_BYTES) malloc_trim(0); /* else the heap keeps what such a request has taken */
 }
 
 void ask_put_tail(struct ask *ask, struct json_writer *w) {

@@ -95,7 +95,8 @@ int ask_parse_filter(struct ask *ask, const char *name, struct slice text, struc
 struct slice percent_decode(struct arena *arena, struct slice text, bool plus);
 /* Memory from the ask's arena, zeroed; NULL with VT_ELIMIT in err: the request holds too much. */
 void *ask_alloc(struct ask *ask, size_t count, size_t size, struct error *err);
-/* One more arena with the same limit, freed with the request; may then be used by another thread. NULL with VT_ENOMEM.
+/* One more arena, with a thread's share of the limit, freed with the request; may then be used by another thread. NULL
+ * with VT_ENOMEM.
  */
 struct arena *ask_new_arena(struct ask *ask, struct error *err);
 /* "scanned" and "elapsed_ms". */

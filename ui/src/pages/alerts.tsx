@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks'
 import { api, ApiError } from '../lib/api'
 import { useLoad } from '../lib/data'
 import { count, duration, exact, usd } from '../lib/format'
-import { ago, dateTime } from '../lib/time'
+import { dateTime } from '../lib/time'
 import type { AlertGroup, Alerts as Data, AlertState, Monitor, Silence } from '../lib/types'
 import { Card, Chip, Copy, Empty, Failure, Ghost, Popover, toast } from '../parts/basics'
 import { Icon } from '../parts/icon'
@@ -70,6 +70,7 @@ function History({ group, unit }: { group: AlertGroup; unit?: string }) {
 function MonitorCard({ monitor, silences, onDone }: { monitor: Monitor; silences: Silence[]; onDone: () => void }) {
   const state = worst(monitor)
   const quiet = silences.find(s => s.monitor === monitor.name && !s.group || s.monitor === '*')
+  const hushed = (group: AlertGroup) => group.group ? silences.find(s => s.monitor === monitor.name && s.group === group.group) : undefined
   const limits: [string, number | undefined][] = [['critical', monitor.critical], ['warning', monitor.warning]]
   return <article class={'card monitor is-' + (monitor.error ? 'bad' : state ? tones[state] : 'new')}>
     <header><h2>{monitor.name}</h2>{monitor.error ? <Chip tone="bad">Cannot run</Chip> : state ? <Chip tone={tones[state]}>{names[state]}</Chip> : <Chip>Not evaluated yet</Chip>}{quiet && <Chip tone="info">Silenced until {dateTime(Date.parse(quiet.until))}</Chip>}
@@ -81,7 +82,7 @@ function MonitorCard({ monitor, silences, onDone }: { monitor: Monitor; silences
       {groupsOf(monitor).map(group => <section key={group.group ?? ''} class="alertgroup">
         <div class="row wrap">{group.group && <b>{group.group}</b>}{groupsOf(monitor).length > 1 && <Chip tone={tones[group.state]}>{names[group.state]}</Chip>}
           <span>{group.value !== undefined ? <>now <b>{measured(group.value, monitor.unit)}</b></> : <span class="dim">nothing measured</span>}<span class="dim">{limits.map(([name, n]) => n !== undefined && <span key={name}> · {name} {measured(n, monitor.unit)}</span>)}</span></span>
-          {group.since && <span class="dim push" title={group.since}>since {ago(Date.parse(group.since))}</span>}{group.group && groupsOf(monitor).length > 1 && <SilenceButton monitor={monitor.name} group={group.group} onDone={onDone} />}</div>
+          {group.since && <span class="dim push" title={group.since}>for {duration(Math.max(1000, Date.now() - Date.parse(group.since)))}</span>}{hushed(group) && <Chip tone="info">Silenced until {dateTime(Date.parse(hushed(group)!.until))}</Chip>}{group.group && groupsOf(monitor).length > 1 && <SilenceButton monitor={monitor.name} group={group.group} onDone={onDone} />}</div>
         <History group={group} unit={monitor.unit} /></section>)}
     </div>
   </article>

@@ -6,6 +6,7 @@ import { type Node, type Tree, visible } from '../lib/tree'
 import type { Kind } from '../lib/types'
 import { cssColor } from './chart'
 import { Icon } from './icon'
+import { useNarrow } from './rows'
 import { Virtual } from './virtual'
 
 const ROW = 28
@@ -66,7 +67,8 @@ export function Waterfall({ tree, chosen, onChoose }: { tree: Tree; chosen: Node
   const rows = useMemo(() => visible(tree, folded), [tree, folded])
   const at = rows.indexOf(chosen)
   const width = Math.max(view[1] - view[0], 1e-6)
-  const ticks = niceTicks(view[0], view[1], 5)
+  const narrow = useNarrow()
+  const ticks = niceTicks(view[0], view[1], narrow ? 2 : 5)
   const toggle = (node: Node, fold = !folded.has(node)) => {
     if (!node.children.length) return
     const next = new Set(folded)
