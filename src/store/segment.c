@@ -68,6 +68,7 @@ void chunk_expect(const struct segment *s, const struct group *group, enum col c
 
 void segment_expect_columns(const struct segment *s, uint32_t index, uint64_t columns) {
     columns &= (UINT64_C(1) << COL_COUNT) - 1; /* "all" has bits for columns that are not */
+    columns &= (UINT64_C(1) << COL_COUNT) - 1; /* who wants them all says UINT64_MAX */
     for (; columns; columns &= columns - 1) chunk_expect(s, &s->groups[index], (enum col)__builtin_ctzll(columns));
 }
 
