@@ -22,6 +22,7 @@ enum { BATCHES = 64, BATCH_SPANS = 1024 };
 
 struct made {
     struct body body;
+    struct buf encoded; /* its spans, decoded once; batches of them borrow the texts */
     struct batch *batch;
     atomic_bool free;
 };
@@ -47,12 +48,17 @@ static void make_batches(void) {
         made[i].batch = batch_new();
         if (otlp_decode_protobuf(made[i].batch, buf_slice(&made[i].body.bytes), SLICE(""), &err)) stop(&err);
         batch_finish(made[i].batch);
+        batch_encode(made[i].batch, &made[i].encoded);
         atomic_store(&made[i].free, true);
     }
 }
 
-/* New ids and times, so that no span is there twice. */
+/* A fresh batch with new ids and times, so that no span is there twice. */
 static void renew(struct made *m, uint64_t first) {
+    struct error err = {0};
+    batch_unref(m->batch);
+    m->batch = batch_new();
+    if (batch_decode(m->batch, buf_slice(&m->encoded), false, &err)) stop(&err);
     body_renew(&m->body, first, time_now_ns(), 1000000);
     for (uint32_t i = 0; i < m->batch->count; i++) {
         const uint32_t *place = m->body.places + PLACES * i;
@@ -98,7 +104,7 @@ static void print_columns(struct store *store) {
 /* Until the background has merged what it will merge now. */
 static void settle(struct store *store) {
     struct store_stats stats = {0};
-    for (uint64_t quiet = 0, merges = 0; quiet < 30; quiet++) {
+    for (uint64_t quiet = 0, merges = 0; quiet < 80; quiet++) {
         usleep(100000);
         store_get_stats(store, &stats);
         if (stats.merges != merges) quiet = 0, merges = stats.merges;
