@@ -7,6 +7,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { once } from 'node:events';
+import { randomBytes } from 'node:crypto';
 import { certificate, root, run, serve, tempDir } from './lib/vitrine.mjs';
 import { exportRequest, llmSpan, protobuf } from './lib/otlp.mjs';
 
@@ -90,6 +91,52 @@ test('a full disk is 503 with Retry-After; questions are answered; it recovers b
   await rm(join(disk, 'filler'));
   await until(async () => (await v.fetch('/readyz')).status === 200);
   assert.equal((await v.fetch('/v1/traces', { method: 'POST', headers: protobuf, body: exportRequest([llmSpan('after')]).body })).status, 200);
+});
+
+test('senders fill a small disk: nothing that was acknowledged is lost, by the full disk or by kill -9 at it', { timeout: 120_000 }, async (t) => {
+  let disk;
+  t.after(() => disk && spawnSync('umount', ['-l', disk]));
+  disk = join(await tempDir(t), 'disk');
+  await mkdir(disk);
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk]).status !== 0) return t.skip('no right to mount a small disk here');
+  const dir = join(disk, 'data');
+  const args = ['--seal-bytes', '1MiB'];
+  let v = await serve(t, { dir, args });
+  const acknowledged = [];
+  const noise = () => randomBytes(15_000).toString('base64'); // what no codec makes small
+  const send = async () => {
+    const { body, traceIds } = exportRequest(Array.from({ length: 8 }, (_, i) => llmSpan(`s${i}`, { 'gen_ai.input.messages': noise() })));
+    const answer = await v.fetch('/v1/traces', { method: 'POST', headers: protobuf, body });
+    if (answer.status === 200) acknowledged.push(...traceIds);
+    await answer.arrayBuffer();
+    return answer;
+  };
+  const count = async () => (await v.post('/api/v1/sql', { sql: 'SELECT count(DISTINCT trace_id), count(*) FROM spans' })).rows[0];
+  const fill = async () => {
+    for (let n = 0; n < 2000; n++) {
+      const answer = await send();
+      if (answer.status === 200) continue;
+      assert.equal(answer.status, 503);
+      assert.ok(answer.headers.get('retry-after'));
+      return;
+    }
+    assert.fail('the disk never filled up');
+  };
+  await writeFile(join(disk, 'filler'), Buffer.alloc(8 << 20));
+  await fill();
+  assert.ok(acknowledged.length > 100, `only ${acknowledged.length} spans were taken`);
+  assert.deepEqual(await count(), [acknowledged.length, acknowledged.length]); // it answers while it is full
+  await v.kill();
+  v = await serve(t, { dir, args }); // and starts on a full disk
+  assert.deepEqual(await count(), [acknowledged.length, acknowledged.length]);
+  const full = acknowledged.length;
+  await rm(join(disk, 'filler'));
+  await until(async () => (await v.fetch('/readyz')).status === 200 && (await send()).status === 200);
+  assert.ok(acknowledged.length > full);
+  assert.deepEqual(await count(), [acknowledged.length, acknowledged.length]);
+  assert.deepEqual(await v.stop(), { code: 0, signal: null });
+  v = await serve(t, { dir, args });
+  assert.deepEqual(await count(), [acknowledged.length, acknowledged.length]);
 });
 
 test('HTTPS with a certificate of its own', async (t) => {
