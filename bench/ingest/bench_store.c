@@ -101,10 +101,11 @@ static void print_columns(struct store *store) {
     snapshot_free(snap);
 }
 
-/* Until the background has merged what it will merge now. */
+/* Until the background has merged what it will merge now: what was sealed in a hurry is packed after a minute at most.
+ */
 static void settle(struct store *store) {
     struct store_stats stats = {0};
-    for (uint64_t quiet = 0, merges = 0; quiet < 80; quiet++) {
+    for (uint64_t quiet = 0, merges = 0; quiet < (stats.merge_backlog ? 700 : 80); quiet++) {
         usleep(100000);
         store_get_stats(store, &stats);
         if (stats.merges != merges) quiet = 0, merges = stats.merges;
