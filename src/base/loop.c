@@ -154,29 +154,29 @@ void loop_hook_add(struct loop *loop, struct loop_hook *hook) {
     loop->hooks = hook;
 }
 
-/* Runs what is due and returns for how long nothing else will be, in ms. */
-static int run_timers(struct loop *loop) {
-    while (loop->timer_count) {
-        int64_t wait_ns = loop->heap[1]->at_ns - time_monotonic_ns();
-        /* Rounded up: waking a little early would only make the loop spin until the time has come. */
-        if (wait_ns > 0) {
-            int64_t wait_ms = (wait_ns + NS_PER_MS - 1) / NS_PER_MS;
-            return wait_ms < SLEEP_MAX_MS ? (int)wait_ms : SLEEP_MAX_MS;
-        }
+/* For how long no timer is due, in ms. */
+static int until_timer_ms(const struct loop *loop) {
+    if (!loop->timer_count) return SLEEP_MAX_MS;
+    int64_t wait_ns = loop->heap[1]->at_ns - time_monotonic_ns();
+    if (wait_ns <= 0) return 0;
+    /* Rounded up: waking a little early would only make the loop spin until the time has come. */
+    int64_t wait_ms = (wait_ns + NS_PER_MS - 1) / NS_PER_MS;
+    return wait_ms < SLEEP_MAX_MS ? (int)wait_ms : SLEEP_MAX_MS;
+}
+
+static int sleep_ms(struct loop *loop) {
+    int shortest = SLEEP_MAX_MS;
+    while (loop->timer_count && loop->heap[1]->at_ns <= time_monotonic_ns()) {
         struct loop_timer *timer = loop->heap[1];
         loop_timer_stop(loop, timer);
         timer->due(timer);
     }
-    return SLEEP_MAX_MS;
-}
-
-static int sleep_ms(struct loop *loop) {
-    int shortest = run_timers(loop);
     for (struct loop_hook *hook = loop->hooks; hook; hook = hook->next) {
         int ms = hook->before_sleep(hook);
         if (ms >= 0 && ms < shortest) shortest = ms;
     }
-    return shortest;
+    int timer_ms = until_timer_ms(loop); /* only now: hooks set timers too */
+    return timer_ms < shortest ? timer_ms : shortest;
 }
 
 void loop_run(struct loop *loop) {

@@ -113,13 +113,31 @@ static struct slice api_key_of(const struct request *request) {
     return (struct slice){0};
 }
 
+static struct credentials credentials_of(const struct request *request) {
+    if (request->route->flags & ROUTE_PROXY)
+        return (struct credentials){.api_key = request_header(request, "x-vitrine-key")};
+    return (struct credentials){request_header(request, "Authorization"), api_key_of(request),
+                                request_header(request, "Sec-WebSocket-Protocol")};
+}
+
+/* A key of ours in the place of the provider's would be handed to the provider. */
+static bool guard_key(struct request *request) {
+    struct credentials theirs = {.authorization = request_header(request, "Authorization"),
+                                 .api_key = api_key_of(request)};
+    if (!(request->route->flags & ROUTE_PROXY) || !looks_like_ours(&theirs)) return true;
+    request_fail(request, 400, "invalid",
+                 "Vitrine's key goes into the header x-vitrine-key; Authorization and x-api-key are the provider's",
+                 "a key of Vitrine's stands where the provider's belongs");
+    return false;
+}
+
 static void admit_key(struct request *request, const struct admission *admission) {
     struct key key;
     const char *hint;
     int scope = request->route->scope;
+    if (!guard_key(request)) return;
     if (admission->signature_required && (request->route->flags & ROUTE_SIGNED)) scope = 0;
-    struct credentials credentials = {request_header(request, "Authorization"), api_key_of(request),
-                                      request_header(request, "Sec-WebSocket-Protocol")};
+    struct credentials credentials = credentials_of(request);
     enum verdict verdict = admission_check(admission, &credentials, scope, &key);
     const char *words = verdict_words(verdict, &hint);
     if (verdict == ADMITTED) {
@@ -127,6 +145,9 @@ static void admit_key(struct request *request, const struct admission *admission
         if (key.project[0]) request->project = arena_copy(&request->arena, slice_of(key.project));
     } else if (verdict == SCOPE_TOO_SMALL) {
         request_fail(request, 403, "denied", hint, "%s", words);
+    } else if (request->route->flags & ROUTE_PROXY) {
+        request_fail(request, 401, "denied",
+                     "send Vitrine's key in the header x-vitrine-key; `vitrine keys add NAME` makes one", "%s", words);
     } else {
         request_add_header(request, "WWW-Authenticate", "Bearer realm=\"vitrine\"");
         request_fail(request, 401, "denied", hint, "%s", words);
@@ -205,6 +226,7 @@ void admit_request(struct request *request) {
 
 void admit_decorate(struct request *request) {
     const struct admission *admission = &server_of(request)->admission;
+    if (request->route && (request->route->flags & ROUTE_PROXY)) return; /* what upstream says, as it says it */
     request_add_header(request, "X-Content-Type-Options", "nosniff");
     if (!admission->cors_origins) return;
     struct slice origin = trim(request_header(request, "Origin"));

@@ -11,7 +11,8 @@ enum route_flag {
     ROUTE_OTLP = 1,   /* failures are told as google.rpc.Status, in the encoding of the request */
     ROUTE_INGEST = 2, /* pages of other origins may send here when --cors names them */
     ROUTE_SIGNED = 4, /* a signature of the body takes the place of a key where a secret is set */
-    ROUTE_QUICK = 8   /* answered by a thread that no query can hold up */
+    ROUTE_QUICK = 8,  /* answered by a thread that no query can hold up */
+    ROUTE_PROXY = 16  /* Authorization and the like are for another server; the key for us is in x-vitrine-key */
 };
 
 struct admission {

@@ -46,6 +46,7 @@ struct request {
     struct http_loop *loop;
     const struct route *route;
     enum http_method method;
+    const char *verb;     /* the method as it stands in the request line */
     struct slice path;    /* unescaped, without the query */
     struct slice target;  /* as it stands in the request line, query included */
     struct slice rest;    /* what the route's "*" took */
@@ -142,8 +143,8 @@ bool request_is_answered(const struct request *request);
 
 /* The handler returns without an answer; one of the answers above follows later on the loop's thread. */
 void request_hold(struct request *request);
-/* While on hold: `gone` is called once on the loop's thread when the client closes. The request must still be answered.
- */
+/* While on hold, and while a stream goes out: `gone` is called once on the loop's thread when the client closes. The
+ * request must still be answered. */
 void request_on_gone(struct request *request, void (*gone)(struct request *request, void *ctx), void *ctx);
 
 /* A body in pieces. `read` fills `out` and returns how many bytes; 0 = nothing yet, request_wake follows; -1 = the end;

@@ -15,6 +15,7 @@ static const struct {
     [INTAKE_METRICS] = {"otlp metrics", "rejectedDataPoints"},
     [INTAKE_LINES] = {"log lines", "rejected"},
     [INTAKE_CONVEX] = {"convex", "rejected"},
+    [INTAKE_PROXY] = {"proxy", "rejected"},
 };
 
 const char *intake_signal_name(enum intake_signal signal) {
@@ -63,6 +64,14 @@ static int decode(struct server *server, struct intake *in, struct slice body, s
     }
 }
 
+int intake_begin(struct server *server, struct intake *in, struct error *err) {
+    if (!(in->batch = batch_new())) return error_set(err, VT_ENOMEM, "no memory for a batch");
+    in->batch->prices = price_list_get(&server->prices);
+    in->batch->mask = server->mask;
+    in->batch->oldest_ns = store_oldest_allowed_ns(server->store);
+    return 0;
+}
+
 int intake_read(struct server *server, struct intake *in, struct buf *body, struct slice encoding, struct error *err) {
     struct buf unpacked = {0};
     struct slice text = buf_slice(body);
@@ -73,15 +82,9 @@ int intake_read(struct server *server, struct intake *in, struct buf *body, stru
         buf_free(body);
         text = buf_slice(&unpacked);
     }
-    if (!(in->batch = batch_new())) {
-        code = error_set(err, VT_ENOMEM, "no memory for a batch");
-        goto out;
-    }
+    if ((code = intake_begin(server, in, err))) goto out;
     /* The key may be gone before the last viewer of the batch is. */
     in->project = arena_copy(&in->batch->arena, in->project);
-    in->batch->prices = price_list_get(&server->prices);
-    in->batch->mask = server->mask;
-    in->batch->oldest_ns = store_oldest_allowed_ns(server->store);
     batch_keep(in->batch, unpacked.ptr ? &unpacked : body);
     code = decode(server, in, text, err);
     if (!code) in->rejected += in->batch->rejected;
@@ -134,8 +137,11 @@ void intake_end(struct server *server, struct intake *in, int code) {
 }
 
 struct slice intake_rejections(struct intake *in) {
-    static const char *const units[INTAKE_SIGNALS] = {
-        [INTAKE_TRACES] = "span", [INTAKE_LOGS] = "log record", [INTAKE_LINES] = "line", [INTAKE_CONVEX] = "event"};
+    static const char *const units[INTAKE_SIGNALS] = {[INTAKE_TRACES] = "span",
+                                                      [INTAKE_LOGS] = "log record",
+                                                      [INTAKE_LINES] = "line",
+                                                      [INTAKE_CONVEX] = "event",
+                                                      [INTAKE_PROXY] = "call"};
     const struct batch *batch = in->batch;
     if (in->signal == INTAKE_METRICS)
         return in->rejected ? SLICE("metrics are not kept: Vitrine makes its own from spans (GET /metrics); set "

@@ -13,7 +13,15 @@
 
 struct server;
 
-enum intake_signal { INTAKE_TRACES, INTAKE_LOGS, INTAKE_METRICS, INTAKE_LINES, INTAKE_CONVEX, INTAKE_SIGNALS };
+enum intake_signal {
+    INTAKE_TRACES,
+    INTAKE_LOGS,
+    INTAKE_METRICS,
+    INTAKE_LINES,
+    INTAKE_CONVEX,
+    INTAKE_PROXY,
+    INTAKE_SIGNALS
+};
 
 struct intake {
     enum intake_signal signal;
@@ -24,6 +32,8 @@ struct intake {
     uint64_t rejected;    /* out: what was refused, data points of metrics included */
 };
 
+/* An empty batch into in->batch, which masks and prices as the server does. VT_ENOMEM. */
+int intake_begin(struct server *server, struct intake *in, struct error *err);
 /* Takes `body` (it is empty after), unpacks it as `encoding` says and decodes it into in->batch. Fails only where the
  * body as a whole has no meaning; the error is counted and kept for the status. Any thread. */
 int intake_read(struct server *server, struct intake *in, struct buf *body, struct slice encoding, struct error *err);

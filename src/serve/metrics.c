@@ -78,6 +78,17 @@ static void put_intake(const struct sheet *sheet, const struct intake_stats *s) 
             atomic_load(&s->refused));
 }
 
+static void put_proxy(const struct sheet *sheet, const struct proxy *proxy) {
+    struct proxy_stats s;
+    if (!proxy) return;
+    proxy_get_stats(proxy, &s);
+    counter(sheet, "vitrine_proxy_calls", "Calls passed on to upstreams since the start.", s.calls);
+    counter(sheet, "vitrine_proxy_calls_failed", "Calls that upstream did not answer, or not to the end.", s.failed);
+    counter(sheet, "vitrine_proxy_calls_refused", "Calls refused because too many were under way.", s.refused);
+    counter(sheet, "vitrine_proxy_spans_lost", "Calls whose span could not be made or stored.", s.spans_lost);
+    gauge(sheet, "vitrine_proxy_calls_open", "Calls under way now.", (double)s.calls_open);
+}
+
 static void put_http(const struct sheet *sheet, const struct http *http) {
     static const char *const classes[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
     struct http_stats s;
@@ -224,6 +235,7 @@ void metrics_put(struct server *server, bool openmetrics, struct prometheus_sink
     prometheus_write(server->prometheus, openmetrics, sink);
     put_store(&sheet, server->store);
     put_intake(&sheet, &server->intake);
+    put_proxy(&sheet, server->proxy);
     put_http(&sheet, server->http);
     put_rest(&sheet, server);
     put_forwards(&sheet, &server->outlets);

@@ -61,7 +61,7 @@ static void put_parameters(struct json_writer *w, const struct row *row) {
         if (row->methods & METHOD_GET && strcmp(taken[i].path, row->path) == 0) names = taken[i].names;
     if (!brace && !names) return;
     member_open(w, "parameters", '[');
-    if (brace) {
+    for (; brace; brace = strchr(brace + 1, '{')) {
         char name[32];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(brace + 1, "}"), brace + 1);
         put_parameter(w, name, "path", "string", "Percent-encoded");

@@ -28,6 +28,9 @@ void serve_options_init(struct serve_options *options) {
         .convex_skew_ms = 300000,
         .sample_wait_ms = 120000,
         .push_interval_ms = 60000,
+        .proxy_calls_max = 1024,
+        .proxy_connect_timeout_ms = 10000,
+        .proxy_timeout_ms = 600000,
     };
 }
 

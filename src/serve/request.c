@@ -212,7 +212,7 @@ static void take_body(struct exchange *ex, const char *data, size_t size) {
 
 static enum MHD_Result send_answer(struct exchange *ex) {
     struct http_loop *loop = ex->request.loop;
-    unwatch(ex);
+    if (!ex->stream) unwatch(ex);
     if (loop->stopping) MHD_add_response_header(ex->response, "Connection", "close");
     connection_enter(ex->connection, ex->upgraded ? PHASE_UPGRADED : PHASE_ANSWER);
     unsigned hundreds = ex->status / 100;
@@ -233,9 +233,10 @@ static enum MHD_Result begin(struct exchange *ex, const char *url, const char *m
     const struct http_config *config = &request->loop->http->config;
     ex->begun = true;
     request->method = method_of(method);
+    request->verb = arena_copy(&request->arena, slice_of(method)).ptr;
     request->path = arena_copy(&request->arena, slice_of(url));
     connection_enter(ex->connection, PHASE_BODY);
-    if (!request->path.ptr || !request->target.ptr) return MHD_NO;
+    if (!request->path.ptr || !request->target.ptr || !request->verb) return MHD_NO;
     uint64_t length = announced_length(request);
     find_route(ex);
     if (!ex->response && config->admit) config->admit(request);
@@ -454,7 +455,7 @@ void request_hold(struct request *request) {
 static void on_gone(struct loop_watch *watch, uint32_t events) {
     struct exchange *ex = container_of(watch, struct exchange, gone_watch);
     unwatch(ex);
-    if (ex->gone && !ex->response) ex->gone(&ex->request, ex->gone_ctx);
+    if (ex->gone && (!ex->response || ex->stream)) ex->gone(&ex->request, ex->gone_ctx);
     ex->gone = NULL;
 }
 

@@ -3,6 +3,7 @@
 
 #include "serve/handlers.h"
 #include "serve/ingest_routes.h"
+#include "serve/proxy.h"
 #include "serve/server.h"
 
 enum {
@@ -24,6 +25,8 @@ static const struct row own[] = {
     {METHOD_POST, "/ingest/logs", SEND, ROUTE_INGEST, receive_lines, NULL,
      "Trace log lines: JSON lines, an array, or console text"},
     {METHOD_POST, "/ingest/convex", SEND, ROUTE_SIGNED, receive_convex, NULL, "A Convex log stream"},
+    {METHOD_ANY & ~METHOD_OPTIONS, "/proxy/{upstream}/{path}", SEND, ROUTE_PROXY, proxy_handle, NULL,
+     "Passed on to the upstream of that name (--upstream), with a span of each LLM call"},
     {METHOD_GET, "/api/v1/live", ASK, 0, live_handle, NULL, "Spans as they come, over a WebSocket"},
     {METHOD_GET, "/api/v1/export", ASK, 0, answer_export, NULL, "All spans that match, as JSON lines or CSV"},
     {METHOD_GET, "/api/v1/status", ASK, ROUTE_QUICK, work_handle, answer_status, "How the server is doing"},

@@ -45,6 +45,7 @@ static void loop_started(struct http_loop *loop) {
                store_queue_bytes_max(server->store) / 4 / server->options.threads);
     live_loop_started(server->live, loop);
     grpc_loop_started(server->grpc, loop);
+    proxy_loop_started(server->proxy, loop);
     if (http_loop_index(loop) != 0) return;
     server->tick_loop = http_loop_of(loop);
     server->tick_timer.due = on_tick;
@@ -55,12 +56,14 @@ static void loop_stopping(struct http_loop *loop) {
     struct server *server = server_on(loop);
     live_loop_stopping(server->live, loop);
     grpc_loop_stopping(server->grpc, loop);
+    proxy_loop_stopping(server->proxy, loop);
     if (http_loop_index(loop) == 0) loop_timer_stop(server->tick_loop, &server->tick_timer);
 }
 
 static bool loop_busy(struct http_loop *loop, bool late) {
     struct server *server = server_on(loop);
-    return grpc_loop_busy(server->grpc, loop, late) || server->exports_under_way[http_loop_index(loop)] > 0;
+    bool grpc = grpc_loop_busy(server->grpc, loop, late), proxy = proxy_loop_busy(server->proxy, loop);
+    return grpc || proxy || server->exports_under_way[http_loop_index(loop)] > 0;
 }
 
 /* --- the start --- */
@@ -235,6 +238,7 @@ int serve_start(struct server **out, const struct serve_options *options, struct
                              err);
     if (!code) code = workers_start(&server->housekeepers, "vt-keeper", 1, QUICK_QUEUE, err);
     if (!code) code = open_grpc(server, err);
+    if (!code && server->options.upstream_count) code = proxy_open(&server->proxy, server, err);
     if (!code) code = http_start(&server->http, &server->http_config, err);
     if (!code) code = open_alerts(server, err);
     if (!code) code = start_pushes(server, err);
@@ -253,6 +257,7 @@ void serve_stop(struct server *server) {
     for (size_t i = 0; i < server->push_count; i++) push_end(server->pushes[i]);
     http_stop(server->http); /* waits for what is on hold, so the pool and the store must still run */
     grpc_free(server->grpc);
+    proxy_free(server->proxy);
     workers_stop(server->workers);
     workers_stop(server->housekeepers);
     alerts_close(server->alerts);

@@ -52,10 +52,13 @@ struct serve_options {
     const char *prices;      /* --prices FILE: laid over the prices that are built in */
     const char *const *upstreams; /* --upstream name=url, for /proxy/name/… */
     size_t upstream_count;
-    const char *alerts;          /* --alerts FILE: monitors to run; NULL = none */
-    const char *statsd;          /* --statsd HOST:PORT: metrics of spans go there; NULL = none */
-    bool statsd_plain;           /* --statsd-plain: no tags, for servers that are not DogStatsD */
-    const char *const *forwards; /* --forward KIND=WHERE (forward/forward.h) */
+    unsigned proxy_calls_max;          /* --proxy-calls: under way at once; past it 503 */
+    unsigned proxy_connect_timeout_ms; /* --proxy-connect-timeout */
+    unsigned proxy_timeout_ms;         /* --proxy-timeout: without a byte from upstream */
+    const char *alerts;                /* --alerts FILE: monitors to run; NULL = none */
+    const char *statsd;                /* --statsd HOST:PORT: metrics of spans go there; NULL = none */
+    bool statsd_plain;                 /* --statsd-plain: no tags, for servers that are not DogStatsD */
+    const char *const *forwards;       /* --forward KIND=WHERE (forward/forward.h) */
     size_t forward_count;
     const char *const *pushes; /* --push KIND=URL (push.h): metrics go there */
     size_t push_count;

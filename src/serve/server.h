@@ -17,6 +17,7 @@
 #include "serve/outlets.h"
 #include "serve/push.h"
 #include "serve/price_list.h"
+#include "serve/proxy.h"
 #include "serve/sampling.h"
 #include "serve/serve.h"
 #include "serve/turns.h"
@@ -46,6 +47,7 @@ struct server {
     _Atomic(struct alerts *) alerts; /* NULL until the server listens */
     struct grpc *grpc;               /* NULL: not asked for */
     struct net_address grpc_address;
+    struct proxy *proxy; /* NULL: no upstreams */
     struct http *http;
     struct admission admission;
     struct intake_stats intake; /* any thread */
