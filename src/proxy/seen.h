@@ -70,6 +70,8 @@ enum seen_api seen_api_of(struct slice path);
  * baggage, and which texts are keys. Call it for each; texts are copied into the arena. True when the header is meant
  * for us alone and goes no further. */
 bool seen_take_header(struct seen *seen, struct slice name, struct slice value, struct arena *arena);
+/* A key that came in another place (a query). */
+void seen_keep_secret(struct seen *seen, struct slice value, struct arena *arena);
 /* After the headers: gives the span its ids, below the caller's span or as the root of a trace of its own. */
 void seen_place(struct seen *seen);
 enum { TRACEPARENT_TEXT_MAX = 56 };

@@ -45,7 +45,7 @@ static void keep_property(struct seen *seen, struct slice name, struct slice val
     seen->property_count++;
 }
 
-static void keep_secret(struct seen *seen, struct slice value, struct arena *arena) {
+void seen_keep_secret(struct seen *seen, struct slice value, struct arena *arena) {
     if (seen->secret_count == SEEN_SECRETS_MAX || value.len < 8) return;
     seen->secrets[seen->secret_count++] = arena_copy(arena, value);
 }
@@ -53,7 +53,7 @@ static void keep_secret(struct seen *seen, struct slice value, struct arena *are
 /* "Bearer KEY" holds a KEY. */
 static void keep_authorization(struct seen *seen, struct slice value, struct arena *arena) {
     const char *space = value.len ? memchr(value.ptr, ' ', value.len) : NULL;
-    keep_secret(seen, space ? slice_from(value, (size_t)(space - value.ptr) + 1) : value, arena);
+    seen_keep_secret(seen, space ? slice_from(value, (size_t)(space - value.ptr) + 1) : value, arena);
 }
 
 static void read_traceparent(struct seen *seen, struct slice value) {
@@ -119,7 +119,7 @@ bool seen_take_header(struct seen *seen, struct slice name, struct slice value, 
     static const char *const keys[] = {"x-api-key", "api-key", "x-goog-api-key", "ocp-apim-subscription-key"};
     value = trim(value);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (is_named(name, keys[i])) keep_secret(seen, value, arena);
+        if (is_named(name, keys[i])) seen_keep_secret(seen, value, arena);
     if (is_named(name, "authorization")) keep_authorization(seen, value, arena);
     if (is_named(name, "traceparent")) read_traceparent(seen, value);
     if (is_named(name, "baggage")) read_baggage(seen, value, arena);

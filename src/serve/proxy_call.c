@@ -232,6 +232,7 @@ static bool pass_request(struct call *call) {
     struct slice connection = request_header(request, "Connection");
     struct passing p = {.call = call, .connection = connection.len ? connection.ptr : "", .good = true};
     request_each_header(request, pass_header, &p);
+    seen_keep_secret(&call->seen, request_query(request, "key"), &call->arena);
     seen_place(&call->seen);
     bool child = !id_is_zero(call->seen.parent_span_id, SPAN_ID_SIZE);
     if (child) p.good &= transfer_add_header(transfer, "traceparent", seen_traceparent(&call->seen, parent));
