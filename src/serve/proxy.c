@@ -65,7 +65,7 @@ static void done(void *ctx, int code) { /* on the store's writer thread */
 }
 
 /* True when it is off our hands: on its way, or lost for good. */
-static bool send(struct proxy_loop *at, struct intake *intake, bool patient) {
+static bool send_off(struct proxy_loop *at, struct intake *intake, bool patient) {
     struct error err;
     uint64_t bytes;
     int code = intake->batch->count ? error_set(&err, VT_ENOMEM, "no memory for them") : 0;
@@ -90,11 +90,11 @@ static bool send(struct proxy_loop *at, struct intake *intake, bool patient) {
 static void ship(struct proxy_loop *at) {
     bool patient = time_monotonic_ns() - at->refused_ns < (int64_t)GIVE_UP_MS * NS_PER_MS && !at->stopping;
     loop_timer_stop(http_loop_of(at->loop), &at->ship);
-    if (at->refused.batch && !send(at, &at->refused, patient)) {
+    if (at->refused.batch && !send_off(at, &at->refused, patient)) {
         ship_later(at, RETRY_MS);
         return;
     }
-    if (!at->intake.batch || send(at, &at->intake, !at->stopping)) return;
+    if (!at->intake.batch || send_off(at, &at->intake, !at->stopping)) return;
     at->refused = at->intake;
     at->refused_ns = time_monotonic_ns();
     at->intake.batch = NULL;
