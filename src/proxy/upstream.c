@@ -45,10 +45,10 @@ static struct slice provider_of(struct slice host, struct slice name) {
 }
 
 static int refuse(struct error *err, const char *text, const char *why) {
-    /* A password in the URL must not be shown, so it is cut off at the "@". */
-    size_t shown = strcspn(text, "@");
-    error_set(err, VT_EINVAL, "--upstream \"%.*s%s\": %s", (int)(shown > 200 ? 200 : shown), text,
-              text[shown] ? "…" : "", why);
+    /* A password before the "@" must not be shown. */
+    const char *at = strchr(text, '@'), *host = strstr(text, "//");
+    size_t shown = !at ? strlen(text) : host && host < at ? (size_t)(host - text) + 2 : 0;
+    error_set(err, VT_EINVAL, "--upstream \"%.*s%s\": %s", (int)(shown > 200 ? 200 : shown), text, at ? "…" : "", why);
     return error_hint(err, "for example --upstream openai=https://api.openai.com");
 }
 
