@@ -41,7 +41,8 @@ static inline void put_bits(struct line_gzip *g, uint32_t bits, unsigned count) 
     g->bits |= (uint64_t)bits << g->count;
     g->count += count;
     if (g->count < 32) return;
-    memcpy(g->out->ptr + g->out->len, &(uint32_t){htole32((uint32_t)g->bits)}, 4);
+    uint32_t word = htole32((uint32_t)g->bits);
+    memcpy(g->out->ptr + g->out->len, &word, sizeof word);
     g->out->len += 4;
     g->bits >>= 32;
     g->count -= 32;

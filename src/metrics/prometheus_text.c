@@ -37,14 +37,10 @@ static void make_bounds(struct writer *w) {
     for (int unit = 0; unit < 2; unit++)
         for (int i = 0; i <= HISTOGRAM_BUCKETS; i++) {
             struct bound_text *b = &w->bounds[unit][i];
-            const char *format = i == HISTOGRAM_BUCKETS                            ? "+Inf\"} "
-                                 : w->openmetrics && fmod(bounds[unit][i], 1) == 0 ? "%.1f\"} "
-                                                                                   : "%.10g\"} ";
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* one of the three above */
-#pragma GCC diagnostic ignored "-Wformat-extra-args"
-            int len = snprintf(b->text, sizeof b->text, format, i == HISTOGRAM_BUCKETS ? 0 : bounds[unit][i]);
-#pragma GCC diagnostic pop
+            double bound = i == HISTOGRAM_BUCKETS ? 0 : bounds[unit][i];
+            int len = i == HISTOGRAM_BUCKETS                  ? snprintf(b->text, sizeof b->text, "+Inf\"} ")
+                      : w->openmetrics && fmod(bound, 1) == 0 ? snprintf(b->text, sizeof b->text, "%.1f\"} ", bound)
+                                                              : snprintf(b->text, sizeof b->text, "%.10g\"} ", bound);
             b->len = len > 0 ? (size_t)len : 0;
         }
 }

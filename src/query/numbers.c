@@ -163,7 +163,7 @@ static uint32_t parts_of(enum number number, enum number parts[3]) {
 int numbers_rank(struct ask *ask, const struct number_range *range, enum col col, enum number by,
                  struct ranked_list *list, struct error *err) {
     struct number_filters *filters = ask_alloc(ask, 1, sizeof *filters, err);
-    struct agg_column *all = ask_alloc(ask, NUMBER_COUNT + 3, sizeof *all, err), *columns = all + NUMBER_COUNT;
+    struct agg_column *all = ask_alloc(ask, NUMBER_COUNT, sizeof *all, err), columns[3];
     enum number parts[3];
     uint32_t count = parts_of(by, parts);
     struct agg_result *result;

@@ -78,7 +78,7 @@ static void freeze(const struct agg_worker *worker, struct room *room, struct pa
         if (room->base) buckets[p] = worker->points[p].bucket;
         for (uint32_t s = 0; s < slots; s++) {
             const struct agg_cell *from = &worker->cells[p][s];
-            struct part_cell none, *cell = room->base ? &cells[(size_t)p * slots + s] : &none;
+            struct part_cell none = {0}, *cell = room->base ? &cells[(size_t)p * slots + s] : &none;
             if (room->base) *cell = (struct part_cell){.a = from->a, .b = from->b};
             if (plan->slots[s].kind == SLOT_SKETCH && from->sketch) freeze_sketch(from->sketch, room, cell);
             if (plan->slots[s].kind == SLOT_DISTINCT && from->distinct) freeze_distinct(from->distinct, room, cell);

@@ -54,11 +54,12 @@ bool trace_list_index(const struct vec *ids, struct arena *arena, struct trace_l
     if (ids->count > 1u << (32 - RUN_BITS)) return false;
     for (uint32_t row = 0; row < ids->count; row = run_end(ids, row, RUN_MAX)) count++;
     struct entry *entries = malloc(2 * ((size_t)count + 1) * sizeof *entries);
-    uint32_t *hashes = arena_alloc(arena, 2 * ((size_t)count + 1) * sizeof *hashes), *places = hashes + count + 1;
+    uint32_t *hashes = arena_alloc(arena, 2 * ((size_t)count + 1) * sizeof *hashes);
     if (!entries || !hashes) {
         free(entries);
         return false;
     }
+    uint32_t *places = hashes + count + 1;
     for (uint32_t row = 0, end, n = 0; row < ids->count; row = end) {
         end = run_end(ids, row, RUN_MAX);
         entries[n++] = (struct entry){trace_hash(id_at(ids, TRACE_ID_SIZE, row)), row << RUN_BITS | (end - row)};

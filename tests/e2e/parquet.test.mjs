@@ -28,7 +28,7 @@ function trace(n) {
     span(0, 'chat.continue_thread', [text('user.id', `user ${n % 37}`), text('thread.id', `thread-${n % 91}`), text('chat.turn_id', `turn-${n}`)]),
     span(1, 'openai.chat.completions.create', [
       ...(model ? [text('gen_ai.request.model', model), text('gen_ai.system', 'openai')] : []),
-      number('gen_ai.usage.input_tokens', n), number('gen_ai.usage.output_tokens', (n * 7) % 900),
+      number('gen_ai.usage.input_tokens', n + 1), number('gen_ai.usage.output_tokens', (n * 7) % 900),
       ...(n % 3 ? [real('gen_ai.request.temperature', n % 10 / 10)] : []),
       text('gen_ai.prompt.0.role', 'user'), text('gen_ai.prompt.0.content', `Frage ${n}: „Regenjacke“ 🧥 ${'x'.repeat(n % 400)}`),
       text('gen_ai.completion.0.content', 'An answer.\n'.repeat(n % 50)), text('region', `r${n % 4}`), number('try', n % 3),
@@ -116,7 +116,7 @@ test('DuckDB reads every segment: rows, values, statistics and filters', { timeo
     const time = (us) => `TIMESTAMPTZ '${new Date(Number(us / 1000n)).toISOString().slice(0, -1)}${String(us % 1000n).padStart(3, '0')}Z'`;
     const [{ c }] = await ask(`SELECT count(*)::INT AS c FROM ${all} WHERE start_ns >= ${time(from)} AND start_ns < ${time(from + 1000n)}`);
     assert.equal(c, 3, `time of trace ${n}`);
-    const [{ m }] = await ask(`SELECT count(*)::INT AS m FROM ${all} WHERE tokens_input = ${n}`);
+    const [{ m }] = await ask(`SELECT count(*)::INT AS m FROM ${all} WHERE tokens_input = ${n + 1}`);
     assert.equal(m, 1);
   }
   const [{ u }] = await ask(`SELECT count(*)::INT AS u FROM ${all} WHERE user_id = 'user 11' AND operation = 'chat.continue_thread'`);

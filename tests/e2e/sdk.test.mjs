@@ -27,11 +27,9 @@ async function assertTurn(v) {
   assert.equal(trace.tokens.total, 396);
   const { spans } = await v.get(`/api/v1/traces/${trace.trace_id}`);
   const turn = spans.find((span) => span.kind === 'turn');
-  const [failed, answered] = spans.filter((span) => span.kind === 'llm');
+  const [failed, answered] = ['ERROR', 'OK'].map((status) => spans.find((span) => span.kind === 'llm' && span.status === status));
   assert.ok(spans.every((span) => span === turn || span.parent_span_id === turn.span_id));
-  assert.equal(failed.status, 'ERROR');
   assert.match(JSON.stringify(failed.error), /429 rate limited/);
-  assert.equal(answered.status, 'OK');
   assert.equal(answered.provider, 'openai');
   assert.equal(answered.model, 'gpt-4o-mini');
   assert.equal(answered.tokens.input, 159);
