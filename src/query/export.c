@@ -162,7 +162,8 @@ static const struct csv_column {
                    {"completion", COL_COMPLETION, CELL_PLAIN},
                    {"attributes", COL_ATTRIBUTES, CELL_PLAIN},
                    {"events", COL_EVENTS, CELL_PLAIN},
-                   {"resource", COL_RESOURCE, CELL_PLAIN}};
+                   {"resource", COL_RESOURCE, CELL_PLAIN},
+                   {"flags", COL_FLAGS, CELL_PLAIN}};
 enum { CSV_COLUMNS = sizeof csv_columns / sizeof *csv_columns };
 
 static const char *word_of(const char *const *words, int64_t count, int64_t value) {
