@@ -50,7 +50,8 @@ static int run(struct cli *cli) {
     struct buf out = {0};
     int form = dashboard_form_named(slice_of(cli->words[0]));
     if (form < 0) {
-        error_set(&err, VT_EINVAL, "dashboards: expected grafana, datadog or prometheus, found '%s'", cli->words[0]);
+        error_set(&err, VT_EINVAL,
+                  "dashboards: expected grafana, grafana-clickhouse, datadog or prometheus, found '%s'", cli->words[0]);
         return cli_usage(cli, &err);
     }
     int status = find_services(cli, services, &count);
@@ -92,10 +93,10 @@ static const struct option_group group = {"What is written", options};
 
 const struct command command_dashboards = {
     .name = "dashboards",
-    .words = "grafana|datadog|prometheus",
+    .words = "grafana|grafana-clickhouse|datadog|prometheus",
     .summary = "dashboards and alert rules for the services that were seen",
-    .about =
-        "Grafana: a dashboard (JSON) over Prometheus. Datadog: a dashboard (JSON). Prometheus: alert rules (YAML).",
+    .about = "Grafana: a dashboard (JSON) over Prometheus, or over ClickHouse with the tables "
+             "of\nintegrations/clickhouse. Datadog: a dashboard (JSON). Prometheus: alert rules (YAML).",
     .examples = "vitrine dashboards grafana -o vitrine.json\nvitrine dashboards prometheus --service ai-storefront > "
                 "rules.yml\n",
     .groups = (const struct option_group *const[]){&group, &group_range, &group_source, &group_config, NULL},

@@ -2,6 +2,7 @@
 #include "metrics/dashboards.h"
 
 #include "base/json.h"
+#include "metrics/dashboards_grafana.h"
 
 #include <stdio.h>
 
@@ -57,7 +58,7 @@ static const struct {
 };
 
 int dashboard_form_named(struct slice name) {
-    static const char *const names[DASHBOARD_FORMS] = {"grafana", "datadog", "prometheus"};
+    static const char *const names[DASHBOARD_FORMS] = {"grafana", "grafana-clickhouse", "datadog", "prometheus"};
     for (int i = 0; i < DASHBOARD_FORMS; i++)
         if (slice_is(name, names[i])) return i;
     return -1;
@@ -88,120 +89,18 @@ static void put_text(struct json_writer *w, const char *key, const char *value) 
     json_put_cstr(w, value);
 }
 
-static void put_int(struct json_writer *w, const char *key, int64_t value) {
-    json_put_key(w, key);
-    json_put_int(w, value);
-}
-
 /* ---- Grafana ---- */
 
-static void put_datasource(struct json_writer *w) {
-    json_put_key(w, "datasource");
-    json_open(w, '{');
-    put_text(w, "type", "prometheus");
-    put_text(w, "uid", "${datasource}");
-    json_close(w, '}');
-}
-
-static void put_grafana_panel(struct json_writer *w, const struct panel *panel, const char *prefix, int id, int x,
-                              int y) {
-    char query[QUERY_MAX];
-    json_open(w, '{');
-    put_int(w, "id", id);
-    put_text(w, "type", "timeseries");
-    put_text(w, "title", panel->title);
-    put_datasource(w);
-    json_put_key(w, "gridPos");
-    json_open(w, '{');
-    put_int(w, "x", x);
-    put_int(w, "y", y);
-    put_int(w, "w", 12);
-    put_int(w, "h", 8);
-    json_close(w, '}');
-    json_put_key(w, "fieldConfig");
-    json_open(w, '{');
-    json_put_key(w, "defaults");
-    json_open(w, '{');
-    put_text(w, "unit", panel->unit);
-    put_int(w, "min", 0);
-    json_close(w, '}');
-    json_put_key(w, "overrides");
-    json_open(w, '[');
-    json_close(w, ']');
-    json_close(w, '}');
-    json_put_key(w, "targets");
-    json_open(w, '[');
-    json_open(w, '{');
-    put_text(w, "refId", "A");
-    put_datasource(w);
-    json_put_key(w, "expr");
-    json_put_string(w, filled(panel->promql, prefix, query));
-    put_text(w, "legendFormat", panel->legend);
-    json_put_key(w, "exemplar");
-    json_put_bool(w, true);
-    json_close(w, '}');
-    json_close(w, ']');
-    json_close(w, '}');
-}
-
-static void put_datasource_choice(struct json_writer *w) {
-    json_put_key(w, "templating");
-    json_open(w, '{');
-    json_put_key(w, "list");
-    json_open(w, '[');
-    json_open(w, '{');
-    put_text(w, "name", "datasource");
-    put_text(w, "label", "Prometheus");
-    put_text(w, "type", "datasource");
-    put_text(w, "query", "prometheus");
-    json_close(w, '}');
-    json_close(w, ']');
-    json_close(w, '}');
-}
-
 static void write_grafana(const struct slice *services, uint32_t count, struct buf *out) {
-    struct json_writer w = json_writer_on(out);
-    json_open(&w, '{');
-    put_text(&w, "title", "LLM storefront (Vitrine)");
-    put_text(&w, "uid", "vitrine-llm");
-    put_int(&w, "schemaVersion", 39);
-    put_text(&w, "refresh", "30s");
-    json_put_key(&w, "tags");
-    json_open(&w, '[');
-    json_put_cstr(&w, "llm");
-    json_put_cstr(&w, "vitrine");
-    json_close(&w, ']');
-    json_put_key(&w, "time");
-    json_open(&w, '{');
-    put_text(&w, "from", "now-6h");
-    put_text(&w, "to", "now");
-    json_close(&w, '}');
-    put_datasource_choice(&w);
-    json_put_key(&w, "panels");
-    json_open(&w, '[');
-    for (uint32_t s = 0; s < count; s++) {
-        char prefix[PREFIX_MAX];
-        int rows = (int)s * ((PANELS + 1) / 2 * 8 + 1), first = (int)s * (PANELS + 1);
-        metric_prefix(services[s], prefix, sizeof prefix);
-        json_open(&w, '{');
-        put_int(&w, "id", first + PANELS + 1);
-        put_text(&w, "type", "row");
-        json_put_key(&w, "title");
-        json_put_string(&w, services[s]);
-        json_put_key(&w, "gridPos");
-        json_open(&w, '{');
-        put_int(&w, "x", 0);
-        put_int(&w, "y", rows);
-        put_int(&w, "w", 24);
-        put_int(&w, "h", 1);
-        json_close(&w, '}');
-        json_close(&w, '}');
-        for (int i = 0; i < PANELS; i++)
-            put_grafana_panel(&w, &panels[i], prefix, first + i + 1, i % 2 * 12, rows + 1 + i / 2 * 8);
-    }
-    json_close(&w, ']');
-    json_close(&w, '}');
-    buf_putc(out, '\n');
+    static const struct grafana_source prometheus = {.title = "LLM storefront (Vitrine)",
+                                                     .uid = "vitrine-llm",
+                                                     .type = "prometheus",
+                                                     .label = "Prometheus",
+                                                     .put_service = metric_prefix};
+    struct grafana_panel shown[PANELS];
+    for (int i = 0; i < PANELS; i++)
+        shown[i] = (struct grafana_panel){panels[i].title, panels[i].unit, panels[i].promql, panels[i].legend, false};
+    grafana_write(&prometheus, shown, PANELS, services, count, out);
 }
 
 /* ---- Datadog ---- */
@@ -292,6 +191,10 @@ int dashboard_write(enum dashboard_form form, const struct slice *services, uint
                          count);
     switch (form) {
     case DASHBOARD_GRAFANA: write_grafana(services, count, out); break;
+    case DASHBOARD_GRAFANA_CLICKHOUSE:
+        grafana_write(&grafana_clickhouse, grafana_clickhouse_panels, grafana_clickhouse_panel_count, services, count,
+                      out);
+        break;
     case DASHBOARD_DATADOG: write_datadog(services, count, out); break;
     case DASHBOARD_PROMETHEUS: write_prometheus(services, count, out); break;
     case DASHBOARD_FORMS: return error_set(err, VT_EINVAL, "no such form of dashboard");

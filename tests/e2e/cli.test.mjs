@@ -303,7 +303,7 @@ test('wrong usage exits with 2 and says what was expected', async (t) => {
     [['delete', '--user', 'a', '--trace', 'b', '--data', dir], /one thing at a time/],
     [['export', '--format', 'parquet', '--data', dir], /needs a name/],
     [['export', 'status:bad', '--data', dir], /status:bad\n {9}\^/],
-    [['dashboards', 'kibana'], /expected grafana, datadog or prometheus/],
+    [['dashboards', 'kibana'], /expected grafana, grafana-clickhouse, datadog or prometheus/],
     [['completion', 'tcsh'], /expected bash, zsh or fish/],
     [['traces', '--url', 'http://x', '--data', dir], /name two places/],
     [['traces', '--url', 'ftp://x'], /is no address of a server/],
