@@ -14,7 +14,7 @@ const engines = [
   ['chdb-parquet', 'ClickHouse, our files'],
 ];
 
-/** {facts, rows: {title: {cold, fastest, middle, cpu}}} of one engine's lines, or null when it was not run. */
+/** {facts, rows: {title: {cold, fastest, middle, cpu, again}}} of one engine's lines, or null when it was not run. */
 function read(dir, name) {
   const file = join(dir, `${name}.txt`);
   if (!existsSync(file)) return null;
@@ -24,8 +24,8 @@ function read(dir, name) {
     if (key) facts[key] = value;
     const title = line.slice(0, 40).trim();
     if (!Object.values(titles).includes(title)) continue;
-    const [cold, fastest, middle, cpu] = line.slice(40).trim().split(/\s+/).map(Number);
-    rows[title] = { cold, fastest, middle, cpu };
+    const [cold, fastest, middle, cpu, again] = line.slice(40).trim().split(/\s+/).map(Number);
+    rows[title] = { cold, fastest, middle, cpu, again };
   }
   return { facts, rows };
 }
@@ -45,6 +45,12 @@ function sideBySide(dir) {
     rule(ran.length);
     for (const title of Object.values(titles))
       print([title, ...ran.map((engine) => number(engine.rows[title]?.[key]) + (engine === ours ? '' : ratio(engine.rows[title]?.[key], ours?.rows[title]?.[key])))]);
+  }
+  if (ours) {
+    console.log(`\nVitrine, ms: the first answer after the files left the page cache; warm; asked again (parts of row groups are kept)\n`);
+    print(['', 'cold', 'warm', 'again']);
+    rule(3);
+    for (const [title, row] of Object.entries(ours.rows)) print([title, ...[row.cold, row.middle, row.again].map(number)]);
   }
   console.log('\nStore\n');
   print(['', ...ran.map((engine) => engine.label)]);
