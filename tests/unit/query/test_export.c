@@ -89,11 +89,11 @@ static void csv_quotes_what_needs_it(void **state) {
     assert_int_equal(strncmp(all.ptr, "trace_id,span_id,parent_span_id,start,duration_ms,operation,kind,", 60), 0);
     assert_string_equal(rows,
                         "01000000000000000000000000000000,0100000000000000,,2026-11-23T18:53:20.000005Z,0,\"chat."
-                        "\"\"x\"\",\ny\",turn,OK,,,lab,,,0,,,,,,,,,,,,,question 0,,\"{\"\"n\"\":0}\",,\r\n"
+                        "\"\"x\"\",\ny\",turn,OK,,,lab,,,0,,,,,,,,,,,,,question 0,,\"{\"\"n\"\":0}\",,,8\r\n"
                         "01000000000000000000000000000000,0200000000000000,0100000000000000,2026-11-23T18:53:20."
-                        "001005Z,0.5,call,llm,OK,,,lab,,gpt-4o,1,,,,,,,,,,,,,question 1,,\"{\"\"n\"\":1}\",,\r\n"
+                        "001005Z,0.5,call,llm,OK,,,lab,,gpt-4o,1,,,,,,,,,,,,,question 1,,\"{\"\"n\"\":1}\",,,0\r\n"
                         "02000000000000000000000000000000,0300000000000000,,2026-11-23T18:53:20.002005Z,1,\"chat."
-                        "\"\"x\"\",\ny\",turn,OK,,,lab,,gpt-4o,2,,,,,,,,,,,,,question 2,,\"{\"\"n\"\":2}\",,\r\n");
+                        "\"\"x\"\",\ny\",turn,OK,,,lab,,gpt-4o,2,,,,,,,,,,,,,question 2,,\"{\"\"n\"\":2}\",,,8\r\n");
     buf_free(&all);
 }
 
