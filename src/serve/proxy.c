@@ -12,9 +12,9 @@ enum {
     SHIP_AFTER_MS = 5,
     SHIP_SPANS = 256,
     SHIP_BYTES = 1 << 20,
-    RETRY_MS = 200, /* the store is full */
+    RETRY_MS = 20, /* the store is full */
     GIVE_UP_MS = 30000,
-    WAITING_BYTES_MAX = 16 << 20, /* spans that wait for it, a loop */
+    WAITING_BYTES_MAX = 32 << 20, /* spans that wait for it, a loop */
     CONNECTIONS_KEPT = 256,
     BUFFERED_MAX = 256 << 10,
     SPARE_ARENA_MAX = 64 << 10,
