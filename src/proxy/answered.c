@@ -124,11 +124,7 @@ void tokens_read(struct json_reader *r, struct token_counts *tokens) {
     static const char *const details[] = {"prompt_tokens_details", "input_tokens_details", "completion_tokens_details",
                                           "output_tokens_details"};
     struct slice key;
-    if (json_peek(r) != JSON_OBJECT) {
-        json_skip(r, NULL);
-        return;
-    }
-    json_object(r);
+    if (!object_enter(r)) return;
     while (json_key(r, &key)) {
         enum json_type type = json_peek(r);
         bool detail = false;
@@ -200,11 +196,7 @@ static void read_choices(struct answered *answered, struct slice choices) {
     if (json_peek(&r) != JSON_ARRAY) return;
     json_array(&r);
     for (; json_item(&r); number++) {
-        if (json_peek(&r) != JSON_OBJECT) {
-            json_skip(&r, NULL);
-            continue;
-        }
-        json_object(&r);
+        if (!object_enter(&r)) continue;
         while (json_key(&r, &key)) {
             if (slice_is(key, "finish_reason"))
                 finish_set(answered, number, json_text(&r));
@@ -228,11 +220,7 @@ static void read_content(struct answered *answered, struct slice content) {
 /* {"reason"} of an answer that was not finished. */
 static struct slice read_reason(struct json_reader *r) {
     struct slice key, reason = {NULL, 0};
-    if (json_peek(r) != JSON_OBJECT) {
-        json_skip(r, NULL);
-        return reason;
-    }
-    json_object(r);
+    if (!object_enter(r)) return reason;
     while (json_key(r, &key))
         if (slice_is(key, "reason"))
             reason = json_text(r);

@@ -9,6 +9,12 @@ struct slice json_raw(struct json_reader *r) {
     return raw;
 }
 
+bool object_enter(struct json_reader *r) {
+    if (json_peek(r) == JSON_OBJECT) return json_object(r);
+    json_skip(r, NULL);
+    return false;
+}
+
 struct slice json_text(struct json_reader *r) {
     struct slice text = {NULL, 0};
     if (json_peek(r) != JSON_STRING) return json_raw(r);
@@ -54,11 +60,7 @@ static void read_metadata(struct asked *asked, struct json_reader *r) {
                                                                                           "session_id", "sessionId",
                                                                                           "conversation_id"};
     struct slice key;
-    if (json_peek(r) != JSON_OBJECT) {
-        json_skip(r, NULL);
-        return;
-    }
-    json_object(r);
+    if (!object_enter(r)) return;
     while (json_key(r, &key)) {
         struct slice text = json_text(r);
         for (size_t i = 0; i < sizeof users / sizeof *users; i++)

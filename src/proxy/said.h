@@ -71,6 +71,8 @@ struct slice parts_write(const struct answered *answered);
 /* stream.c: server-sent events. `at`: where the text begins within the answer. */
 void answered_read_stream(struct answered *answered, enum seen_api api, struct slice text, size_t at);
 
+/* Takes the '{' that comes next, or passes over what is no object. */
+bool object_enter(struct json_reader *r);
 /* A string as it is, anything else as its JSON text; empty for null. */
 struct slice json_text(struct json_reader *r);
 /* Of a list or an object that is to be passed on as it stands; empty for null. */

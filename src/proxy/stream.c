@@ -62,11 +62,7 @@ static void read_tool_deltas(struct answered *answered, struct json_reader *r, u
     while (json_item(r)) {
         struct slice id = {NULL, 0}, name = {NULL, 0}, arguments = {NULL, 0};
         uint32_t index = 0;
-        if (json_peek(r) != JSON_OBJECT) {
-            json_skip(r, NULL);
-            continue;
-        }
-        json_object(r);
+        if (!object_enter(r)) continue;
         while (json_key(r, &key)) {
             if (slice_is(key, "index")) {
                 index = small_number(r);
@@ -95,11 +91,7 @@ static void read_tool_deltas(struct answered *answered, struct json_reader *r, u
 
 static void read_delta(struct answered *answered, struct json_reader *r, uint32_t choice) {
     struct slice key;
-    if (json_peek(r) != JSON_OBJECT) {
-        json_skip(r, NULL);
-        return;
-    }
-    json_object(r);
+    if (!object_enter(r)) return;
     while (json_key(r, &key)) {
         if (slice_is(key, "content") || slice_is(key, "refusal"))
             part_add(answered, PART_TEXT, choice, 0, json_text(r));
@@ -116,11 +108,7 @@ static void read_delta(struct answered *answered, struct json_reader *r, uint32_
 static void read_chunk_choice(struct answered *answered, struct json_reader *r) {
     struct slice key;
     uint32_t choice = 0;
-    if (json_peek(r) != JSON_OBJECT) {
-        json_skip(r, NULL);
-        return;
-    }
-    json_object(r);
+    if (!object_enter(r)) return;
     while (json_key(r, &key)) {
         if (slice_is(key, "index"))
             choice = small_number(r);

@@ -10,6 +10,7 @@ export function snippets(origin: string, key: string, upstreams: string[]): Reco
   const sdk = `export OTEL_SERVICE_NAME=my-shop
 export OTEL_EXPORTER_OTLP_ENDPOINT=${origin}${env}
 export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`
+  const own = key ? ` -H 'x-vitrine-key: ${key}'` : '' // the other headers of a call are the provider's
   const upstream = upstreams.includes('openai') ? 'openai' : upstreams[0] ?? 'openai'
   return {
     curl: [{ title: 'One chat call, as OTLP JSON', text: `now=$(date +%s)
@@ -85,10 +86,10 @@ Format  JSONL` }, { title: 'Check the signature, so that nobody else can send', 
     proxy: [{ title: 'Change one line of the application', text: upstream === 'anthropic' ? `export ANTHROPIC_BASE_URL=${origin}/proxy/anthropic` : `export OPENAI_BASE_URL=${origin}/proxy/${upstream}/v1` },
       { title: 'Or try it at once', text: upstream === 'anthropic' ? `curl ${origin}/proxy/anthropic/v1/messages \\
   -H "x-api-key: $ANTHROPIC_API_KEY" -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \\
-  -H 'x-vitrine-user: me' -H 'x-vitrine-thread: thread-1' \\
+  -H 'x-vitrine-user: me' -H 'x-vitrine-thread: thread-1'${own} \\
   -d '{"model": "claude-sonnet-4-5", "max_tokens": 200, "messages": [{"role": "user", "content": "Which jacket is good in the rain?"}]}'` : `curl ${origin}/proxy/${upstream}/v1/chat/completions \\
   -H "authorization: Bearer $OPENAI_API_KEY" -H 'content-type: application/json' \\
-  -H 'x-vitrine-user: me' -H 'x-vitrine-thread: thread-1' \\
+  -H 'x-vitrine-user: me' -H 'x-vitrine-thread: thread-1'${own} \\
   -d '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Which jacket is good in the rain?"}]}'` }],
     logs: [{ title: 'What the storefront logs today, also from a console with other lines between', text: `my-app 2>&1 | vitrine import - --url ${origin}` }, { title: 'Or by HTTP', text: `curl ${origin}/ingest/logs${header} --data-binary @traces.jsonl` }],
   }
