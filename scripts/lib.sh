@@ -11,7 +11,7 @@ die() {
 BUILD_PACKAGES='gcc libc6-dev pkg-config meson ninja-build libmicrohttpd-dev libnghttp2-dev libwslay-dev libcurl4-openssl-dev libssl-dev
 libsqlite3-dev libzstd-dev libdeflate-dev zlib1g-dev libxxhash-dev libyaml-dev libpcre2-dev libutf8proc-dev libjansson-dev libcmocka-dev ca-certificates'
 PAGE_PACKAGES='nodejs npm'
-TEST_PACKAGES='g++ curl jq openssl clang libclang-rt-14-dev llvm clang-format clang-tidy cppcheck chromium fonts-dejavu-core prometheus logrotate python3 python3-venv git procps binutils man-db'
+TEST_PACKAGES='g++ curl jq openssl clang libclang-rt-14-dev llvm clang-format clang-tidy cppcheck chromium fonts-dejavu-core prometheus clickhouse-server clickhouse-client logrotate python3 python3-venv git procps binutils man-db'
 
 # How root's commands are run: as they are, or through sudo where that is needed and there.
 as_root() {
@@ -71,5 +71,8 @@ configure() {
 }
 
 compile() {
-    ninja -C "$1" >"$1/compile.log" 2>&1 || { grep -vE '^\[[0-9]+/' "$1/compile.log" | tail -n 60 >&2; die "the build in $1 failed"; }
+    ninja -C "$1" >"$1/compile.log" 2>&1 || { grep -vE '^\[[0-9]+/' "$1/compile.log" | tail -n 60 >&2
+        printf '%serror:%s the build in %s failed\n' "$red" "$plain" "$1" >&2
+        return 1
+    }
 }

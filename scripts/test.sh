@@ -40,7 +40,7 @@ meson_tests() {
 
 stage_unit() {
     configure "$logs/unit" --werror -Dbuildtype=debugoptimized
-    compile "$logs/unit"
+    compile "$logs/unit" || return 1
     meson_tests "$logs/unit"
 }
 
@@ -48,19 +48,19 @@ stage_lint() { sh "$root/scripts/lint.sh" "$logs/unit"; }
 
 stage_asan() {
     CC=clang configure "$logs/asan" --werror -Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized -Dui=disabled
-    compile "$logs/asan"
+    compile "$logs/asan" || return 1
     ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 meson_tests "$logs/asan" --suite unit
 }
 
 stage_tsan() {
     configure "$logs/tsan" --werror -Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized -Dui=disabled
-    compile "$logs/tsan"
+    compile "$logs/tsan" || return 1
     TSAN_OPTIONS=halt_on_error=1:suppressions=$root/tests/tsan.supp meson_tests "$logs/tsan" --suite unit
 }
 
 stage_fuzz() {
     CC=clang configure "$logs/fuzz" -Dfuzz=true -Dui=disabled -Dbuildtype=debugoptimized -Db_lundef=false
-    compile "$logs/fuzz"
+    compile "$logs/fuzz" || return 1
     sh "$root/tests/fuzz/run.sh" "$FUZZ_SECONDS" "$logs/fuzz"
 }
 
@@ -72,7 +72,7 @@ install_clients() {
 
 stage_e2e() {
     configure "$logs/release" -Dbuildtype=release # what the optimiser guesses is no error: other stages are strict
-    compile "$logs/release"
+    compile "$logs/release" || return 1
     install_clients "$root/tests/e2e"
     install_clients "$root/tests/clients"
     status=0

@@ -6,7 +6,7 @@
 #define QUERY_ROUTES(ROUTE)                                                                                            \
     ROUTE("GET", "/api/v1/traces", TAKES_RANGE | TAKES_FILTER | TAKES_LIMIT | TAKES_CURSOR, traces_list,               \
           "Traces, newest first")                                                                                      \
-    ROUTE("GET", "/api/v1/traces/{id}", TAKES_WHOLE_TRACES, traces_get, "One trace with all its spans")                                 \
+    ROUTE("GET", "/api/v1/traces/{id}", TAKES_WHOLE_TRACES, traces_get, "One trace with all its spans")                \
     ROUTE("POST", "/api/v1/query", 0, query_post, "Aggregates by groups and steps of time")                            \
     ROUTE("GET", "/api/v1/facets", TAKES_RANGE | TAKES_FILTER | TAKES_LIMIT, facets_get,                               \
           "The most frequent values of fields")                                                                        \

@@ -102,7 +102,7 @@ static const char *difference(const struct monitor *m, struct monitor_memory *me
     struct arena arena = {0};
     struct error err = {0};
     struct reading *whole, *blocks;
-    uint32_t whole_count, block_count;
+    uint32_t whole_count = 0, block_count = 0;
     bool differs = false;
     if (monitor_measure(&asker, m, NULL, now_ns, &arena, &whole, &whole_count, &err) ||
         monitor_measure(&asker, m, memory, now_ns, &arena, &blocks, &block_count, &err))
