@@ -71,8 +71,8 @@ configure() {
 }
 
 compile() {
-    ninja -C "$1" >"$1/compile.log" 2>&1 || { grep -vE '^\[[0-9]+/' "$1/compile.log" | tail -n 60 >&2
-        printf '%serror:%s the build in %s failed\n' "$red" "$plain" "$1" >&2
-        return 1
-    }
+    ninja -C "$1" >"$1/compile.log" 2>&1 && return 0
+    grep -vE '^\[[0-9]+/' "$1/compile.log" | tail -n 60 >&2
+    printf '%serror:%s the build in %s failed\n' "$red" "$plain" "$1" >&2
+    return 1
 }
