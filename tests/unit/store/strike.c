@@ -1,28 +1,37 @@
 /* See strike.h. */
+#include "kit.h"
 #include "strike.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static atomic_int *calls; /* both processes see it */
 static enum how how;
 static int strike_at;
 
-void strike_prepare(void) {
+bool strike_life(enum how way, int at_call, void (*live)(void)) {
     if (!calls) calls = mmap(NULL, sizeof *calls, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     atomic_store(calls, 0);
-}
-
-void strike(enum how way, int at_call) {
-    how = way;
-    strike_at = at_call;
+    fflush(NULL);
+    pid_t pid = fork();
+    if (!pid) {
+        how = way;
+        strike_at = at_call;
+        live();
+        _exit(0);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+        fail_msg("call %d: ended by signal %d", at_call, WTERMSIG(status));
+    return WIFSIGNALED(status);
 }
 
 int strike_calls(void) {

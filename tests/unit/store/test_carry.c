@@ -1,34 +1,20 @@
 /* Traces that are under way when their memtable is sealed: they wait in memory and on disk, are seen, and are decided
  * whole; not more of them than there is room for. */
-#include "kit.h"
+#include "parts.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-enum { PART = 3 }; /* spans of a trace; the last one that comes is its root */
-
 /* What is whole stays, every other trace by chance; what is not waits. */
 static double keep(void *ctx, const struct span *const *trace, uint32_t count, bool last) {
-    uint64_t id;
-    bool root = false;
-    for (uint32_t i = 0; i < count; i++) root = root || id_is_zero(trace[i]->parent_span_id, SPAN_ID_SIZE);
-    if (!root && !last) return STORE_KEEP_WAIT;
-    memcpy(&id, trace[0]->trace_id, sizeof id);
-    return count < PART ? 0 : id % 2 ? 1 : 0.5;
+    return keep_whole(trace, count, last, 1, 0.5);
 }
 
-/* Part 0 is the root. */
 static void send(uint32_t first, uint32_t count, uint32_t part) {
     struct batch *batch = batch_new();
     struct error err = {0};
     for (uint32_t t = first; t < first + count; t++) {
-        struct span *span = batch_add(batch);
-        uint64_t id = t + 1, own = (uint64_t)t * PART + part + 1, root = (uint64_t)t * PART + 1;
-        memcpy(span->trace_id, &id, sizeof id);
-        memcpy(span->span_id, &own, sizeof own);
-        if (part) memcpy(span->parent_span_id, &root, sizeof root);
-        span->start_ns = INT64_C(1795460000000000000) + t;
-        *span_text(span, COL_PROMPT) = SLICE("what is carried keeps its texts");
+        *span_text(add_part(batch, t, part), COL_PROMPT) = SLICE("what is carried keeps its texts");
     }
     if (store_append_wait(store, batch, &err)) fail_msg("%s", err.message);
     batch_unref(batch);
@@ -95,7 +81,7 @@ static void traces_under_way_wait_and_are_decided_whole(void **state) {
     while (stats().carried_rows != 100) usleep(1000);
     assert_int_equal(seen(100, spans), 250);
     for (uint32_t t = 0; t < 50; t++) {
-        assert_int_equal(spans[t], PART);
+        assert_int_equal(spans[t], PARTS);
         assert_true((t + 1) % 2 ? !(rate_of[t] < 1) : rate_of[t] == 0.5);
     }
     assert_int_equal(stats().sampled_out, 0);
@@ -113,10 +99,10 @@ static void a_restart_finds_what_waits(void **state) {
     reopen();
     send(0, 60, 0);
     wait_for(nothing_waits);
-    assert_int_equal(seen(60, spans), 60 * PART);
+    assert_int_equal(seen(60, spans), 60 * PARTS);
     shell("! ls $D/wal/carried/*.wal 2>/dev/null");
     reopen();
-    assert_int_equal(seen(60, spans), 60 * PART);
+    assert_int_equal(seen(60, spans), 60 * PARTS);
 }
 
 static void without_room_the_oldest_are_decided_early(void **state) {
@@ -144,7 +130,7 @@ static void an_order_to_seal_leaves_none_waiting(void **state) {
     uint8_t id[TRACE_ID_SIZE] = {1};
     send(0, 30, 0);
     assert_int_equal(store_delete(store, &(struct store_delete){.trace_id = id}, &deleted, NULL), 0);
-    assert_int_equal(seen(30, spans), 29 * PART);
+    assert_int_equal(seen(30, spans), 29 * PARTS);
     assert_int_equal(spans[0], 0);
 }
 

@@ -1,7 +1,7 @@
 /* A store that samples is killed, or finds the disk full, at every write, sync, rename and unlink of a life in which
  * traces come in three parts over several seals. Whatever moment it is: a trace all of which was acknowledged is there
  * once and whole, with the weight that it should have. */
-#include "kit.h"
+#include "parts.h"
 #include "strike.h"
 
 #include "base/log.h"
@@ -14,31 +14,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TRACES = 240, PART = 3, STEP = 20, SEAL_ROWS = 5 * STEP /* as many as wait at most */ };
+enum { TRACES = 240, STEP = 20, SEAL_ROWS = 5 * STEP /* as many as wait at most */ };
 
 static struct { uint8_t acknowledged[TRACES]; /* spans */ } * shared;
 
 /* Whole traces stay, odd ones as one of two; halves go. So a half that was decided too early is missed later. */
 static double keep(void *ctx, const struct span *const *trace, uint32_t count, bool last) {
-    uint64_t id;
-    bool root = false;
-    for (uint32_t i = 0; i < count; i++) root = root || id_is_zero(trace[i]->parent_span_id, SPAN_ID_SIZE);
-    if (!root && !last) return STORE_KEEP_WAIT;
-    memcpy(&id, trace[0]->trace_id, sizeof id);
-    return count < PART ? 0 : id % 2 ? 0.5 : 1;
+    return keep_whole(trace, count, last, 0.5, 1);
 }
 
 static void send(uint32_t first, uint32_t part) {
     struct batch *batch = batch_new();
     struct error err = {0};
-    for (uint32_t t = first; t < first + STEP; t++) {
-        struct span *span = batch_add(batch);
-        uint64_t id = t + 1, own = (uint64_t)t * PART + part + 1, root = (uint64_t)t * PART + 1;
-        memcpy(span->trace_id, &id, sizeof id);
-        memcpy(span->span_id, &own, sizeof own);
-        if (part) memcpy(span->parent_span_id, &root, sizeof root);
-        span->start_ns = INT64_C(1795460000000000000) + t;
-    }
+    for (uint32_t t = first; t < first + STEP; t++) add_part(batch, t, part);
     if (!store_append_wait(store, batch, &err))
         for (uint32_t t = first; t < first + STEP; t++) shared->acknowledged[t]++;
     batch_unref(batch);
@@ -49,8 +37,8 @@ static void live(void) {
     struct error err = {0};
     if (store_open(&store, &options, &err)) return;
     for (uint32_t step = 0; step < TRACES / STEP + 2; step++) {
-        for (uint32_t part = PART; part-- > 0;) {
-            uint32_t behind = PART - 1 - part;
+        for (uint32_t part = PARTS; part-- > 0;) {
+            uint32_t behind = PARTS - 1 - part;
             if (step >= behind && step - behind < TRACES / STEP) send((step - behind) * STEP, part);
         }
         usleep(3000); /* a seal or two */
@@ -59,7 +47,7 @@ static void live(void) {
 }
 
 static void judge(int call) {
-    uint8_t seen[TRACES * PART] = {0};
+    uint8_t seen[TRACES * PARTS] = {0};
     struct snapshot *snap = store_snapshot(store);
     for (uint32_t g = 0; g < snapshot_count(snap); g++)
         for (uint32_t i = 0; i < snapshot_rowgroup(snap, g)->rows; i++) {
@@ -69,7 +57,7 @@ static void judge(int call) {
             if (rowgroup_read_span(snapshot_rowgroup(snap, g), i, &arena, &span, NULL)) fail_msg("call %d", call);
             memcpy(&id, span.span_id, sizeof id);
             memcpy(&trace, span.trace_id, sizeof trace);
-            if (!id || id > TRACES * PART || seen[id - 1]++)
+            if (!id || id > TRACES * PARTS || seen[id - 1]++)
                 fail_msg("call %d: span %llu is there twice", call, (unsigned long long)id);
             if (trace % 2 ? span.sample_rate != 0.5 : span.sample_rate < 1)
                 fail_msg("call %d: span %llu has the weight %g", call, (unsigned long long)id, span.sample_rate);
@@ -77,10 +65,10 @@ static void judge(int call) {
         }
     snapshot_free(snap);
     for (uint32_t t = 0; t < TRACES; t++) {
-        const uint8_t *spans = seen + (size_t)t * PART;
+        const uint8_t *spans = seen + (size_t)t * PARTS;
         int count = spans[0] + spans[1] + spans[2];
-        if (count && count != PART) fail_msg("call %d: of trace %u there are %d spans", call, t, count);
-        if (!count && shared->acknowledged[t] == PART)
+        if (count && count != PARTS) fail_msg("call %d: of trace %u there are %d spans", call, t, count);
+        if (!count && shared->acknowledged[t] == PARTS)
             fail_msg("call %d: trace %u was acknowledged and is lost", call, t);
     }
 }
@@ -93,19 +81,8 @@ static bool die_at(enum how how, int call) {
     struct store_checked checked;
     struct error err = {0};
     memset(shared, 0, sizeof *shared);
-    strike_prepare();
     shell("rm -rf $D/*");
-    fflush(NULL);
-    pid_t pid = fork();
-    if (!pid) {
-        strike(how, call);
-        live();
-        _exit(0);
-    }
-    int status;
-    waitpid(pid, &status, 0);
-    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-        fail_msg("call %d: ended by signal %d", call, WTERMSIG(status));
+    bool killed = strike_life(how, call, live);
     for (int i = 0; i < 2; i++) {
         if (store_open(&store, &options, &err)) fail_msg("call %d: %s", call, err.message);
         if (i == 1) { /* after a start that only looked: all is decided now */
@@ -116,7 +93,7 @@ static bool die_at(enum how how, int call) {
         store = NULL;
         if (store_check(dir, no_problem, &call, &checked, &err)) fail_msg("call %d: %s", call, err.message);
     }
-    return how == DISK_FULL ? strike_calls() >= call : WIFSIGNALED(status);
+    return how == DISK_FULL ? strike_calls() >= call : killed;
 }
 
 static void at_every_call(enum how how, int from, int step) {

@@ -151,20 +151,9 @@ static void check_directory(int call) {
 /* One life in a process of its own, which ends at the given call; false when it came to its natural end. */
 static bool die_at(enum how way, int call) {
     memset(shared, 0, sizeof *shared);
-    strike_prepare();
     shell("rm -rf $D/*");
     options.hurry = call & 1 ? STORE_HURRY_SEALS : STORE_HURRY_AUTO;
-    fflush(NULL);
-    pid_t pid = fork();
-    if (!pid) {
-        strike(way, call);
-        live();
-        _exit(0);
-    }
-    int status;
-    waitpid(pid, &status, 0);
-    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-        fail_msg("call %d: ended by signal %d", call, WTERMSIG(status));
+    bool killed = strike_life(way, call, live);
     for (int i = 0; i < 2; i++) { /* the second start finds what the first has left */
         struct error err = {0};
         if (store_open(&store, &options, &err)) fail_msg("call %d: %s", call, err.message);
@@ -173,7 +162,7 @@ static bool die_at(enum how way, int call) {
         store = NULL;
         check_directory(call);
     }
-    return WIFSIGNALED(status) || way == DISK_FULL;
+    return killed || way == DISK_FULL;
 }
 
 /* Calls 1, 1 + step, …, beginning at `from`, until a life ends before its call. */
