@@ -356,7 +356,8 @@ static int check(struct cli *cli, struct serve_args *args, struct error *err) {
     for (size_t i = 0; i < args->upstreams.count && !code; i++) {
         const char *one = args->upstreams.items[i], *equals = strchr(one, '=');
         if (equals && equals > one && (!strncmp(equals, "=http://", 8) || !strncmp(equals, "=https://", 9))) continue;
-        code = error_set(err, VT_EINVAL, "--upstream: expected NAME=https://host, found \"%s\"", one);
+        code = error_set(err, VT_EINVAL, "--upstream: expected NAME=https://host, found '%.*s'",
+                         (int)strcspn(one, "=/@"), one); /* what follows may hold a password */
     }
     if (!code && !args->serve.tls_cert != !args->serve.tls_key)
         code = error_set(err, VT_EINVAL, "--tls-cert and --tls-key go together, and only one was given");
