@@ -118,7 +118,7 @@ test('promtool finds nothing to say about /metrics, the configuration and the ru
 });
 
 test('every family is described in docs/metrics.md', async (t) => {
-  const v = await serve(t, { args: ['--forward', 'otlp=http://127.0.0.1:9'] });
+  const v = await serve(t, { args: ['--forward', 'otlp=http://127.0.0.1:9', '--upstream', 'local=http://127.0.0.1:9'] });
   await v.post('/ingest/logs', traffic());
   const page = await readFile(join(root, 'docs/metrics.md'), 'utf8');
   const families = [...(await v.get('/metrics')).matchAll(/^# TYPE (\S+) /gm)].map((m) => m[1].replace(/^ai_storefront_/, '<service>_'));

@@ -17,34 +17,45 @@ function fieldHints(word: string): Hint[] {
   })
 }
 
-async function valueHints(word: string, scope: Scope, signal: AbortSignal): Promise<Hint[]> {
+// Of "-model:gp": the field and what was begun of its value.
+function asked(word: string) {
   const [, minus, name, begun] = /^(-?)([\w.-]+):(.*)$/.exec(word) ?? []
   const field = fields.find(f => f.name === name)
-  if (!field) return []
-  const start = begun.replace(/^"/, '').toLowerCase()
-  const hint = (value: string, note: string, raw = false): Hint => ({ insert: `${minus}${name}:${raw ? value : quote(value)}`, text: value, note })
-  if (field.values) return field.values.filter(v => v.startsWith(start)).map(v => hint(v, '', true))
-  if (!field.group) return []
-  const { facets } = await api.facets({ from: scope.from, to: scope.to, fields: field.group, limit: 200 }, signal)
-  return (facets[0]?.values ?? []).filter(v => v.value.toLowerCase().includes(start)).slice(0, 12).map(v => hint(v.value, count(v.count)))
+  return field && { minus, field, begun: begun.replace(/^"/, '').toLowerCase() }
+}
+
+// The values of one field that the server has seen.
+interface Seen { name: string; values: { value: string; count: number }[] }
+
+function valueHints(word: string, seen: Seen | null): Hint[] {
+  const of = asked(word)
+  if (!of) return []
+  const { minus, field, begun } = of
+  const hint = (value: string, note: string, raw = false): Hint => ({ insert: `${minus}${field.name}:${raw ? value : quote(value)}`, text: value, note })
+  if (field.values) return field.values.filter(v => v.startsWith(begun)).map(v => hint(v, '', true))
+  if (seen?.name !== field.name) return []
+  return seen.values.filter(v => v.value.toLowerCase().includes(begun)).slice(0, 12).map(v => hint(v.value, count(v.count)))
 }
 
 export function FilterBar({ value, onChange, error, scope, placeholder }:
   { value: string; onChange: (q: string) => void; error?: ApiError | null; scope: Scope; placeholder?: string }) {
   const [text, setText] = useState(value), [scroll, setScroll] = useState(0)
-  const [hints, setHints] = useState<Hint[]>([]), [chosen, setChosen] = useState(-1), [open, setOpen] = useState(false)
+  const [seen, setSeen] = useState<Seen | null>(null), [chosen, setChosen] = useState(-1), [open, setOpen] = useState(false)
   const input = useRef<HTMLInputElement>(null)
   useEffect(() => setText(value), [value])
+  // Hints go with the text that is drawn, at once: a Tab that follows a letter closely must not take one of the text before.
+  const { word } = wordAt(text, input.current?.selectionStart ?? text.length)
+  const hints = !open || word.startsWith('"') ? [] : word.includes(':') ? valueHints(word, seen) : fieldHints(word)
+  const field = open ? asked(word)?.field : undefined
+  const wanted = field && !field.values && field.group && seen?.name !== field.name ? field : undefined
+  useEffect(() => setSeen(null), [scope.from, scope.to])
   useEffect(() => {
-    if (!open) return
-    const caret = input.current?.selectionStart ?? text.length
-    const { word } = wordAt(text, caret)
-    setChosen(-1)
-    if (!word.includes(':')) { setHints(word.startsWith('"') ? [] : fieldHints(word)); return }
-    const control = new AbortController()
-    valueHints(word, scope, control.signal).then(list => setHints(list), () => { if (!control.signal.aborted) setHints([]) })
+    if (!wanted?.group) return
+    const control = new AbortController(), keep = (values: Seen['values']) => setSeen({ name: wanted.name, values })
+    api.facets({ from: scope.from, to: scope.to, fields: wanted.group, limit: 200 }, control.signal)
+      .then(({ facets }) => keep(facets[0]?.values ?? []), () => { if (!control.signal.aborted) keep([]) })
     return () => control.abort()
-  }, [text, open])
+  }, [wanted?.name, scope.from, scope.to])
 
   const submit = (q: string) => { setOpen(false); onChange(q.trim()) }
   const take = (hint: Hint) => {
@@ -53,6 +64,7 @@ export function FilterBar({ value, onChange, error, scope, placeholder }:
     const next = text.slice(0, start) + hint.insert + (hint.more ? '' : ' ') + text.slice(caret).trimStart()
     const at = start + hint.insert.length + (hint.more ? 0 : 1)
     setText(next)
+    setChosen(-1)
     if (!hint.more) submit(next)
     requestAnimationFrame(() => { input.current?.focus(); input.current?.setSelectionRange(at, at) })
   }
@@ -83,7 +95,7 @@ export function FilterBar({ value, onChange, error, scope, placeholder }:
         <input ref={input} id="filter" value={text} placeholder={placeholder ?? 'Filter: model:gpt-4o status:error duration:>2s "free words"'} spellcheck={false} autocomplete="off" autocapitalize="off"
           role="combobox" aria-label="Filter" aria-expanded={open && hints.length > 0} aria-controls={open && hints.length > 0 ? 'filter-hints' : undefined} aria-autocomplete="list" aria-invalid={!!wrong}
           aria-activedescendant={chosen >= 0 ? 'hint-' + chosen : undefined} aria-describedby={wrong ? 'filter-wrong' : undefined}
-          onInput={event => { setText(event.currentTarget.value); setOpen(true) }} onScroll={event => setScroll(event.currentTarget.scrollLeft)}
+          onInput={event => { setText(event.currentTarget.value); setChosen(-1); setOpen(true) }} onScroll={event => setScroll(event.currentTarget.scrollLeft)}
           onKeyDown={onKeyDown} onKeyUp={event => setScroll(event.currentTarget.scrollLeft)} onFocus={() => { if (!wrong) setOpen(true) }} onBlur={() => setOpen(false)} />
       </div>
       {text && <button class="button ghost square small" type="button" aria-label="Clear the filter" title="Clear" onClick={() => { setText(''); submit('') }}><Icon name="close" /></button>}
