@@ -184,6 +184,15 @@ void agg_put_value(const struct agg_result *result, const struct agg_point *poin
         agg_put_number(agg_value(result, point, column), w);
 }
 
+void agg_put_key(const struct agg_key *key, struct json_writer *w) {
+    if (key->type == AGG_KEY_TEXT)
+        json_put_string(w, key->text);
+    else if (key->type == AGG_KEY_BOOL)
+        json_put_bool(w, key->number != 0);
+    else
+        agg_put_number(key->number, w);
+}
+
 void agg_put_keys(const struct agg_result *result, uint32_t group, struct json_writer *w) {
     const struct agg_spec *spec = result->spec;
     json_open(w, '{');
@@ -191,12 +200,7 @@ void agg_put_keys(const struct agg_result *result, uint32_t group, struct json_w
         const struct agg_key *key = &result->groups[group].keys[f];
         if (key->type == AGG_KEY_NONE) continue;
         json_put_key_slice(w, field_name(&spec->group_by[f]));
-        if (key->type == AGG_KEY_TEXT)
-            json_put_string(w, key->text);
-        else if (key->type == AGG_KEY_BOOL)
-            json_put_bool(w, key->number != 0);
-        else
-            agg_put_number(key->number, w);
+        agg_put_key(key, w);
     }
     json_close(w, '}');
 }

@@ -118,6 +118,8 @@ void agg_put_value(const struct agg_result *result, const struct agg_point *poin
                    struct json_writer *w);
 /* The value that a parsed column of that name would have: null or a number. */
 void agg_put_number(double value, struct json_writer *w);
+/* One key as the JSON value it is; not AGG_KEY_NONE. */
+void agg_put_key(const struct agg_key *key, struct json_writer *w);
 /* A group's keys as an object: {"model":"gpt-4o"}. */
 void agg_put_keys(const struct agg_result *result, uint32_t group, struct json_writer *w);
 

@@ -28,12 +28,7 @@ static int read_fields(struct ask *ask, struct field *fields, uint32_t *count, s
 
 static void put_value(const struct agg_key *key, struct json_writer *w) {
     json_put_key(w, "value");
-    if (key->type == AGG_KEY_TEXT)
-        json_put_string(w, key->text);
-    else if (key->type == AGG_KEY_BOOL)
-        json_put_bool(w, key->number != 0);
-    else
-        agg_put_number(key->number, w);
+    agg_put_key(key, w);
 }
 
 static int put_facet(struct ask *ask, const struct agg_result *result, struct json_writer *w, struct error *err) {
