@@ -39,12 +39,12 @@ function valueHints(word: string, seen: Seen | null): Hint[] {
 
 export function FilterBar({ value, onChange, error, scope, placeholder }:
   { value: string; onChange: (q: string) => void; error?: ApiError | null; scope: Scope; placeholder?: string }) {
-  const [text, setText] = useState(value), [scroll, setScroll] = useState(0)
+  const [text, setText] = useState(value), [caret, setCaret] = useState(value.length), [scroll, setScroll] = useState(0)
   const [seen, setSeen] = useState<Seen | null>(null), [chosen, setChosen] = useState(-1), [open, setOpen] = useState(false)
   const input = useRef<HTMLInputElement>(null)
-  useEffect(() => setText(value), [value])
+  useEffect(() => { setText(value); setCaret(value.length) }, [value])
   // Hints go with the text that is drawn, at once: a Tab that follows a letter closely must not take one of the text before.
-  const { word } = wordAt(text, input.current?.selectionStart ?? text.length)
+  const { word } = wordAt(text, caret)
   const hints = !open || word.startsWith('"') ? [] : word.includes(':') ? valueHints(word, seen) : fieldHints(word)
   const field = open ? asked(word)?.field : undefined
   const wanted = field && !field.values && field.group && seen?.name !== field.name ? field : undefined
@@ -59,11 +59,11 @@ export function FilterBar({ value, onChange, error, scope, placeholder }:
 
   const submit = (q: string) => { setOpen(false); onChange(q.trim()) }
   const take = (hint: Hint) => {
-    const caret = input.current?.selectionStart ?? text.length
     const { start } = wordAt(text, caret)
     const next = text.slice(0, start) + hint.insert + (hint.more ? '' : ' ') + text.slice(caret).trimStart()
     const at = start + hint.insert.length + (hint.more ? 0 : 1)
     setText(next)
+    setCaret(at)
     setChosen(-1)
     if (!hint.more) submit(next)
     requestAnimationFrame(() => { input.current?.focus(); input.current?.setSelectionRange(at, at) })
@@ -77,7 +77,7 @@ export function FilterBar({ value, onChange, error, scope, placeholder }:
       if (visible && chosen >= 0) take(hints[chosen])
       else submit(text)
       event.preventDefault()
-    } else if (event.key === 'Tab' && visible && !event.shiftKey && wordAt(text, input.current?.selectionStart ?? 0).word) {
+    } else if (event.key === 'Tab' && visible && !event.shiftKey && word) {
       take(hints[Math.max(0, chosen)])
       event.preventDefault()
     } else if (event.key === 'Escape') {
@@ -95,8 +95,8 @@ export function FilterBar({ value, onChange, error, scope, placeholder }:
         <input ref={input} id="filter" value={text} placeholder={placeholder ?? 'Filter: model:gpt-4o status:error duration:>2s "free words"'} spellcheck={false} autocomplete="off" autocapitalize="off"
           role="combobox" aria-label="Filter" aria-expanded={open && hints.length > 0} aria-controls={open && hints.length > 0 ? 'filter-hints' : undefined} aria-autocomplete="list" aria-invalid={!!wrong}
           aria-activedescendant={chosen >= 0 ? 'hint-' + chosen : undefined} aria-describedby={wrong ? 'filter-wrong' : undefined}
-          onInput={event => { setText(event.currentTarget.value); setChosen(-1); setOpen(true) }} onScroll={event => setScroll(event.currentTarget.scrollLeft)}
-          onKeyDown={onKeyDown} onKeyUp={event => setScroll(event.currentTarget.scrollLeft)} onFocus={() => { if (!wrong) setOpen(true) }} onBlur={() => setOpen(false)} />
+          onInput={event => { setText(event.currentTarget.value); setCaret(event.currentTarget.selectionStart ?? text.length); setChosen(-1); setOpen(true) }} onScroll={event => setScroll(event.currentTarget.scrollLeft)}
+          onKeyDown={onKeyDown} onKeyUp={event => { setScroll(event.currentTarget.scrollLeft); setCaret(event.currentTarget.selectionStart ?? text.length) }} onFocus={event => { setCaret(event.currentTarget.selectionStart ?? text.length); if (!wrong) setOpen(true) }} onBlur={() => setOpen(false)} />
       </div>
       {text && <button class="button ghost square small" type="button" aria-label="Clear the filter" title="Clear" onClick={() => { setText(''); submit('') }}><Icon name="close" /></button>}
     </div>
