@@ -270,7 +270,8 @@ static void bounds_connections_of_one_address(void **state) {
     char byte;
     struct http_stats stats;
     for (int i = 0; i < 60; i++) fds[i] = client_connect(port);
-    for (int wait = 0; wait < 1000 && open > 50; wait++, usleep(10000)) { /* refusals come when the server gets to them */
+    for (int wait = 0; wait < 1000 && open > 50;
+         wait++, usleep(10000)) { /* refusals come when the server gets to them */
         open = 0;
         for (int i = 0; i < 60; i++) open += recv(fds[i], &byte, 1, MSG_DONTWAIT) < 0;
     }
