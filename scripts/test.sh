@@ -26,7 +26,7 @@ meson_tests() {
     dir=$1
     shift
     status=0
-    meson test -C "$dir" --print-errorlogs --timeout-multiplier 6 "$@" >"$dir/test.log" 2>&1 || status=$?
+    meson test -C "$dir" --print-errorlogs --timeout-multiplier 20 "$@" >"$dir/test.log" 2>&1 || status=$?
     ok=$(sed -nE 's/^\[ +PASSED +\] ([0-9]+) test.*/\1/p' "$dir/meson-logs/testlog.txt" | awk '{n += $1} END {print n + 0}')
     bad=$(sed -nE 's/^\[ +FAILED +\] ([0-9]+) test.*/\1/p' "$dir/meson-logs/testlog.txt" | awk '{n += $1} END {print n + 0}')
     left=$(sed -nE 's/^\[ +SKIPPED +\] ([0-9]+) test.*/\1/p' "$dir/meson-logs/testlog.txt" | awk '{n += $1} END {print n + 0}')
