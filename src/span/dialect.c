@@ -5,9 +5,6 @@
 #include <stdatomic.h>
 #include <strings.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 /* Where two SDKs use the same name it stands once, at the place that serves both. */
 static struct dialect_name names[] = {
     {"gen_ai.provider.name", FIELD_PROVIDER, DIALECT_GENAI, 0, 0},
@@ -223,11 +220,45 @@ static atomic_bool is_built; /* asked first, since it costs nothing */
 
 static void build_words(void);
 
+enum { WORD = 8, NAME_MIN = 4 }; /* bytes */
+
+static inline uint64_t load_word(const char *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static inline uint64_t load_half(const char *at) {
+    uint32_t half;
+    memcpy(&half, at, sizeof half);
+    return half;
+}
+
+/* Of the length and both ends, which tell nearly all names apart; what they do not is compared. len ≥ NAME_MIN. */
+static inline uint64_t hash_name(const char *name, size_t len) {
+    uint64_t first, last;
+    if (len >= WORD)
+        first = load_word(name), last = load_word(name + len - WORD);
+    else
+        first = load_half(name), last = load_half(name + len - WORD / 2);
+    uint64_t hash = (first ^ len) * UINT64_C(0x9e3779b97f4a7c15) ^ last * UINT64_C(0xc2b2ae3d27d4eb4f);
+    return hash ^ hash >> 29;
+}
+
+/* By words, the last of which may overlap the one before. len ≥ NAME_MIN. */
+static inline bool same_name(const char *a, const char *b, size_t len) {
+    if (len < WORD)
+        return load_half(a) == load_half(b) && load_half(a + len - WORD / 2) == load_half(b + len - WORD / 2);
+    for (size_t at = 0; at + WORD <= len; at += WORD)
+        if (load_word(a + at) != load_word(b + at)) return false;
+    return load_word(a + len - WORD) == load_word(b + len - WORD);
+}
+
 static void build(void) {
     uint8_t ranks[FIELD_COUNT] = {0};
     for (uint32_t i = 0; i < NAME_COUNT; i++) {
         size_t len = strlen(names[i].name);
-        uint64_t hash = XXH3_64bits(names[i].name, len);
+        uint64_t hash = hash_name(names[i].name, len);
         uint32_t at = (uint32_t)hash % SLOTS;
         while (slots[at].name) at = (at + 1) % SLOTS;
         slots[at].tag = (uint32_t)(hash >> 32);
@@ -248,12 +279,13 @@ static inline void ensure_built(void) {
 }
 
 const struct dialect_name *dialect_find(struct slice key) {
+    if (key.len < NAME_MIN) return NULL;
     ensure_built();
-    uint64_t hash = XXH3_64bits(key.ptr ? key.ptr : "", key.len);
+    uint64_t hash = hash_name(key.ptr, key.len);
     for (uint32_t at = (uint32_t)hash % SLOTS; slots[at].name; at = (at + 1) % SLOTS) {
         const struct dialect_name *name = &names[slots[at].name - 1];
         if (slots[at].tag == (uint32_t)(hash >> 32) && slots[at].len == key.len &&
-            memcmp(name->name, key.ptr, key.len) == 0)
+            same_name(name->name, key.ptr, key.len))
             return name;
     }
     return NULL;

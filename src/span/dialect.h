@@ -55,8 +55,10 @@ enum field {
 /* How the value of a name is to be read, where its type does not tell. */
 enum form { FORM_PLAIN, FORM_SECONDS, FORM_MS, FORM_TIME };
 
+enum { DIALECT_NAME_MAX = 48 }; /* bytes: names stand in so many, so that they are compared and copied by words */
+
 struct dialect_name {
-    const char *name;
+    char name[DIALECT_NAME_MAX]; /* ends with NUL; nothing in it needs to be escaped in JSON */
     enum field field;
     enum dialect dialect;
     enum form form;

@@ -1,19 +1,20 @@
 /* Attributes, events and resource as JSON, without what went into a field of its own. */
 #include "span/reading.h"
 
+#include "base/format.h"
 #include "base/json.h"
 #include "base/timestamp.h"
 #include "span/mask.h"
 
 enum { EVENT_TEXT_KEPT = 256 };
 
-static bool is_taken(const struct reading *in, const struct attr *attr) {
+static bool is_taken(const struct reading *in, const struct attr *attr, const struct dialect_name *known) {
     const struct talk *talks[] = {&in->prompt, &in->completion};
     static const enum field fields[] = {FIELD_PROMPT, FIELD_COMPLETION};
     const struct dialect_list *list = NULL;
     uint32_t index;
     struct slice rest;
-    if (in->prompt.from == TALK_PIECES || in->completion.from == TALK_PIECES)
+    if (!known && (in->prompt.from == TALK_PIECES || in->completion.from == TALK_PIECES))
         list = dialect_list_find(attr->key, &index, &rest);
     for (int i = 0; i < 2; i++) {
         if (!talks[i]->taken) continue;
@@ -22,6 +23,43 @@ static bool is_taken(const struct reading *in, const struct attr *attr) {
     }
     if (in->completion.taken && in->picks[FIELD_TOOL_CALLS].attr == attr) return true;
     return false;
+}
+
+/* Room is had once, for the longest that it may become. False: it is no short one. */
+static bool put_short_attr(struct json_writer *w, const struct attr *attr, const struct dialect_name *known) {
+    enum { SHORT_BYTES = 512, PUNCTUATION = 8 };
+    struct slice key = attr->key, text = attr->value.type == VALUE_STRING ? attr->value.text : (struct slice){NULL, 0};
+    if (attr->value.type == VALUE_JSON || key.len + text.len > SHORT_BYTES ||
+        !buf_reserve(w->out,
+                     (key.len + text.len) * FORMAT_ESCAPE_MAX + FORMAT_DOUBLE_MAX + DIALECT_NAME_MAX + PUNCTUATION))
+        return false;
+    char *out = w->out->ptr + w->out->len;
+    if (w->comma) *out++ = ',';
+    *out++ = '"';
+    if (known) {
+        memcpy(out, known->name, sizeof known->name);
+        out += key.len;
+    } else if (key.len) {
+        out = format_escaped(out, key);
+    }
+    *out++ = '"', *out++ = ':';
+    switch (attr->value.type) {
+    case VALUE_STRING:
+        *out++ = '"';
+        if (text.len) out = format_escaped(out, text);
+        *out++ = '"';
+        break;
+    case VALUE_INT: out = format_int(out, attr->value.integer); break;
+    case VALUE_DOUBLE: out = format_double(out, attr->value.real); break;
+    case VALUE_BOOL:
+        out = attr->value.integer ? (char *)mempcpy(out, "true", 4) : (char *)mempcpy(out, "false", 5);
+        break;
+    case VALUE_JSON:
+    case VALUE_NONE: out = mempcpy(out, "null", 4); break;
+    }
+    w->out->len = (size_t)(out - w->out->ptr);
+    w->comma = true;
+    return true;
 }
 
 static const char *const otel_kinds[] = {NULL, NULL, "SERVER", "CLIENT", "PRODUCER", "CONSUMER"};
@@ -38,7 +76,8 @@ struct slice write_attributes(struct reading *in, int64_t skew_ns) {
     if (skew_ns > 0) json_put_key(&w, "vitrine.end_before_start_ms"), json_put_double(&w, (double)skew_ns / NS_PER_MS);
     for (uint32_t i = 0; i < raw->attr_count; i++) {
         const struct attr *attr = &raw->attrs[i];
-        if (attr->value.type == VALUE_NONE || is_taken(in, attr)) continue;
+        const struct dialect_name *known = i < READING_NAMES_MAX ? in->names[i] : NULL;
+        if (attr->value.type == VALUE_NONE || is_taken(in, attr, known) || put_short_attr(&w, attr, known)) continue;
         json_put_key_slice(&w, attr->key);
         value_write_json(&w, &attr->value);
     }

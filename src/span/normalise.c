@@ -38,8 +38,7 @@ static void pick_kind(struct reading *in, const struct dialect_name *name, const
     in->kind = kind;
 }
 
-void pick_attr(struct reading *in, const struct attr *attr, bool from_event) {
-    const struct dialect_name *name = dialect_find(attr->key);
+void pick_attr(struct reading *in, const struct dialect_name *name, const struct attr *attr, bool from_event) {
     if (!name || !is_given(in, name, &attr->value)) return;
     struct pick *pick = &in->picks[name->field];
     if (name->field == FIELD_KIND) {
@@ -69,15 +68,17 @@ static bool add_piece(struct reading *in, const struct dialect_list *list, uint3
 static bool pick_attrs(struct reading *in) {
     for (uint32_t i = 0; i < in->raw->attr_count; i++) {
         const struct attr *attr = &in->raw->attrs[i];
+        const struct dialect_name *name = dialect_find(attr->key);
+        if (i < READING_NAMES_MAX) in->names[i] = name;
+        in->chat_attributes |= slice_starts(attr->key, SLICE("chat."));
+        if (name) {
+            pick_attr(in, name, attr, false);
+            continue;
+        }
         uint32_t index;
         struct slice rest;
         const struct dialect_list *list = dialect_list_find(attr->key, &index, &rest);
-        if (list) {
-            if (!add_piece(in, list, index, rest, attr)) return false;
-            continue;
-        }
-        in->chat_attributes |= slice_starts(attr->key, SLICE("chat."));
-        pick_attr(in, attr, false);
+        if (list && !add_piece(in, list, index, rest, attr)) return false;
     }
     return true;
 }
@@ -236,7 +237,8 @@ int normalise(struct batch *batch, const struct raw_span *raw, uint32_t position
     if (check(batch, &essence, position) != 0) return VT_EINVAL;
     struct span *span = batch_add(batch);
     if (!span) return VT_ELIMIT;
-    struct reading in = {.batch = batch, .raw = raw, .span = span, .kind = -1};
+    const struct dialect_name *found[READING_NAMES_MAX];
+    struct reading in = {.batch = batch, .raw = raw, .span = span, .names = found, .kind = -1};
     in.from_log = raw->source == SOURCE_LOG || raw->source == SOURCE_CONVEX;
     memcpy(span->trace_id, raw->trace_id, TRACE_ID_SIZE);
     memcpy(span->span_id, raw->span_id, SPAN_ID_SIZE);

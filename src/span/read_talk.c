@@ -64,7 +64,8 @@ void read_events(struct reading *in) {
         if (role.len && talk->from != TALK_VALUE) talk->from = TALK_MESSAGE_EVENTS;
         bool failure = slice_is(event->name, "exception");
         for (uint32_t a = 0; a < event->attr_count; a++)
-            if (failure || slice_starts(event->name, SLICE("ai.stream."))) pick_attr(in, &event->attrs[a], true);
+            if (failure || slice_starts(event->name, SLICE("ai.stream.")))
+                pick_attr(in, dialect_find(event->attrs[a].key), &event->attrs[a], true);
     }
 }
 

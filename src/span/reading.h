@@ -27,10 +27,15 @@ struct talk {
     bool taken;                    /* its text went into the span: do not keep it a second time */
 };
 
+enum { READING_NAMES_MAX = 64 };
+
 struct reading {
     struct batch *batch;
     const struct raw_span *raw;
     struct span *span;
+    /* What the first READING_NAMES_MAX attributes are called in the dialects' table, or NULL. Apart, since it need not
+     * be cleared. */
+    const struct dialect_name **names;
     struct pick picks[FIELD_COUNT];
     struct talk prompt, completion;
     int kind;             /* enum span_kind, or -1 */
@@ -41,8 +46,8 @@ struct reading {
 
 /* ---- normalise.c ---- */
 
-/* An attribute that may say something: the better name wins. `from_event`: it stands in an event. */
-void pick_attr(struct reading *in, const struct attr *attr, bool from_event);
+/* An attribute of that name, which may be NULL: the better name wins. `from_event`: it stands in an event. */
+void pick_attr(struct reading *in, const struct dialect_name *name, const struct attr *attr, bool from_event);
 /* What was written into the batch's scratch, in its arena; the scratch is empty after. */
 struct slice scratch_take(struct reading *in);
 
