@@ -130,7 +130,9 @@ void help_overview(struct term *out) {
             wrapped(out, slice_of((*c)->summary), 30, help_width(out));
         }
     }
-    term_puts(out, "\nNew here? `vitrine demo` shows it all at once. `vitrine help COMMAND` explains a command.\n");
+    term_puts(out, "\n");
+    wrapped(out, slice_of("New here? `vitrine demo` shows it all at once. `vitrine help COMMAND` explains a command."),
+            0, help_width(out));
 }
 
 /* ---- vitrine help ---- */

@@ -252,7 +252,7 @@ static void put_events(struct view *v, const struct doc *span, const char *prefi
         buf_put_slice(&text, name);
         if (!isnan(at)) {
             buf_puts(&text, " +");
-            say_ms(&text, fmax(0, at - floor((double)start_of(span) / 1e6)));
+            say_ms(&text, fmax(0, at - (double)start_of(span) / 1e6)); /* some senders round events down to ms */
         }
         for (const struct doc *a = doc_first(attributes); a; a = a->next) {
             said = a->text;

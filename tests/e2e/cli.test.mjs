@@ -484,7 +484,26 @@ test('demo plays conversations and ends by itself where there is no terminal', a
   assert.deepEqual(await readdir(temporary), [], 'nothing is left behind');
 });
 
+test('trace says when an event happened to the microsecond', async (t) => {
+  const dir = await tempDir(t), start = BigInt(Date.now() - 60_000) * 1_000_000n + 900_000n;
+  const span = { traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8), name: 'chat', kind: 1, startTimeUnixNano: String(start), endTimeUnixNano: String(start + 5_000_000n),
+    events: [{ name: 'at.once', timeUnixNano: String(start) }, { name: 'soon', timeUnixNano: String(start + 2_000_000n) }] };
+  await writeFile(join(dir, 'in.json'), JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }));
+  await ok(['import', join(dir, 'in.json'), '--data', join(dir, 'data')]);
+  const text = await ok(['trace', 'last', '--data', join(dir, 'data')]);
+  const at = (name) => { const [, n, unit] = text.match(new RegExp(`${name} \\+([\\d.]+) (\\S+)`)) ?? assert.fail(text); return Number(n) * { ns: 1e-6, µs: 1e-3, ms: 1 }[unit]; };
+  assert.ok(at('at.once') < 0.1, text); // not the 900 µs that the start stands past its millisecond
+  assert.ok(Math.abs(at('soon') - 2) < 0.1, text);
+});
+
 // ---- help ----
+
+test('help serve says the default of every limit', async () => {
+  const limits = (await ok(['help', 'serve'])).split('\nLimits\n')[1].split('\n\n')[0];
+  const options = limits.split(/\n(?= {2}--)/);
+  assert.ok(options.length > 10, limits);
+  for (const option of options) assert.match(option, /\(default: /);
+});
 
 test('help explains every command that it lists', async () => {
   const overview = await ok(['help']);
