@@ -154,6 +154,15 @@ test('the page shows a day of a storefront', async (t) => {
     assert.match(address(page), new RegExp(`span=${table.spans[0].span_id}`));
   });
 
+  await t.test('trace: what stands beside a bar never covers a name', async (t) => {
+    for (const width of [1280, 390]) {
+      const page = await go(t, `/traces/${fallen.trace_id}`, { width });
+      await page.locator('.wtime').nth(fallen.spans.length - 1).waitFor();
+      const covered = () => page.evaluate(() => [...document.querySelectorAll('.wrow')].filter((row) => row.querySelector('.wtime')?.getBoundingClientRect().left < row.querySelector('.wlane').getBoundingClientRect().left - 1).map((row) => row.innerText));
+      assert.deepEqual(await covered(), [], `${width} px wide`);
+    }
+  });
+
   await t.test('trace: a score is added and stays', async (t) => {
     const page = await go(t, '/traces/' + table.trace_id);
     await page.getByRole('tab', { name: /Scores/ }).click();

@@ -56,7 +56,7 @@ export function Services() {
         : <Loading load={load} lines={10}>{data => data.services.length ? <>
           <Card title="Who calls whom" note="thicker is more often, red fails more than 5 %"><ServiceMap data={data} /></Card>
           <Card title="Calls"><SortTable label="Calls between services" start="count" columns={columns} rows={data.calls} rowKey={c => `${c.from}>${c.to}`} onRow={c => navigate(href('/traces', { q: term('service', c.from) }))} empty={<Empty title="No service called another">Services are told apart by <code>service.name</code>; a call is a span whose parent belongs to another service.</Empty>} /></Card>
-        </> : <Empty icon="services" title="No spans in this range" />}</Loading>}
+        </> : <Card title="Who calls whom"><Empty icon="services" title="No spans in this range">Services are told apart by <code>service.name</code>.</Empty></Card>}</Loading>}
     </main>
   </>
 }

@@ -23,14 +23,14 @@ import { type ListColumn, Rows } from '../parts/rows'
 const MORE_ROWS = 1000 // the first page comes fast, the next ones seldom
 
 const columnsFor = (longest: number): ListColumn<TraceRow>[] => [
-  { key: 'time', name: 'Time', width: '96px', phone: '66px', cell: row => <TimeCell start={row.start} /> },
-  { key: 'operation', name: 'Operation', width: 'minmax(140px, 1.3fr)', phone: 'minmax(0, 1fr)', cell: row => <span class="row"><a class="cut plain strong" href={href('/traces/' + row.trace_id)}>{row.operation}</a>{row.fallback && <Chip tone="warn" title="Answered although an LLM call in it failed">fallback</Chip>}</span> },
-  { key: 'duration', name: 'Duration', width: '120px', phone: '64px', num: true, cell: row => <><span class={'took' + (row.status === 'ERROR' ? ' failed' : '')}><i style={{ width: Math.max(2, 100 * row.duration_ms / longest) + '%' }} /></span><span class="tooktime">{duration(row.duration_ms)}</span></> },
-  { key: 'models', name: 'Model', width: 'minmax(100px, 1.1fr)', cell: row => modelNames(row.models) },
-  { key: 'tokens', name: 'Tokens', width: '66px', num: true, cell: row => count(row.tokens?.total) },
-  { key: 'cost', name: 'Cost', width: '82px', num: true, cell: row => usd(row.cost_usd) },
-  { key: 'user', name: 'User', width: 'minmax(98px, .9fr)', cell: row => row.user_id ?? '' },
-  { key: 'thread', name: 'Thread', width: 'minmax(98px, .9fr)', cell: row => row.thread_id ? <a class="cut" href={href('/threads/' + encodeURIComponent(row.thread_id))}>{row.thread_id}</a> : '' },
+  { key: 'time', name: 'Time', width: '92px', phone: '66px', cell: row => <TimeCell start={row.start} /> },
+  { key: 'operation', name: 'Operation', width: 'minmax(124px, 1.5fr)', phone: 'minmax(0, 1fr)', cell: row => <span class="row"><a class="cut plain strong" href={href('/traces/' + row.trace_id)}>{row.operation}</a>{row.fallback && <Chip tone="warn" title="Answered although an LLM call in it failed">fallback</Chip>}</span> },
+  { key: 'duration', name: 'Duration', width: '106px', phone: '64px', num: true, cell: row => <><span class={'took' + (row.status === 'ERROR' ? ' failed' : '')}><i style={{ width: Math.max(2, 100 * row.duration_ms / longest) + '%' }} /></span><span class="tooktime">{duration(row.duration_ms)}</span></> },
+  { key: 'models', name: 'Model', width: 'minmax(84px, 1.1fr)', cell: row => modelNames(row.models) },
+  { key: 'tokens', name: 'Tokens', width: '52px', num: true, cell: row => count(row.tokens?.total) },
+  { key: 'cost', name: 'Cost', width: '68px', num: true, cell: row => usd(row.cost_usd) },
+  { key: 'user', name: 'User', width: 'minmax(84px, .9fr)', cell: row => row.user_id ?? '' },
+  { key: 'thread', name: 'Thread', width: 'minmax(84px, .9fr)', cell: row => row.thread_id ? <a class="cut" href={href('/threads/' + encodeURIComponent(row.thread_id))}>{row.thread_id}</a> : '' },
   { key: 'service', name: 'Service', width: 'minmax(90px, .7fr)', cell: row => row.service ?? '' },
   { key: 'provider', name: 'Provider', width: '90px', cell: row => row.provider ?? '' },
   { key: 'spans', name: 'Spans', width: '60px', num: true, cell: row => count(row.span_count) },

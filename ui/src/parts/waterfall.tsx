@@ -10,6 +10,7 @@ import { useNarrow } from './rows'
 import { Virtual } from './virtual'
 
 const ROW = 28
+const LETTER = 7 // px, the mean width of what is written beside a bar
 export const kindNames: Record<Kind, string> = { llm: 'LLM call', turn: 'Chat turn', tool: 'Tool', retrieval: 'Retrieval', embedding: 'Embedding', agent: 'Agent', chain: 'Chain', other: 'Other' }
 
 function niceTicks(from: number, to: number, wanted: number): number[] {
@@ -68,6 +69,14 @@ export function Waterfall({ tree, chosen, onChoose }: { tree: Tree; chosen: Node
   const at = rows.indexOf(chosen)
   const width = Math.max(view[1] - view[0], 1e-6)
   const narrow = useNarrow()
+  // how wide the lanes are decides where a bar's times find room
+  const axis = useRef<HTMLDivElement>(null)
+  const [lane, setLane] = useState(400)
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(() => setLane(axis.current!.clientWidth || 400))
+    observer.observe(axis.current!)
+    return () => observer.disconnect()
+  }, [])
   const ticks = niceTicks(view[0], view[1], narrow ? 2 : 5)
   const toggle = (node: Node, fold = !folded.has(node)) => {
     if (!node.children.length) return
@@ -102,7 +111,11 @@ export function Waterfall({ tree, chosen, onChoose }: { tree: Tree; chosen: Node
     const node = rows[i], { span } = node
     const left = pos(node.start - tree.start), size = 100 * (node.end - node.start) / width
     const right = Math.min(100, left + size)
-    const side = right <= 72 ? 'after' : left >= 16 ? 'before' : 'inside'
+    const took = duration(span.duration_ms), cost = span.cost_usd ? ' ' + usd(span.cost_usd) : ''
+    // beside the bar with what it cost, or without, else on it; never over the names at the left
+    const fits = (share: number, text: string) => share / 100 * lane >= text.length * LETTER + 8
+    const besides = [took + cost, took].find(text => fits(100 - right, text) || fits(left, text))
+    const side = besides === undefined ? 'inside' : fits(100 - right, besides) ? 'after' : 'before'
     const ttft = span.ttft_ms !== undefined && span.duration_ms > 0 ? Math.min(100, 100 * span.ttft_ms / span.duration_ms) : null
     return <div key={span.span_id + i} class={`wrow${i === at ? ' at' : ''}${span.status === 'ERROR' ? ' failed' : ''}`} role="treeitem" aria-level={node.depth + 1} aria-selected={i === at} aria-expanded={node.children.length ? !folded.has(node) : undefined} style={{ height: ROW + 'px' }} onClick={() => onChoose(node)}>
       <div class="wname" style={{ paddingLeft: 8 + Math.min(node.depth, 14) * 14 + 'px' }}>
@@ -117,7 +130,7 @@ export function Waterfall({ tree, chosen, onChoose }: { tree: Tree; chosen: Node
           <div class={'wbar' + (node.critical ? ' critical' : '')} style={{ left: Math.max(0, left) + '%', width: `max(2px, ${Math.min(100, right) - Math.max(0, left)}%)`, background: `var(--kind-${span.kind})` }}>
             {ttft !== null && left >= 0 && <i class="ttft" style={{ width: ttft + '%' }} title={`First token after ${duration(span.ttft_ms)}`} />}
           </div>
-          <span class={'wtime ' + side} style={side === 'before' ? { right: 100 - left + '%', paddingRight: '6px' } : side === 'inside' ? { right: 100 - right + '%', paddingRight: '6px' } : { left: right + '%', paddingLeft: '6px' }}>{duration(span.duration_ms)}{span.cost_usd && side !== 'inside' ? <span class="dim"> {usd(span.cost_usd)}</span> : null}</span>
+          <span class={'wtime ' + side} style={side === 'before' ? { right: 100 - left + '%', paddingRight: '6px' } : side === 'inside' ? { right: 100 - right + '%', paddingRight: '6px' } : { left: right + '%', paddingLeft: '6px' }}>{took}{cost && besides === took + cost ? <span class="dim">{cost}</span> : null}</span>
         </>}
       </div>
     </div>
@@ -128,7 +141,7 @@ export function Waterfall({ tree, chosen, onChoose }: { tree: Tree; chosen: Node
       <div class="push row">{folded.size > 0 ? <button class="button ghost small" onClick={() => setFolded(new Set())}>Unfold all</button> : tree.count > 30 && <button class="button ghost small" onClick={() => setFolded(new Set(tree.order.filter(n => n.depth >= 1 && n.children.length)))}>Fold</button>}
         {(view[0] > 0 || view[1] < total) && <button class="button ghost small" onClick={() => setView([0, total])}>Whole trace</button>}</div></div>
     {tree.count > 3 && <Minimap tree={tree} view={view} onView={setView} />}
-    <div class="waxis"><div class="wname" /><div class="wlane">{ticks.map(t => <span key={t} style={{ left: pos(t) + '%' }}>{t === 0 ? '0' : duration(t)}</span>)}</div></div>
+    <div class="waxis"><div class="wname" /><div class="wlane" ref={axis}>{ticks.map(t => <span key={t} style={{ left: pos(t) + '%' }}>{t === 0 ? '0' : duration(t)}</span>)}</div></div>
     <Virtual count={rows.length} rowHeight={ROW} row={row} role="tree" label="Spans" reveal={at} className="wrows" />
   </section>
 }
