@@ -97,6 +97,14 @@ struct block_groups {
     uint32_t *present;       /* the groups with rows */
     uint32_t present_count;
 };
+/* Only the numbering: rows that have the same codes (at most GROUP_BY_MAX + 1 of each, by row number) are a group. */
+struct dense_rows {
+    const uint32_t *of_row;  /* group of each selected row, by row number */
+    const uint32_t *samples; /* a row of each group; UINT32_MAX where none is in it */
+    uint32_t count;
+};
+int agg_number_rows(struct block *block, const uint32_t *const *codes, const uint32_t *counts, uint32_t count,
+                    struct dense_rows *out, struct error *err);
 int agg_group_rows(struct agg_worker *worker, struct block *block, struct block_groups *groups, struct error *err);
 int agg_fold(struct agg_worker *worker, struct block *block, const struct block_groups *groups, struct error *err);
 

@@ -2,6 +2,8 @@
  * so that small tables are enough and texts are looked at once for each group of a block, not for each row. */
 #include "query/agg_internal.h"
 
+#include <assert.h>
+
 static int no_memory(struct error *err) {
     error_set(err, VT_ELIMIT, "the groups need more memory than one request may hold, or are more than %d",
               AGG_GROUPS_MAX);
@@ -177,6 +179,17 @@ static bool number_rows(struct block *block, const struct parts *parts, struct d
     for (uint32_t p = 0; p < parts->count; p++)
         if (!combine(block, dense, parts->codes[p], parts->counts[p])) return false;
     return true;
+}
+
+int agg_number_rows(struct block *block, const uint32_t *const *codes, const uint32_t *counts, uint32_t count,
+                    struct dense_rows *out, struct error *err) {
+    struct parts parts = {.count = count};
+    struct dense dense = {0};
+    assert(count <= PARTS_MAX);
+    for (uint32_t p = 0; p < count; p++) parts.codes[p] = codes[p], parts.counts[p] = counts[p];
+    if (!number_rows(block, &parts, &dense)) return no_memory(err);
+    *out = (struct dense_rows){dense.of_row, dense.sample, dense.count};
+    return 0;
 }
 
 /* ---- which points they are ---- */

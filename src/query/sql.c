@@ -3,6 +3,7 @@
 #include "query/sql.h"
 
 #include "query/sql_functions.h"
+#include "query/sql_group.h"
 #include "query/sql_internal.h"
 #include "query/sql_rewrite.h"
 #include "query/sql_temp.h"
@@ -221,21 +222,61 @@ static int prepare(struct sql_session *session, sqlite3 *db, struct buf *sqlite,
     return 0;
 }
 
+/* The same statement over spans that are grouped before SQLite sees them, where that gives the same. *stmt stays NULL
+ * where not. */
+static int prepare_grouped(struct sql_session *session, sqlite3 *db, struct slice sqlite, sqlite3_stmt **stmt,
+                           struct error *err) {
+    struct arena *arena = &session->ask->arena;
+    struct group_plans *plans = arena_alloc(arena, sizeof *plans);
+    struct buf text = {0};
+    if (!plans) return error_set(err, VT_ENOMEM, "no memory for the statement");
+    int code = sql_group_rewrite(sqlite, arena, plans, &text, err), rc = SQLITE_OK;
+    if (!code && plans->count) {
+        rc = sql_group_functions_add(db);
+        for (int i = 0; i < plans->count && rc == SQLITE_OK; i++) rc = sql_grouped_add(db, session, &plans->plans[i]);
+        if (rc == SQLITE_OK) rc = sqlite3_prepare_v2(db, buf_cstr(&text), (int)text.len, stmt, NULL);
+        /* What cannot be said so is no mistake of who asked. */
+        if (rc != SQLITE_OK) session->err = (struct error){0};
+    }
+    buf_free(&text);
+    return code;
+}
+
+/* The answer of `stmt`, with the names of results as `named` has them. */
+static int put_answer(struct sql_session *session, sqlite3_stmt *named, sqlite3_stmt *stmt, const struct sql_text *text,
+                      uint32_t limit, struct json_writer *w, struct error *err) {
+    put_columns(named, w);
+    return put_rows(session, stmt, text, limit, w, err);
+}
+
 int sql_run(struct ask *ask, struct slice sql, uint32_t limit, struct json_writer *w, struct error *err) {
     struct sql_session session = {.ask = ask};
     struct error own = {0};
     struct sql_text *text;
     struct buf sqlite = {0};
     sqlite3 *db = NULL;
-    sqlite3_stmt *stmt = NULL;
+    sqlite3_stmt *stmt = NULL, *grouped = NULL;
     if (!err) err = &own;
     int code = sql_rewrite(sql, &ask->arena, &sqlite, &text, err);
     if (!code) code = open_connection(&session, sql_reads_log_lines(text), &db, err);
     if (!code) code = prepare(&session, db, &sqlite, text, &stmt, err);
+    if (!code) code = prepare_grouped(&session, db, buf_slice(&sqlite), &grouped, err);
     if (!code) {
-        put_columns(stmt, w);
-        code = put_rows(&session, stmt, text, limit, w, err);
+        struct json_writer before = *w;
+        size_t len = w->out->len;
+        bool same = grouped && sqlite3_column_count(grouped) == sqlite3_column_count(stmt);
+        code = put_answer(&session, stmt, same ? grouped : stmt, text, limit, w, err);
+        if (session.abandoned) {
+            *w = before;
+            w->out->len = len;
+            session.err = *err = (struct error){0};
+            session.abandoned = false;
+            sqlite3_finalize(grouped);
+            grouped = NULL;
+            code = put_answer(&session, stmt, stmt, text, limit, w, err);
+        }
     }
+    sqlite3_finalize(grouped);
     sqlite3_finalize(stmt);
     sqlite3_close(db);
     buf_free(&sqlite);

@@ -221,9 +221,65 @@ static int bound_list(struct builder *b, const struct sql_constraint *k) {
     return 0;
 }
 
+/* ---- conditions that are not checked again ---- */
+
+static void abandon(struct builder *b) {
+    b->session->abandoned = true;
+}
+
+static int bound_exact_real(struct builder *b, const struct sql_constraint *k) {
+    static const int64_t WHOLE_MAX = INT64_C(1) << 53; /* up to here a double says an integer as it is */
+    int type = sqlite3_value_type(k->value);
+    bool known = k->op == SQLITE_INDEX_CONSTRAINT_ISNOTNULL;
+    if (!known && type == SQLITE_NULL) {
+        b->bounds->nothing = true;
+        return 0;
+    }
+    int64_t whole = type == SQLITE_INTEGER ? sqlite3_value_int64(k->value) : 0;
+    if (!known && (!is_number(k->value) || whole > WHOLE_MAX || whole < -WHOLE_MAX)) return abandon(b), 0;
+    struct node *node = new_term(b, TERM_REALS, k->column->col);
+    if (!node) return VT_ENOMEM;
+    double value = known ? 0 : sqlite3_value_double(k->value);
+    bool low = !known && k->op != SQLITE_INDEX_CONSTRAINT_LT && k->op != SQLITE_INDEX_CONSTRAINT_LE;
+    bool high = !known && k->op != SQLITE_INDEX_CONSTRAINT_GT && k->op != SQLITE_INDEX_CONSTRAINT_GE;
+    node->term->real_low = low ? value : -(double)INFINITY;
+    node->term->real_high = high ? value : (double)INFINITY;
+    node->term->low_open = k->op == SQLITE_INDEX_CONSTRAINT_GT;
+    node->term->high_open = k->op == SQLITE_INDEX_CONSTRAINT_LT;
+    add_child(b->all, node);
+    return 0;
+}
+
+static int bound_exact(struct builder *b, const struct sql_constraint *k) {
+    enum sql_form form = k->column->form;
+    int64_t low, high;
+    if (form == SQL_USAGE_INT || form == SQL_USAGE_DOUBLE) { /* NULL where descendants report it too */
+        struct node *flag = new_term(b, TERM_FLAG, COL_FLAGS), *node = flag ? new_node(b, NODE_NOT) : NULL;
+        if (!node) return VT_ENOMEM;
+        flag->term->low = SPAN_USAGE_RESTATED;
+        node->first = flag;
+        add_child(b->all, node);
+    }
+    if (form == SQL_DOUBLE || form == SQL_USAGE_DOUBLE) return bound_exact_real(b, k);
+    if (!sql_exact_range(k, &low, &high)) return abandon(b), 0;
+    if (low > high) {
+        b->bounds->nothing = true;
+    } else if (k->column->col == COL_START_NS) {
+        narrow(b->bounds, low, high);
+    } else {
+        struct node *node = new_term(b, TERM_INTS, k->column->col);
+        if (!node) return VT_ENOMEM;
+        node->term->low = low;
+        node->term->high = high;
+        add_child(b->all, node);
+    }
+    return 0;
+}
+
 /* ---- all ---- */
 
 static int bound_one(struct builder *b, const struct sql_constraint *k) {
+    if (k->exact) return bound_exact(b, k);
     switch (k->column->form) {
     case SQL_ID:
     case SQL_TEXT:

@@ -1,8 +1,10 @@
 /* What the files of the SQL front share: one statement's session, and the tables it sees.
  *
  *     sql.c           the connection and its limits, the statement, its answer
+ *     sql_tokens.c    a statement's tokens
  *     sql_rewrite.c   what was written for BigQuery
  *     sql_functions*  functions
+ *     sql_group*      SELECTs of aggregates, from spans that are grouped before SQLite sees them
  *     sql_columns.c   spans and ai_storefront_traces: which columns there are and what each shows
  *     sql_spans.c     these two as virtual tables over a scan
  *     sql_lists.c     traces, threads and scores, put together when a statement reads them
@@ -19,12 +21,15 @@
 struct sql_session {
     struct ask *ask;
     struct error err; /* what a table could not do; SQLite knows only that it failed */
-    unsigned scans;   /* cursors on spans and log lines that are open: each holds a row group */
+    bool abandoned; /* spans that are grouped already cannot answer it (sql_group.h): it is to run as it was written */
+    unsigned scans; /* cursors on spans and log lines that are open: each holds a row group */
 };
 enum { SQL_SCANS_MAX = 16 };
 
 /* Registers the tables of a file. An SQLite code. */
 int sql_spans_add(sqlite3 *db, struct sql_session *session);
+struct group_plan;
+int sql_grouped_add(sqlite3 *db, struct sql_session *session, const struct group_plan *plan);
 int sql_lists_add(sqlite3 *db, struct sql_session *session);
 
 /* Takes the session's error into SQLite's. */
@@ -93,11 +98,19 @@ struct sql_constraint {
     const struct sql_column *column;
     unsigned char op; /* SQLITE_INDEX_CONSTRAINT_…; IN is EQ with `in` */
     bool in;
+    bool exact; /* SQLite does not check it again */
     sqlite3_value *value;
 };
 /* Whether the scan can make use of such a condition. */
 bool sql_constraint_helps(const struct sql_column *column, unsigned char op);
-/* What the constraints leave of a scan: never fewer rows than they allow, since SQLite checks each row again. */
+/* Whether it can answer plain conditions on the column exactly, and with this operator. */
+bool sql_exact_helps(const struct sql_column *column);
+bool sql_exact_op(unsigned char op);
+/* The values of the column's own numbers, both included, for which the condition holds; *low > *high: none. False: it
+ * cannot be said. Not for columns of doubles. */
+bool sql_exact_range(const struct sql_constraint *constraint, int64_t *low, int64_t *high);
+/* What the constraints leave of a scan: never fewer rows than they allow, since SQLite checks each row again; with
+ * `exact` ones no more either, or the session is abandoned. */
 struct sql_bounds {
     struct scan scan; /* from_ns, to_ns, traces, filter */
     struct filter filter;

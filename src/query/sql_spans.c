@@ -1,10 +1,11 @@
 /* `spans` and `ai_storefront_traces` as virtual tables: a cursor steps through the blocks of a scan, with the
  * conditions of the WHERE pushed into it, and reads of each row only the columns that the statement uses. ORDER BY the
  * start is given for free: then several blocks are open at once, and the row that is next of all is shown. */
-#include "query/sql_internal.h"
+#include "query/sql_group.h"
 #include "query/sql_lookup.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 enum { CHUNK_FIRST = 64, CHUNK_MAX = 4096 };
 
@@ -12,7 +13,8 @@ struct spans_table {
     sqlite3_vtab base;
     struct sql_session *session;
     const struct sql_column_list *list;
-    struct lookup *lookup; /* made when the first trace is looked up */
+    const struct group_plan *plan; /* spans are shown in groups; NULL = each by itself */
+    struct lookup *lookup;         /* made when the first trace is looked up */
 };
 
 /* Long texts of some rows, in the order in which they are shown. */
@@ -27,9 +29,10 @@ struct part {
     struct block *block;
     uint32_t *rows;
     uint32_t count;
-    struct found found;    /* of a trace that was looked up; its block is the lookup's */
-    const int64_t *starts; /* ordered scans only */
-    uint32_t at;           /* into rows */
+    struct found found;     /* of a trace that was looked up; its block is the lookup's */
+    struct grouped grouped; /* where spans are shown in groups */
+    const int64_t *starts;  /* ordered scans only */
+    uint32_t at;            /* into rows */
     struct chunk *chunks[COL_TEXT_COUNT];
 };
 
@@ -92,6 +95,7 @@ static int sort_part(struct spans_cursor *cursor, struct part *part) {
 /* Takes over the block, or what was found. */
 static int add_part(struct spans_cursor *cursor, struct block *block, const struct found *found) {
     struct part *part = calloc(1, sizeof *part);
+    const struct group_plan *plan = table_of(cursor)->plan;
     if (cursor->part_count == cursor->part_capacity) {
         uint32_t capacity = cursor->part_capacity ? 2 * cursor->part_capacity : 4;
         struct part **grown = realloc(cursor->parts, capacity * sizeof *grown);
@@ -106,11 +110,14 @@ static int add_part(struct spans_cursor *cursor, struct block *block, const stru
         free(part);
         return no_memory(session_of(cursor));
     }
+    int code = plan && block ? sql_group_block(plan, block, &part->grouped, &session_of(cursor)->err) : 0;
+    session_of(cursor)->abandoned |= code == VT_EFULL;
     part->block = block;
     part->rows = found ? found->rows : block->rows;
     part->count = found ? found->count : block->count;
     if (found) part->found = *found;
     cursor->parts[cursor->part_count++] = part;
+    if (code) return code;
     return cursor->ordered ? sort_part(cursor, part) : 0;
 }
 
@@ -131,9 +138,16 @@ static int next_unordered(struct spans_cursor *cursor) {
     struct block *block;
     int code;
     if (cursor->part_count && cursor->current) drop_part(cursor, 0);
-    if (!cursor->part_count) {
+    while (!cursor->part_count) {
         if ((code = next_block(cursor, &block))) return code;
-        if (block && (code = add_part(cursor, block, NULL))) return code;
+        if (!block) break;
+        code = add_part(cursor, block, NULL);
+        if (code != VT_ECORRUPT) {
+            if (code) return code;
+            continue;
+        }
+        drop_part(cursor, 0); /* the segment was named and is set aside, the rest answers */
+        session_of(cursor)->err = (struct error){0};
     }
     cursor->current = cursor->part_count ? cursor->parts[0] : NULL;
     return 0;
@@ -241,18 +255,23 @@ int sql_table_failed(sqlite3_vtab *table, const struct sql_session *session) {
 struct spans_module {
     struct sql_session *session;
     const struct sql_column_list *list;
+    const struct group_plan *plan;
 };
 
 static int spans_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out, char **error) {
     const struct spans_module *module = aux;
     struct buf declaration = {0};
-    sql_put_declaration(module->list, &declaration);
+    if (module->plan)
+        sql_group_put_declaration(module->plan, &declaration);
+    else
+        sql_put_declaration(module->list, &declaration);
     int code = sqlite3_declare_vtab(db, buf_cstr(&declaration));
     buf_free(&declaration);
     struct spans_table *table = code == SQLITE_OK ? calloc(1, sizeof *table) : NULL;
     if (!table) return code == SQLITE_OK ? SQLITE_NOMEM : code;
     table->session = module->session;
     table->list = module->list;
+    table->plan = module->plan;
     sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
     *out = &table->base;
     return SQLITE_OK;
@@ -273,8 +292,23 @@ static double selectivity(const struct sql_column *column, unsigned char op) {
     return op == SQLITE_INDEX_CONSTRAINT_EQ ? 0.1 : 0.3;
 }
 
-/* The plan goes to spans_filter as a text: three bytes for each condition (column + 1, operator, 1 when it is a list),
- * and the order of rows as idxNum. */
+enum { PLAIN = 1, LIST = 2, EXACT = 3 };
+
+/* How a condition is taken: 0 = not at all. In groups, what their rows do not show must be answered exactly. */
+static char taken_as(const struct spans_table *table, sqlite3_index_info *info, int i) {
+    const struct sqlite3_index_constraint *k = &info->aConstraint[i];
+    if (!k->usable || k->iColumn < 0 || k->iColumn >= table->list->count) return 0;
+    const struct sql_column *column = &table->list->columns[k->iColumn];
+    const char *collation = sqlite3_vtab_collation(info, i);
+    if (collation && strcasecmp(collation, "BINARY") != 0) return 0;
+    if (table->plan && !(table->plan->keys >> k->iColumn & 1))
+        return sql_exact_helps(column) && sql_exact_op(k->op) ? EXACT : 0;
+    if (!sql_constraint_helps(column, k->op)) return 0;
+    return sqlite3_vtab_in(info, i, -1) && sqlite3_vtab_in(info, i, 1) ? LIST : PLAIN;
+}
+
+/* The plan goes to spans_filter as a text: three bytes for each condition (column + 1, operator, how it is taken), and
+ * the order of rows as idxNum. */
 static int spans_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     enum { ROWS = 10000000 };
     const struct spans_table *table = (const struct spans_table *)base;
@@ -285,12 +319,14 @@ static int spans_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     if (!plan) return SQLITE_NOMEM;
     for (int i = 0; i < info->nConstraint; i++) {
         const struct sqlite3_index_constraint *k = &info->aConstraint[i];
-        if (!k->usable || k->iColumn < 0 || !sql_constraint_helps(&table->list->columns[k->iColumn], k->op)) continue;
+        char how = taken_as(table, info, i);
+        if (!how) continue;
         const struct sql_column *column = &table->list->columns[k->iColumn];
         info->aConstraintUsage[i].argvIndex = used + 1;
+        info->aConstraintUsage[i].omit = how == EXACT;
         plan[3 * used] = (char)(k->iColumn + 1);
         plan[3 * used + 1] = (char)k->op;
-        plan[3 * used + 2] = sqlite3_vtab_in(info, i, -1) && sqlite3_vtab_in(info, i, 1) ? 2 : 1;
+        plan[3 * used + 2] = how;
         used++;
         by_id |= column->col == COL_TRACE_ID && column->form == SQL_ID;
         rows *= selectivity(column, k->op);
@@ -299,7 +335,7 @@ static int spans_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     info->idxStr = plan;
     info->needToFreeIdxStr = 1;
     info->idxNum = 0;
-    if (info->nOrderBy == 1 && info->aOrderBy[0].iColumn >= 0) {
+    if (!table->plan && info->nOrderBy == 1 && info->aOrderBy[0].iColumn >= 0) {
         enum sql_form form = table->list->columns[info->aOrderBy[0].iColumn].form;
         bool start = table->list->columns[info->aOrderBy[0].iColumn].col == COL_START_NS && form != SQL_END_MS &&
                      form != SQL_FLAG;
@@ -382,9 +418,10 @@ static int spans_filter(sqlite3_vtab_cursor *base, int order, const char *plan, 
     if (!constraints) return SQLITE_NOMEM;
     for (int i = 0; i < argc; i++)
         constraints[i] = (struct sql_constraint){&list->columns[plan[3 * i] - 1], (unsigned char)plan[3 * i + 1],
-                                                 plan[3 * i + 2] == 2, args[i]};
+                                                 plan[3 * i + 2] == LIST, plan[3 * i + 2] == EXACT, args[i]};
     if (sql_bounds_of(session, constraints, argc, &cursor->arena, &cursor->bounds))
         return sql_table_failed(base->pVtab, session);
+    if (session->abandoned) return SQLITE_ERROR;
     if (cursor->bounds.nothing) return SQLITE_OK;
     if (cursor->bounds.scan.trace_count == 1) return look_up(cursor);
     if (!(cursor->steps = steps_open(session->ask, &cursor->bounds.scan, cursor->oldest_first, &session->err)))
@@ -412,8 +449,16 @@ static int spans_eof(sqlite3_vtab_cursor *base) {
 static int spans_column(sqlite3_vtab_cursor *base, sqlite3_context *c, int i) {
     struct spans_cursor *cursor = (struct spans_cursor *)base;
     const struct spans_table *table = (const struct spans_table *)base->pVtab;
-    if (sql_column_show(&cursor->row, &table->list->columns[i], c)) return SQLITE_OK;
-    return sql_table_failed(base->pVtab, table->session);
+    bool own = i < table->list->count, done;
+    if (own && table->plan && !(table->plan->keys >> i & 1)) {
+        table->session->abandoned = true;
+        return SQLITE_ERROR;
+    }
+    if (own)
+        done = sql_column_show(&cursor->row, &table->list->columns[i], c);
+    else
+        done = sql_group_show(&cursor->current->grouped, &cursor->row, i - table->list->count, cursor->current->at, c);
+    return done ? SQLITE_OK : sql_table_failed(base->pVtab, table->session);
 }
 
 static int spans_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid) {
@@ -437,14 +482,19 @@ static const sqlite3_module module = {
     .xRowid = spans_rowid,
 };
 
+static int add_module(sqlite3 *db, const char *name, struct sql_session *session, const struct sql_column_list *list,
+                      const struct group_plan *plan) {
+    struct spans_module *aux = malloc(sizeof *aux);
+    if (!aux) return SQLITE_NOMEM;
+    *aux = (struct spans_module){session, list, plan};
+    return sqlite3_create_module_v2(db, name, &module, aux, free);
+}
+
 int sql_spans_add(sqlite3 *db, struct sql_session *session) {
-    static const struct sql_column_list *const lists[] = {&sql_span_columns, &sql_log_columns};
-    int code = SQLITE_OK;
-    for (size_t i = 0; i < sizeof lists / sizeof *lists && code == SQLITE_OK; i++) {
-        struct spans_module *aux = malloc(sizeof *aux);
-        if (!aux) return SQLITE_NOMEM;
-        *aux = (struct spans_module){session, lists[i]};
-        code = sqlite3_create_module_v2(db, lists[i]->table, &module, aux, free);
-    }
-    return code;
+    int code = add_module(db, sql_span_columns.table, session, &sql_span_columns, NULL);
+    return code == SQLITE_OK ? add_module(db, sql_log_columns.table, session, &sql_log_columns, NULL) : code;
+}
+
+int sql_grouped_add(sqlite3 *db, struct sql_session *session, const struct group_plan *plan) {
+    return add_module(db, plan->name, session, &sql_span_columns, plan);
 }
