@@ -270,12 +270,29 @@ static int by_number(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+/* Whether the rows of traces can be told without looking at all of them: by what the weave keeps, or, for a few and
+ * before it does, by the file's own list. */
+static bool is_listed(const struct block *block) {
+    enum { FEW = 4 };
+    uint32_t first, rows;
+    if (!block->run->scan->traces || (block->mend && block->mend->traces)) return false;
+    if (block->index) return true;
+    return !block->ask->view && block->run->scan->trace_count <= FEW &&
+           rowgroup_trace_rows(block->group, block->run->scan->traces[0], &first, &rows, NULL) == 0;
+}
+
 /* By the index; rows of others, given by a rare chance of hashes, are taken out by their ids. */
 static int select_traces_by_index(struct block *block, struct error *err) {
     const struct scan *scan = block->run->scan;
     uint32_t count = 0, kept = 0, first = 0;
     for (uint32_t t = 0; t < scan->trace_count; t++) {
-        uint32_t rows = group_index_rows(block->index, scan->traces[t], &first);
+        uint32_t rows = 0;
+        int found = 0;
+        if (block->index)
+            rows = group_index_rows(block->index, scan->traces[t], &first);
+        else
+            found = rowgroup_trace_rows(block->group, scan->traces[t], &first, &rows, err);
+        if (found) return found;
         for (uint32_t row = first; row < first + rows && count < block->group->rows; row++) block->rows[count++] = row;
     }
     qsort(block->rows, count, sizeof *block->rows, by_number);
@@ -292,8 +309,7 @@ static int select_traces_by_index(struct block *block, struct error *err) {
 
 static int select_traces(struct block *block, struct error *err) {
     if (!block->run->scan->traces) return 0;
-    bool moved = block->mend && block->mend->traces;
-    return block->index && !moved ? select_traces_by_index(block, err) : select_traces_slowly(block, err);
+    return is_listed(block) ? select_traces_by_index(block, err) : select_traces_slowly(block, err);
 }
 
 static void select_undropped(struct block *block) {
@@ -311,7 +327,7 @@ int block_select(struct block *block, struct error *err) {
     const struct scan *scan = block->run->scan;
     int code;
     if (!(block->rows = block_take_rows(block, err))) return VT_ELIMIT;
-    bool listed = scan->traces && block->index && !(block->mend && block->mend->traces);
+    bool listed = is_listed(block);
     for (uint32_t i = 0; i < block->group->rows && !listed; i++) block->rows[i] = i;
     block->count = block->group->rows;
     if ((code = select_traces(block, err))) return code;
@@ -326,7 +342,7 @@ int block_select(struct block *block, struct error *err) {
 
 struct place place_at(const struct ask *ask, uint32_t number) {
     return (struct place){snapshot_rowgroup(ask->snapshot, number), weave_mend(ask->view, number),
-                          weave_index(ask->view, number)};
+                          weave_index(ask->view, number), number};
 }
 
 void block_set_place(struct block *block, const struct place *place) {
@@ -335,9 +351,11 @@ void block_set_place(struct block *block, const struct place *place) {
     block->index = place->index;
 }
 
-static bool has_some_trace(const struct scan *scan, const struct place *place) {
+static bool has_some_trace(const struct scan_run *run, const struct place *place) {
+    const struct scan *scan = run->scan;
     uint32_t first;
     if (!scan->traces || (place->mend && place->mend->traces)) return true;
+    if (run->places && run->places[place->number] == TRACE_ABSENT) return false;
     for (uint32_t t = 0; t < scan->trace_count; t++) {
         if (place->index ? group_index_rows(place->index, scan->traces[t], &first) > 0
                          : rowgroup_may_have_trace(place->group, scan->traces[t]))
@@ -352,7 +370,7 @@ bool scan_wants(const struct scan_run *run, const struct place *place) {
     struct slice project = run->ask->request->project;
     if (group->max_start_ns < scan->from_ns || group->min_start_ns >= scan->to_ns) return false;
     if (group->max_start_ns < atomic_load_explicit(&run->floor_ns, memory_order_relaxed)) return false;
-    if (!has_some_trace(scan, place)) return false;
+    if (!has_some_trace(run, place)) return false;
     if (project.len && !rowgroup_may_have_value(group, COL_PROJECT, project)) return false;
     /* Mended rows may hold values that their row group does not know of. */
     return !scan->filter || place->mend || filter_may_match(scan->filter, group, place->index);
@@ -390,12 +408,30 @@ static void expect_ahead(const struct scan_run *run, const struct block *block, 
         rowgroup_expect(snapshot_rowgroup(run->ask->snapshot, n), columns);
 }
 
-/* Of one or a few traces nothing is known yet: the disk brings a page of each list at once. */
-static void expect_traces(const struct ask *ask, const struct scan *scan) {
+/* Of one or a few traces nothing is known yet: the disk brings a page of each list that may hold them at once. Where
+ * they are likely to be, their rows will be looked for, too. */
+static void expect_traces(const struct scan_run *run) {
     enum { FEW = 4 };
-    for (uint32_t i = 0; i < snapshot_count(ask->snapshot) && !ask->view && scan->trace_count <= FEW; i++)
-        for (uint32_t t = 0; t < scan->trace_count; t++)
-            rowgroup_expect_trace(snapshot_rowgroup(ask->snapshot, i), scan->traces[t]);
+    const struct scan *scan = run->scan;
+    if (run->ask->view || scan->trace_count > FEW) return;
+    for (uint32_t i = 0; i < snapshot_count(run->ask->snapshot); i++) {
+        const struct rowgroup *group = snapshot_rowgroup(run->ask->snapshot, i);
+        int place = run->places ? run->places[i] : TRACE_UNKNOWN;
+        for (uint32_t t = 0; t < scan->trace_count && place != TRACE_ABSENT; t++) {
+            rowgroup_expect_trace(group, scan->traces[t]);
+            if (place == TRACE_LIKELY) rowgroup_expect_trace_rows(group, scan->traces[t]);
+        }
+    }
+}
+
+void scan_find_traces(struct scan_run *run) {
+    struct ask *ask = run->ask;
+    uint8_t *places = NULL;
+    if (!run->scan->traces) return;
+    if (!run->scan->all_places) places = arena_alloc(&ask->arena, (size_t)snapshot_count(ask->snapshot) + 1);
+    if (places) snapshot_find_traces(ask->snapshot, run->scan->traces, run->scan->trace_count, places);
+    run->places = places;
+    expect_traces(run);
 }
 
 /* The next row group of the thread's own range, else the last one of whoever has most left. */
@@ -452,7 +488,7 @@ int scan_run(struct ask *ask, const struct scan *scan, struct error *err) {
     if (scan->workers && scan->workers < workers) workers = scan->workers;
     if (snapshot_count(ask->snapshot) < workers) workers = snapshot_count(ask->snapshot);
     make_ranges(&run, workers);
-    if (scan->traces) expect_traces(ask, scan);
+    scan_find_traces(&run);
     atomic_init(&run.floor_ns, INT64_MIN);
     atomic_init(&run.ended, false);
     atomic_init(&run.code, 0);

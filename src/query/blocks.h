@@ -48,6 +48,7 @@ struct scan {
     int64_t from_ns, to_ns;                 /* from ≤ start < to */
     const uint8_t (*traces)[TRACE_ID_SIZE]; /* only spans of these traces; NULL = all */
     uint32_t trace_count;
+    bool all_places;  /* traces are looked for in every row group, whatever indexes of traces say */
     unsigned workers; /* at most so many threads; 0 = as many as the engine has */
     bool apart; /* each thread begins in a stretch of its own, so that what lies near in time mostly goes to one */
     scan_each *each;

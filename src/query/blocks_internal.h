@@ -10,17 +10,22 @@ struct scan_run {
     const struct scan *scan;
     atomic_ullong ranges[WORKERS_MAX]; /* row groups to hand out: the next one << 32 | the end */
     unsigned range_count;
+    const uint8_t *places; /* where the scan's traces may be, by row group (enum trace_place); NULL = not known */
     atomic_llong floor_ns; /* see block_raise_floor */
     atomic_bool ended;     /* some thread met an error */
     atomic_int code;       /* the first one's; its text is in err */
     struct error err;
 };
 
+/* Asks the indexes of traces, when the scan is of traces. */
+void scan_find_traces(struct scan_run *run);
+
 /* A row group of the snapshot, and what the weave knows of it. */
 struct place {
     const struct rowgroup *group;
     const struct mend *mend;
     const struct group_index *index;
+    uint32_t number;
 };
 struct place place_at(const struct ask *ask, uint32_t number);
 /* False only when it is certain that nothing in the row group matches. */

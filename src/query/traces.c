@@ -203,6 +203,10 @@ int traces_load(struct ask *ask, const uint8_t (*ids)[TRACE_ID_SIZE], uint32_t c
     if (!traces) return err->code;
     pthread_mutex_init(&l.lock, NULL);
     int code = count ? scan_run(ask, &scan, err) : 0;
+    /* An index is made of what it is asked about and should know; "there is none" is said by the segments themselves.
+     */
+    scan.all_places = true;
+    if (count && !code && !l.span_count) code = scan_run(ask, &scan, err);
     pthread_mutex_destroy(&l.lock);
     if (code) return code;
     if (l.span_count) qsort(l.spans, l.span_count, sizeof *l.spans, by_ids);

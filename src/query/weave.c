@@ -6,7 +6,10 @@
 
 #include <stdlib.h>
 
-enum { LOOKS_KEPT = 64 }; /* a group that was in none of so many snapshots is forgotten */
+enum {
+    LOOKS_KEPT = 64, /* a group that was in none of so many snapshots is forgotten */
+    LISTS_AHEAD = 8  /* the disk is asked for so many lists at a time: whoever asks for one trace is not behind all */
+};
 
 struct weave_view {
     atomic_int references;
@@ -375,10 +378,10 @@ static int look_anew(struct look *look, uint64_t *keys, struct error *err) {
     look->changed = !same_groups(w, keys, 2 * look->count);
     for (uint32_t i = 0; i < look->count; i++) look->keys[i] = (struct look_key){keys[2 * i], i};
     if (look->count) qsort(look->keys, look->count, sizeof *look->keys, by_key);
-    for (uint32_t i = 0; i < look->count; i++)
-        if (!look->digests[i]->memory && !look->digests[i]->done)
-            rowgroup_expect_trace_list(snapshot_rowgroup(look->snapshot, i));
-    for (uint32_t i = 0; i < look->count && !code && !look->failed; i++) {
+    for (uint32_t i = 0, ahead = 0; i < look->count && !code && !look->failed; i++) {
+        for (; ahead < look->count && ahead < i + LISTS_AHEAD; ahead++)
+            if (!look->digests[ahead]->memory && !look->digests[ahead]->done)
+                rowgroup_expect_trace_list(snapshot_rowgroup(look->snapshot, ahead));
         if (look->digests[i]->memory) {
             if (look->digests[i]->memory->rows < snapshot_rowgroup(look->snapshot, i)->rows) digest_memory(look, i);
         } else if (atomic_load_explicit(&w->stop, memory_order_relaxed)) {

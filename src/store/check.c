@@ -1,5 +1,5 @@
 /* Whether what is on the disk is what the catalog says. Reads everything once; changes nothing. */
-#include "store/store_internal.h"
+#include "store/trace_indexes.h"
 
 #include "span/batch.h"
 
@@ -126,6 +126,27 @@ static void check_wals(struct checking *c, const char *name, uint64_t sealed, bo
     free(numbers);
 }
 
+/* An index that is broken is made again by the server; that nothing is lost is said with it. */
+static void check_indexes(struct checking *c) {
+    char dir[PATH_BYTES], path[PATH_BYTES + 300], text[700];
+    snprintf(dir, sizeof dir, "%s/index", c->dir);
+    DIR *files = opendir(dir);
+    for (struct dirent *file; files && (file = readdir(files));) {
+        struct trace_index *index = NULL;
+        struct error err = {0};
+        size_t len = strlen(file->d_name);
+        if (len < 8 || strcmp(file->d_name + len - 7, ".traces") != 0) continue;
+        snprintf(path, sizeof path, "%s/%s", dir, file->d_name);
+        int code = trace_index_open(&index, path, &err);
+        if (!code) code = trace_index_check(index, &err);
+        trace_index_unref(index);
+        snprintf(text, sizeof text, "%.500s; no span is lost: remove it, and a running server makes it again",
+                 err.message);
+        if (code && code != VT_ENOTFOUND) problem(c, path + strlen(c->dir) + 1, text);
+    }
+    if (files) closedir(files);
+}
+
 static void tell_aside(void *ctx, const char *path, const char *reason) {
     struct checking *c = ctx;
     char text[700];
@@ -151,6 +172,7 @@ int store_check(const char *dir, store_problem *each, void *ctx, struct store_ch
             if (access(path, F_OK) == 0 || still_listed(&c, entries[i].id)) check_segment(&c, &entries[i]);
         }
         check_files(&c, entries, count);
+        check_indexes(&c);
         check_wals(&c, "wal", sealed, false);
         check_wals(&c, "wal/carried", sealed, true);
         code = catalog_set_aside(c.catalog, tell_aside, &c, err);

@@ -1,6 +1,6 @@
 /* The keeper: a thread of low priority that merges small segments, enforces retention and ends deletions that were cut
  * short. */
-#include "store/store_internal.h"
+#include "store/trace_indexes.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -64,9 +64,10 @@ void *keep_loop(void *ctx) {
         pthread_mutex_lock(&s->keeping);
         retire_segments(s);
         pthread_mutex_unlock(&s->keeping);
-        for (bool more = true; more && !s->options.no_merging && !atomic_load(&s->closing);) {
+        for (bool more = true; more && !atomic_load(&s->closing);) {
             pthread_mutex_lock(&s->keeping);
-            more = merge_once(s);
+            more = !s->options.no_merging && merge_once(s);
+            trace_indexes_keep(s);
             pthread_mutex_unlock(&s->keeping);
         }
     } while (wait_for_work(s));

@@ -1,6 +1,6 @@
 /* A segment anew: without some of its rows, or with other values in a column of them. The new file takes the place of
  * the old one in a single step of the catalog: whoever looks, also after a crash, finds one of the two. */
-#include "store/store_internal.h"
+#include "store/trace_indexes.h"
 
 #include "store/columns.h"
 
@@ -34,6 +34,8 @@ int segment_rewrite(struct store *s, struct segment *segment, const struct rewri
     struct segment_writer *writer;
     struct fresh fresh;
     char origin[48];
+    /* First: once the catalog knows the new one, a start would not come back to this. */
+    trace_indexes_forget(s, segment);
     if (!how->kept_count) return segments_replace(s, NULL, 0, &segment, 1, NULL, err);
     snprintf(origin, sizeof origin, "segments %llu", (unsigned long long)segment_id(segment));
     int code = fresh_begin(s, segment_min_start_ns(segment), EFFORT_MERGED, &fresh, &writer, err);

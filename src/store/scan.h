@@ -44,6 +44,12 @@ uint32_t snapshot_count(const struct snapshot *snapshot);
 /* Newest max_start_ns first. */
 const struct rowgroup *snapshot_rowgroup(const struct snapshot *snapshot, uint32_t i);
 
+/* Which row groups may hold one of these traces, as far as indexes of traces say (store/trace_index.h); places has
+ * snapshot_count places. Mostly a page of each index is read, none of the segments. */
+enum trace_place { TRACE_UNKNOWN, TRACE_ABSENT, TRACE_LIKELY };
+void snapshot_find_traces(const struct snapshot *snapshot, const uint8_t (*ids)[TRACE_ID_SIZE], uint32_t count,
+                          uint8_t *places);
+
 /* Reads one column. The vectors live in `arena` or in the snapshot's mapped files, whichever outlives less.
  * VT_ECORRUPT sets the segment aside (it is named in the log and in store_stats) and the caller goes on with the rest.
  */
@@ -87,10 +93,16 @@ struct trace_list {
 /* VT_ENOTFOUND: an older file has no list. In the arena. */
 int rowgroup_trace_list(const struct rowgroup *group, struct arena *arena, struct trace_list *list, struct error *err);
 
+/* Where the rows of a trace are, from two pages of the list: *rows = 0 = nowhere. Rows of other traces may be given.
+ * VT_ENOTFOUND: there is no list. */
+int rowgroup_trace_rows(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE], uint32_t *first,
+                        uint32_t *rows, struct error *err);
+
 /* Has the disk bring what will be read soon, without waiting for it: columns (bits 1 << COL_…), a page that tells
  * whether a trace is there, the list of traces. Cheap where it was done a moment ago; nothing for a memtable. */
 void rowgroup_expect(const struct rowgroup *group, uint64_t columns);
 void rowgroup_expect_trace(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE]);
+void rowgroup_expect_trace_rows(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE]);
 void rowgroup_expect_trace_list(const struct rowgroup *group);
 
 /* One attribute of every row, as it stands in COL_ATTRIBUTES: row i has the JSON value dict[code of i], code 0 = none.

@@ -74,8 +74,16 @@ void segment_expect_columns(const struct segment *s, uint32_t index, uint64_t co
 
 void segment_expect_trace(const struct segment *s, uint32_t index, const uint8_t *trace_id) {
     const struct group *group = &s->groups[index];
-    if (group->list_bytes)
-        segment_expect(s, group->list_at + trace_list_guess(group->trace_count, trace_hash(trace_id)), LIST_PAGE);
+    if (!group->list_bytes) return;
+    int64_t guess = trace_list_guess(group->trace_count, trace_hash(trace_id));
+    segment_expect(s, group->list_at + guess, LIST_PAGE);
+}
+
+void segment_expect_trace_rows(const struct segment *s, uint32_t index, const uint8_t *trace_id) {
+    const struct group *group = &s->groups[index];
+    if (!group->list_bytes) return;
+    int64_t guess = trace_list_guess(group->trace_count, trace_hash(trace_id));
+    segment_expect(s, group->list_at + (int64_t)trace_list_bytes(group->trace_count) + guess, LIST_PAGE);
 }
 
 void segment_expect_trace_list(const struct segment *s, uint32_t index) {
@@ -362,6 +370,7 @@ static int open_footer(struct segment *s, struct error *err) {
     memcpy(&again, seal + 8, 4);
     if (memcmp(seal, SEAL_MAGIC, 4) != 0 || again != length || crc != libdeflate_crc32(0, bytes.ptr, length))
         return error_set(err, VT_ECORRUPT, "%s: the footer does not match its checksum", s->path);
+    s->seal = crc;
     read_version(&f, bytes);
     int code = check_version(&f, err);
     if (code) return code;
@@ -459,6 +468,9 @@ const char *segment_origin(const struct segment *s) {
 uint64_t segment_id(const struct segment *s) {
     return s->id;
 }
+uint32_t segment_seal(const struct segment *s) {
+    return s->seal;
+}
 uint64_t segment_bytes(const struct segment *s) {
     return s->bytes;
 }
@@ -516,6 +528,22 @@ bool segment_may_have_trace(const struct segment *s, uint32_t index, const uint8
     if (!group->traces_bytes) return true;
     if ((*broken = !extras_are_right(s, group))) return true;
     return bloom_has(s->map + group->traces_at, group->traces_bytes, XXH64(trace_id, TRACE_ID_SIZE, 0));
+}
+
+const uint8_t *segment_trace_hashes(const struct segment *s, uint32_t index, uint32_t *count) {
+    const struct group *group = &s->groups[index];
+    *count = group->trace_count;
+    return group->list_bytes ? s->map + group->list_at : NULL;
+}
+
+int segment_trace_rows(const struct segment *s, uint32_t index, const uint8_t *trace_id, uint32_t *first,
+                       uint32_t *rows, bool *broken) {
+    const struct group *group = &s->groups[index];
+    *broken = false;
+    if (!group->list_bytes) return VT_ENOTFOUND;
+    *rows = trace_list_rows(s->map + group->list_at, group->trace_count, group->shown.rows, trace_hash(trace_id), first,
+                            broken);
+    return 0;
 }
 
 bool segment_may_have_word(const struct segment *s, uint32_t index, struct slice word, bool *broken) {

@@ -58,6 +58,7 @@ const char *segment_path(const struct segment *segment);
 const char *segment_origin(const struct segment *segment); /* "" when it says none */
 uint64_t segment_id(const struct segment *segment);
 uint64_t segment_bytes(const struct segment *segment);
+uint32_t segment_seal(const struct segment *segment); /* checksum of the footer, which says what is in the file */
 uint64_t segment_rows(const struct segment *segment);
 uint64_t segment_text_bytes(const struct segment *segment); /* of the largest text column, inflated */
 int64_t segment_min_start_ns(const struct segment *segment);
@@ -87,7 +88,14 @@ bool segment_may_have_word(const struct segment *segment, uint32_t rowgroup, str
 /* As rowgroup_expect, rowgroup_expect_trace and rowgroup_expect_trace_list. */
 void segment_expect_columns(const struct segment *segment, uint32_t rowgroup, uint64_t columns);
 void segment_expect_trace(const struct segment *segment, uint32_t rowgroup, const uint8_t *trace_id);
+/* The page that says where the trace's rows are. */
+void segment_expect_trace_rows(const struct segment *segment, uint32_t rowgroup, const uint8_t *trace_id);
 void segment_expect_trace_list(const struct segment *segment, uint32_t rowgroup);
+/* The pages of hashes of a row group's list of traces (list_item of trace_list.h), not checked; NULL = it has none. */
+const uint8_t *segment_trace_hashes(const struct segment *segment, uint32_t rowgroup, uint32_t *count);
+/* As rowgroup_trace_rows. */
+int segment_trace_rows(const struct segment *segment, uint32_t rowgroup, const uint8_t *trace_id, uint32_t *first,
+                       uint32_t *rows, bool *broken);
 /* As rowgroup_trace_list and rowgroup_attribute. */
 int segment_trace_list(const struct segment *segment, uint32_t rowgroup, struct arena *arena, struct trace_list *list,
                        struct error *err);

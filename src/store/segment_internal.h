@@ -33,6 +33,7 @@ struct group {
 struct segment {
     atomic_int references;
     uint64_t id, bytes, rows;
+    uint32_t seal; /* the footer's checksum */
     int64_t opened_ns;
     const uint8_t *map;
     struct group *groups;

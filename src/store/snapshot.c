@@ -1,5 +1,5 @@
 /* Snapshots: the segments and memtables of one moment, and reading their columns. */
-#include "store/store_internal.h"
+#include "store/trace_indexes.h"
 
 #include "store/columns.h"
 
@@ -21,6 +21,7 @@ struct snapshot {
     struct segment **segments;
     uint32_t segment_count;
     const struct rowgroup **groups; /* newest first */
+    struct trace_indexes *indexes;  /* NULL = none */
     uint32_t group_count;
 };
 
@@ -56,6 +57,7 @@ struct snapshot *store_snapshot(struct store *s) {
     for (uint32_t i = 0; held && i < s->sealing_count; i++) add_memory(snap, s->sealing[i]);
     if (held && s->carried) add_memory(snap, s->carried);
     if (held) add_memory(snap, s->active);
+    snap->indexes = trace_indexes_ref(s->indexes);
     pthread_mutex_unlock(&s->lock);
     uint32_t total = snap->memory_count;
     for (uint32_t i = 0; i < snap->segment_count; i++) total += segment_rowgroups(snap->segments[i]);
@@ -76,6 +78,7 @@ void snapshot_free(struct snapshot *snap) {
     for (uint32_t i = 0; i < snap->memory_count; i++) memtable_unref(snap->memory[i].memtable);
     for (uint32_t i = 0; i < snap->segment_count; i++) segment_unref(snap->segments[i]);
     free(snap->segments);
+    trace_indexes_unref(snap->indexes);
     free(snap->groups);
     free(snap);
 }
@@ -85,6 +88,30 @@ uint32_t snapshot_count(const struct snapshot *snap) {
 }
 const struct rowgroup *snapshot_rowgroup(const struct snapshot *snap, uint32_t i) {
     return snap->groups[i];
+}
+
+/* ---- traces ---- */
+
+/* For a few ids each index is told first what it will be asked, so that the disk is waited for once. */
+void snapshot_find_traces(const struct snapshot *snap, const uint8_t (*ids)[TRACE_ID_SIZE], uint32_t count,
+                          uint8_t *places) {
+    enum { FEW = 4 };
+    uint32_t index_count = trace_indexes_count(snap->indexes), index, number;
+    struct trace_index_found *found = index_count ? calloc(index_count, sizeof *found) : NULL;
+    memset(places, TRACE_UNKNOWN, snap->group_count);
+    if (!found) return;
+    for (uint32_t i = 0; i < index_count && count <= FEW; i++)
+        for (uint32_t t = 0; t < count; t++) trace_index_expect(trace_indexes_at(snap->indexes, i), ids[t]);
+    for (uint32_t i = 0; i < index_count; i++)
+        for (uint32_t t = 0; t < count; t++)
+            if (!trace_index_find(trace_indexes_at(snap->indexes, i), ids[t], &found[i])) break;
+    for (uint32_t i = 0; i < snap->group_count; i++) {
+        uint64_t segment = snap->groups[i]->segment;
+        if (!segment || !trace_indexes_place(snap->indexes, segment, &index, &number)) continue;
+        if (trace_index_is_broken(trace_indexes_at(snap->indexes, index))) continue;
+        places[i] = found[index].bits[number / 64] >> number % 64 & 1 ? TRACE_LIKELY : TRACE_ABSENT;
+    }
+    free(found);
 }
 
 /* ---- columns ---- */
@@ -195,6 +222,10 @@ void rowgroup_expect_trace(const struct rowgroup *group, const uint8_t trace_id[
     if (group->segment) segment_expect_trace(group->source, group->index, trace_id);
 }
 
+void rowgroup_expect_trace_rows(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE]) {
+    if (group->segment) segment_expect_trace_rows(group->source, group->index, trace_id);
+}
+
 void rowgroup_expect_trace_list(const struct rowgroup *group) {
     if (group->segment) segment_expect_trace_list(group->source, group->index);
 }
@@ -230,6 +261,17 @@ bool rowgroup_may_have_trace(const struct rowgroup *group, const uint8_t trace_i
     if (!group->segment) return true;
     bool may = segment_may_have_trace(group->source, group->index, trace_id, &broken);
     return filter_says(group, may, broken);
+}
+
+int rowgroup_trace_rows(const struct rowgroup *group, const uint8_t trace_id[TRACE_ID_SIZE], uint32_t *first,
+                        uint32_t *rows, struct error *err) {
+    struct error own = {0};
+    bool broken;
+    if (!group->segment || segment_trace_rows(group->source, group->index, trace_id, first, rows, &broken))
+        return error_set(err, VT_ENOTFOUND, "it has no list of traces");
+    if (!broken) return 0;
+    error_set(&own, VT_ECORRUPT, "row group %u: the list of traces does not match its checksum", group->index);
+    return tell(err, &own, met(group, VT_ECORRUPT, &own));
 }
 
 bool rowgroup_may_have_word(const struct rowgroup *group, struct slice word) {

@@ -1,5 +1,5 @@
 /* The write path: queue, writer thread, WAL, memtable. And the life of the whole. */
-#include "store/store_internal.h"
+#include "store/trace_indexes.h"
 
 #include "base/log.h"
 #include "base/timestamp.h"
@@ -372,7 +372,7 @@ int store_open(struct store **out, const struct store_options *options, struct e
     if (!code && !s->options.read_only && !(code = lock_dir(s, err)) && !(code = make_dir(s->wal_dir, err)))
         code = make_dir(s->spans_dir, err);
     if (!code) code = catalog_open(&s->catalog, s->catalog_path, s->options.read_only, err);
-    if (!code) code = load_store(s, err);
+    if (!code && !(code = load_store(s, err))) trace_indexes_load(s);
     if (!code && !s->options.read_only) {
         struct error why = {0};
         s->active_since_ns = time_monotonic_ns();
@@ -409,6 +409,7 @@ void store_close(struct store *s) {
     if (s->sealer_runs) pthread_join(s->sealer, NULL);
     if (s->keeper_runs) pthread_join(s->keeper, NULL);
     wal_close(&s->wal);
+    trace_indexes_unref(s->indexes);
     segments_unref(s->segments, s->segment_count);
     for (uint32_t i = 0; i < s->sealing_count; i++) memtable_unref(s->sealing[i]);
     memtable_unref(s->carried);

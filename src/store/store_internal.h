@@ -18,6 +18,7 @@ enum {
 };
 
 struct pending;
+struct trace_indexes; /* trace_indexes.h */
 
 struct store {
     struct store_options options; /* read-only after open */
@@ -59,6 +60,7 @@ struct store {
     struct memtable *carried;  /* traces that were under way at the last seal; NULL = none */
     struct segment **segments; /* any order */
     uint32_t segment_count, segment_capacity;
+    struct trace_indexes *indexes; /* NULL = none */
     bool sealer_stop, sealer_stuck, merge_wanted;
     uint64_t merges, set_aside;
     char **doubtful; /* files of commits that failed; see segments.c */
@@ -66,6 +68,8 @@ struct store {
     struct error seal_error; /* why it is stuck */
 
     int64_t merge_after_ns;  /* keeping */
+    int64_t index_after_ns;  /* keeping */
+    uint64_t index_next;     /* keeping: number of the next index of traces */
     atomic_bool closing;     /* long work stops soon */
     struct catalog *catalog; /* own lock */
     pthread_t writer, sealer, keeper;

@@ -207,7 +207,7 @@ static void put_u32(struct buf *out, uint32_t value) {
     buf_put(out, &value, sizeof value);
 }
 
-static void put_pages(struct buf *out, const uint32_t *items, uint32_t count) {
+void list_pages_put(struct buf *out, const uint32_t *items, uint32_t count) {
     uint32_t page[1 + LIST_PAGE_ITEMS];
     for (uint32_t at = 0; at < count; at += LIST_PAGE_ITEMS) {
         uint32_t n = count - at < LIST_PAGE_ITEMS ? count - at : LIST_PAGE_ITEMS;
@@ -223,8 +223,8 @@ static uint32_t kept(uint32_t count) {
 }
 
 void trace_list_put(struct buf *out, const struct trace_list *list) {
-    put_pages(out, list->hashes, list->count);
-    put_pages(out, list->places, list->count);
+    list_pages_put(out, list->hashes, list->count);
+    list_pages_put(out, list->places, list->count);
     size_t mark = out->len;
     const uint32_t head[NOTES_HEAD] = {
         0, NOTES_VERSION, list->joiners, list->unsettled_count, list->dangling_count, list->seeking_count};
@@ -294,36 +294,55 @@ int trace_list_read(const uint8_t *at, size_t bytes, uint32_t count, uint32_t ro
     return right ? 0 : VT_ECORRUPT;
 }
 
-/* Hashes are spread evenly, so their place is guessed; a page before or behind is looked at when the guess was off. */
-bool trace_list_has(const uint8_t *at, uint32_t count, uint32_t hash, bool *broken) {
-    size_t pages = ((size_t)count + LIST_PAGE_ITEMS - 1) / LIST_PAGE_ITEMS;
-    size_t page = (uint64_t)hash * count / LIST_PAGE_ITEMS >> 32;
-    int way = 0;
+bool list_page_is_right(const uint8_t *at, uint32_t count, uint32_t i) {
+    uint32_t first = i - i % LIST_PAGE_ITEMS;
+    return page_is_right(list_page_of(at, i), count - first < LIST_PAGE_ITEMS ? count - first : LIST_PAGE_ITEMS);
+}
+
+/* Items are spread evenly, so their place is guessed; pages before or behind are looked at when the guess was off. */
+uint32_t list_pages_seek(const uint8_t *at, uint32_t count, uint32_t item, bool *broken) {
+    uint32_t from = 0, end = count; /* it is in there, or is `end` */
+    uint32_t first = count ? (uint32_t)(trace_list_guess(count, item) / LIST_PAGE) * LIST_PAGE_ITEMS : 0;
     *broken = false;
-    for (;;) {
-        if (page >= pages) return false;
-        uint32_t n = page + 1 < pages ? LIST_PAGE_ITEMS : count - (uint32_t)page * LIST_PAGE_ITEMS, low = 0, item;
-        const uint8_t *from = at + page * LIST_PAGE;
-        if (!page_is_right(from, n)) {
-            *broken = true;
-            return true;
-        }
+    while (from < end) {
+        uint32_t n = count - first < LIST_PAGE_ITEMS ? count - first : LIST_PAGE_ITEMS, low = 0;
+        if ((*broken = !list_page_is_right(at, count, first))) return count;
         for (uint32_t left = n; left;) {
             uint32_t half = left / 2;
-            memcpy(&item, from + 4 + (size_t)(low + half) * 4, 4);
-            if (item < hash)
+            if (list_item(at, first + low + half) < item)
                 low += half + 1, left -= half + 1;
             else
                 left = half;
         }
-        if (low < n) {
-            memcpy(&item, from + 4 + (size_t)low * 4, 4);
-            if (item == hash) return true;
-            if (low || !page || way > 0) return false;
-            way = -1, page--;
+        if (low == n) {
+            from = first += n;
+        } else if (low || first == from) {
+            return first + low;
         } else {
-            if (way < 0) return false;
-            way = 1, page++;
+            end = first;
+            first -= LIST_PAGE_ITEMS;
         }
     }
+    return end;
+}
+
+bool trace_list_has(const uint8_t *at, uint32_t count, uint32_t hash, bool *broken) {
+    uint32_t i = list_pages_seek(at, count, hash, broken);
+    return *broken || (i < count && list_item(at, i) == hash);
+}
+
+uint32_t trace_list_rows(const uint8_t *at, uint32_t count, uint32_t rows, uint32_t hash, uint32_t *first,
+                         bool *broken) {
+    const uint8_t *places = at + trace_list_bytes(count);
+    uint32_t begin = list_pages_seek(at, count, hash, broken), end = 0;
+    for (uint32_t i = begin; i < count && !*broken; i++) {
+        bool fresh = i == begin || i % LIST_PAGE_ITEMS == 0;
+        if (fresh && (!list_page_is_right(at, count, i) || !list_page_is_right(places, count, i))) *broken = true;
+        if (*broken || list_item(at, i) != hash) break;
+        uint32_t place = list_item(places, i), row = place >> RUN_BITS;
+        if (row >= rows || (place & RUN_MAX) > rows - row) *broken = true;
+        if (!end) *first = row;
+        end = row + (place & RUN_MAX);
+    }
+    return *broken || !end ? 0 : end - *first;
 }

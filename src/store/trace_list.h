@@ -41,5 +41,26 @@ static inline int64_t trace_list_guess(uint32_t count, uint32_t hash) {
 }
 /* Whether the hash is in the list, from a page or two of it. *broken: a checksum is wrong (answers true). */
 bool trace_list_has(const uint8_t *at, uint32_t count, uint32_t hash, bool *broken);
+/* The rows of a trace, from a page or two of hashes and of places each: *first and the number returned, 0 = none.
+ * Another trace's rows may be given or lie between. */
+uint32_t trace_list_rows(const uint8_t *at, uint32_t count, uint32_t rows, uint32_t hash, uint32_t *first,
+                         bool *broken);
+
+/* ---- pages of ascending items, also of trace_index.h ---- */
+
+/* Number of the first item that is not below `item`, `count` when there is none; its page is compared with its
+ * checksum, as are those on the way. */
+uint32_t list_pages_seek(const uint8_t *at, uint32_t count, uint32_t item, bool *broken);
+/* Item i, and whether its page is right. */
+static inline const uint8_t *list_page_of(const uint8_t *at, uint32_t i) {
+    return at + (size_t)(i / LIST_PAGE_ITEMS) * LIST_PAGE;
+}
+static inline uint32_t list_item(const uint8_t *at, uint32_t i) {
+    uint32_t item;
+    memcpy(&item, list_page_of(at, i) + 4 + 4 * (size_t)(i % LIST_PAGE_ITEMS), sizeof item);
+    return item;
+}
+bool list_page_is_right(const uint8_t *at, uint32_t count, uint32_t i);
+void list_pages_put(struct buf *out, const uint32_t *items, uint32_t count);
 
 #endif
