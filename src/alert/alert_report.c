@@ -81,14 +81,16 @@ static int check_monitor(const struct asker *asker, const struct monitor *m, int
     struct reading *readings;
     struct buf text = {0};
     uint32_t count = 0;
-    int code = monitor_measure(asker, m, NULL, now_ns, arena, &readings, &count, err);
+    int code = asker ? monitor_measure(asker, m, NULL, now_ns, arena, &readings, &count, err) : 0;
     explain(m, &text);
     if (json) {
         put_text_member(w, "explanation", buf_slice(&text));
-        json_put_key(w, "now");
-        json_open(w, '[');
-        for (uint32_t i = 0; !code && i < count; i++) put_reading_json(m, &readings[i], w);
-        json_close(w, ']');
+        if (asker) {
+            json_put_key(w, "now");
+            json_open(w, '[');
+            for (uint32_t i = 0; !code && i < count; i++) put_reading_json(m, &readings[i], w);
+            json_close(w, ']');
+        }
     } else {
         buf_puts(out, "  ");
         buf_put_slice(out, buf_slice(&text));

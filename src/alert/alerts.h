@@ -32,7 +32,8 @@ int alerts_silence(struct alerts *alerts, struct slice body, struct error *err);
 int alerts_unsilence(struct alerts *alerts, int64_t id, struct error *err);
 
 /* What `vitrine alerts check` says: each monitor explained and what it would do now; `json` as an array of objects,
- * else as text. Returns the number of monitors that cannot run, or a negative code. */
+ * else as text. Without an asker it explains them and says nothing of now. Returns the number of monitors that cannot
+ * run, or a negative code. */
 int alerts_check(const struct asker *asker, const struct monitor_file *file, int64_t now_ns, bool json, struct buf *out,
                  struct error *err);
 /* What `vitrine alerts test` says: when each monitor would have changed between two times, stepping by `step_ns`. */

@@ -59,11 +59,15 @@ static int report(struct cli *cli, bool replay) {
     int64_t to = moment_of(args->shared.to, now_ns, now_ns, "to", &err);
     if (err.code) return cli_usage(cli, &err);
     int bad = monitor_file_load(cli->words[0], cli->arena, &file, &err);
-    if (!bad) bad = source_open(&asked.source, cli, &err);
-    if (!bad)
+    bool alone = false;
+    if (!bad) {
+        bad = source_open(&asked.source, cli, &err);
+        alone = bad && !replay && source_unnamed(cli); /* a file is checked anywhere */
+    }
+    if (!bad || alone)
         bad = replay ? alerts_replay(&asker, &file, from, to, (int64_t)args->step_ms * NS_PER_MS, args->shared.json,
                                      &out, &err)
-                     : alerts_check(&asker, &file, now_ns, args->shared.json, &out, &err);
+                     : alerts_check(alone ? NULL : &asker, &file, now_ns, args->shared.json, &out, &err);
     source_close(asked.source);
     if (bad >= 0) {
         term_puts(&cli->out, buf_cstr(&out));
@@ -71,6 +75,8 @@ static int report(struct cli *cli, bool replay) {
     }
     buf_free(&out);
     if (bad < 0) return cli_fail(cli, &err);
+    if (alone)
+        term_printf(&cli->err, "What they would do now is not known: there is no server and no data directory.\n");
     if (bad > 0) term_printf(&cli->err, "%d of %u monitors cannot run.\n", bad, file.count);
     return bad ? EXIT_FAILED : EXIT_FINE;
 }
@@ -254,7 +260,8 @@ const struct command command_alerts_check = {
     .name = "alerts check",
     .words = "FILE",
     .summary = "explain monitors and say what they would do now",
-    .about = "Reads Datadog's monitor YAML as it stands. Exit status 1 when a monitor cannot run.",
+    .about = "Reads Datadog's monitor YAML as it stands. Exit status 1 when a monitor cannot run. Without a server and "
+             "a data directory it checks the file alone.",
     .examples = "vitrine alerts check integrations/datadog/monitors.yaml\n",
     .groups = (const struct option_group *const[]){&group_output, &group_source, &group_config, NULL},
     .words_min = 1,

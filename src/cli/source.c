@@ -50,6 +50,10 @@ static int open_default(struct source *s, struct cli *cli, struct error *err) {
     return error_hint(err, "start it with `vitrine serve`, or name a server with --url or a directory with --data");
 }
 
+bool source_unnamed(struct cli *cli) {
+    return option_origin(cli->parse, "url") == ORIGIN_DEFAULT && option_origin(cli->parse, "data") == ORIGIN_DEFAULT;
+}
+
 int source_open(struct source **source, struct cli *cli, struct error *err) {
     const struct shared_args *args = cli->args;
     enum option_origin url = option_origin(cli->parse, "url"), data = option_origin(cli->parse, "data");
@@ -61,7 +65,7 @@ int source_open(struct source **source, struct cli *cli, struct error *err) {
     source_client_options(cli, &options);
     if (url == ORIGIN_WORDS && data == ORIGIN_WORDS)
         code = error_set(err, VT_EINVAL, "--url and --data name two places; give one");
-    else if (url == ORIGIN_DEFAULT && data == ORIGIN_DEFAULT)
+    else if (source_unnamed(cli))
         code = open_default(s, cli, err);
     else if (url >= data)
         code = client_open(&s->client, &options, err);

@@ -16,6 +16,8 @@ struct engine;
  * there. VT_EINVAL, VT_EIO, VT_ENOTFOUND say what to do. */
 int source_open(struct source **source, struct cli *cli, struct error *err);
 void source_close(struct source *source); /* NULL is fine */
+/* Neither --url nor --data was given, by any means: source_open tries the defaults. */
+bool source_unnamed(struct cli *cli);
 
 /* The server, or NULL when it is a directory. */
 struct client *source_client(struct source *source);

@@ -144,6 +144,15 @@ test('silences keep a monitor quiet, from the page and until they end', async (t
   assert.equal((await v.fetch('/api/v1/alerts/silences', { method: 'POST', body: '{"monitor":"","minutes":-1}' })).status, 400);
 });
 
+test('alerts check reads a file where nothing runs', async () => {
+  const { code, stdout } = await run(['alerts', 'check', join(root, 'integrations/datadog/monitors.yaml')]);
+  assert.equal(code, 0);
+  assert.match(stdout, /✓ High LLM Latency/);
+  const replay = await run(['alerts', 'test', join(root, 'no such file.yaml')]);
+  assert.notEqual(replay.code, 0);
+  assert.match(replay.stderr, /no such file\.yaml/);
+});
+
 test('alerts check explains, alerts test replays', async (t) => {
   const v = await serve(t);
   await v.post('/ingest/logs', Array.from({ length: 6 }, () => line({ error: 'HTTP 500', at: Date.now() - 20 * 60_000 })).join('\n'));

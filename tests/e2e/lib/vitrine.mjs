@@ -26,10 +26,10 @@ export async function tempDir(t, prefix = 'vitrine-') {
   return dir;
 }
 
-/** Environment of the programs under test: what the tester has set for itself must not reach them. */
+/** Environment of the programs under test: what the tester has set for itself, and keeps, must not reach them. */
 function cleanEnv(env = {}) {
   const kept = Object.entries(process.env).filter(([key]) => !/^(VITRINE_|OTEL_|LLM_|OPENAI_|ANTHROPIC_)/.test(key));
-  return { ...Object.fromEntries(kept), NO_COLOR: '1', ...env };
+  return { ...Object.fromEntries(kept), NO_COLOR: '1', XDG_DATA_HOME: join(tmpdir(), 'vitrine-tests-keep-nothing-here'), ...env };
 }
 
 /** Runs a command to its end: {code, signal, stdout, stderr}. */

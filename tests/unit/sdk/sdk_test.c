@@ -232,13 +232,19 @@ char *child_stdout(void (*fn)(void *ctx), void *ctx, int *exit_code) {
     return child_output(STDOUT_FILENO, fn, ctx, exit_code);
 }
 
+#if !defined(__has_feature)
+#define __has_feature(what) 0
+#endif
+
 void needs_threads_after_fork(void) {
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define NO_THREADS_AFTER_FORK
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
+    skip();
 #endif
-#endif
-#if defined(__SANITIZE_THREAD__) || defined(NO_THREADS_AFTER_FORK)
+}
+
+void needs_malloc_after_fork(void) {
+    needs_threads_after_fork();
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
     skip();
 #endif
 }

@@ -45,6 +45,9 @@ char *child_stdout(void (*fn)(void *ctx), void *ctx, int *exit_code);
 
 /* Skips the test under ThreadSanitizer, which has no threads in children of processes with several. */
 void needs_threads_after_fork(void);
+/* The same, and under AddressSanitizer: a child of a fork amid other threads' allocations inherits its allocator's
+ * locks as they stood, where libc's own are put right. */
+void needs_malloc_after_fork(void);
 
 void sleep_ms(unsigned ms);
 

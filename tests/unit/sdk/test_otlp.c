@@ -675,7 +675,7 @@ static void spool_keeps_to_its_size_and_the_newest(void **state) {
 }
 
 static void processes_share_a_spool_and_send_each_batch_once(void **state) {
-    needs_threads_after_fork();
+    needs_malloc_after_fork();
     int port = atoi(strrchr(collector_url(), ':') + 1);
     setenv("VITRINE_OTLP_SPOOL", spool, 1);
     collector_stop();
@@ -708,7 +708,7 @@ static void processes_share_a_spool_and_send_each_batch_once(void **state) {
  */
 
 static void forked_child_sends_its_own_on_its_own_connection(void **state) {
-    needs_threads_after_fork();
+    needs_malloc_after_fork();
     init((vt_config){.delay_ms = 0});
     spans(1);
     assert_int_equal(vt_flush(10000), 0); /* the connection stands */
