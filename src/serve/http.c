@@ -44,15 +44,21 @@ static bool may_connect(struct http *http, const struct sockaddr *peer) {
     return false;
 }
 
-static void count_peer(struct http *http, const struct sockaddr *peer) {
-    atomic_fetch_add(&http->connections_open, 1);
-    atomic_fetch_add(ip_slot(http, peer), 1);
+/* Counts a connection; false when it is one too many, and is counted all the same. Loops that accept at the same moment
+ * may each have seen room for one more: it is by this count that one of them has it. */
+static bool count_peer(struct http *http, const struct sockaddr *peer) {
+    unsigned per_ip = http->config.connections_per_ip_max;
+    bool full = atomic_fetch_add(&http->connections_open, 1) >= http->config.connections_max;
+    bool full_of_it = atomic_fetch_add(ip_slot(http, peer), 1) >= per_ip && per_ip;
+    if (full || full_of_it) count_up(&http->refused, 1);
+    return !full && !full_of_it;
 }
 
 bool http_peer_take(struct http_loop *loop, const struct sockaddr *peer) {
     if (!may_connect(loop->http, peer)) return false;
-    count_peer(loop->http, peer);
-    return true;
+    if (count_peer(loop->http, peer)) return true;
+    http_peer_drop(loop, peer);
+    return false;
 }
 
 void http_peer_drop(struct http_loop *loop, const struct sockaddr *peer) {
@@ -81,7 +87,7 @@ static void connection_open(struct http_loop *loop, struct MHD_Connection *mhd, 
     if (loop->connections) loop->connections->prev = connection;
     loop->connections = connection;
     count_up(&loop->connection_total, 1);
-    count_peer(loop->http, &connection->peer.any);
+    if (!count_peer(loop->http, &connection->peer.any)) shutdown(connection->fd, SHUT_RDWR);
 }
 
 static void connection_close(struct http_loop *loop, struct connection *connection) {
@@ -114,6 +120,7 @@ static void on_sweep(struct loop_timer *timer) {
         unsigned limit_ms = limits_ms[connection->phase];
         if (!limit_ms || now_ns - connection->since_ns < (int64_t)limit_ms * NS_PER_MS) continue;
         if (connection->phase != PHASE_IDLE) count_up(&loop->timeouts, 1);
+        connection->phase = PHASE_ANSWER;    /* counted once, however late the daemon comes to it */
         shutdown(connection->fd, SHUT_RDWR); /* the daemon sees the end of it and cleans up */
     }
     loop_timer_set(loop->loop, timer, now_ns + (int64_t)SWEEP_EVERY_MS * NS_PER_MS);
