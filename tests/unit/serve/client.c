@@ -2,6 +2,8 @@
 #include "client.h"
 
 #include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +12,13 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 int client_connect(uint16_t port) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {10, 0};
+    struct timeval patience = {60, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (connect(fd, (struct sockaddr *)(void *)&address, sizeof address) == 0) return fd;
     close(fd);
@@ -60,6 +64,11 @@ int client_read(int fd, struct buf *out) {
     while (!is_whole(out) && (count = recv(fd, piece, sizeof piece, 0)) > 0) buf_put(out, piece, (size_t)count);
     join_chunks(out);
     return out->len > 12 ? atoi(buf_cstr(out) + 9) : 0;
+}
+
+void client_wait_for(bool (*done)(void)) {
+    for (int i = 0; i < 12000 && !done(); i++) usleep(5000);
+    assert_true(done());
 }
 
 int client_ask(uint16_t port, const char *request, struct buf *out) {

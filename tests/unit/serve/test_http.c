@@ -5,7 +5,9 @@
 
 #include "base/timestamp.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -17,7 +19,8 @@
 
 static struct http *http;
 static uint16_t port;
-static atomic_int gone_count;
+static atomic_int gone_count, held_count;
+static sem_t go; /* one post lets one held request be answered */
 
 static void echo(struct request *request) {
     struct buf body = request->body;
@@ -46,7 +49,7 @@ static void answer_later(struct loop_task *task) {
 
 static void *work(void *arg) {
     struct later *later = arg;
-    usleep(30000);
+    while (sem_wait(&go) != 0) continue;
     loop_post(http_loop_of(later->request->loop), &later->task);
     return NULL;
 }
@@ -61,6 +64,7 @@ static void hold(struct request *request) {
     later->task.run = answer_later;
     request_hold(request);
     request_on_gone(request, on_gone, NULL);
+    atomic_fetch_add(&held_count, 1);
     pthread_create(&later->thread, NULL, work, later);
 }
 
@@ -126,7 +130,9 @@ static const struct route routes[] = {{"/echo", METHOD_POST, echo, 0, 0, NULL},
                                       {"/secret", METHOD_ANY, echo, 1, 0, NULL},
                                       {NULL, 0, NULL, 0, 0, NULL}};
 
-static int start(void **state) {
+enum { PATIENCE_MS = 120000, CONNECTIONS = 50 };
+
+static int start_with(struct http **out, uint16_t *its_port, unsigned timeout_ms) {
     struct error err;
     struct http_config config = {.routes = routes,
                                  .admit = admit,
@@ -134,14 +140,19 @@ static int start(void **state) {
                                  .body_bytes_max = 100000,
                                  .bodies_bytes_max = 1 << 20,
                                  .connections_max = 100,
-                                 .connections_per_ip_max = 50,
-                                 .header_timeout_ms = 1000,
-                                 .body_timeout_ms = 1000,
-                                 .idle_timeout_ms = 5000,
-                                 .stop_timeout_ms = 2000};
-    if (net_parse("127.0.0.1:0", &config.listen, &err) || http_start(&http, &config, &err)) return -1;
-    port = net_port(&config.listen);
+                                 .connections_per_ip_max = CONNECTIONS,
+                                 .header_timeout_ms = timeout_ms,
+                                 .body_timeout_ms = timeout_ms,
+                                 .idle_timeout_ms = PATIENCE_MS,
+                                 .stop_timeout_ms = PATIENCE_MS};
+    if (net_parse("127.0.0.1:0", &config.listen, &err) || http_start(out, &config, &err)) return -1;
+    *its_port = net_port(&config.listen);
     return 0;
+}
+
+static int start(void **state) {
+    sem_init(&go, 0, 0);
+    return start_with(&http, &port, PATIENCE_MS);
 }
 
 static int stop(void **state) {
@@ -199,6 +210,7 @@ static void keeps_connections_for_the_next_request(void **state) {
         client_send(fd, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello");
         assert_int_equal(client_read(fd, &out), 200);
     }
+    sem_post(&go);
     client_send(fd, "GET /hold HTTP/1.1\r\n" HOST "\r\nPOST /echo HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nhi");
     assert_int_equal(client_read(fd, &out), 200);
     assert_non_null(strstr(buf_cstr(&out), "later"));
@@ -208,20 +220,44 @@ static void keeps_connections_for_the_next_request(void **state) {
     buf_free(&out);
 }
 
+static bool one_is_held(void) {
+    return atomic_load(&held_count) == 1;
+}
+static bool one_is_gone(void) {
+    return atomic_load(&gone_count) == 1;
+}
+static bool nobody_is_connected(void) {
+    struct http_stats stats;
+    http_get_stats(http, &stats);
+    return stats.connections_open == 0;
+}
+
 static void answers_later_from_another_thread(void **state) {
-    int64_t before = time_monotonic_ns();
-    ask("GET /hold HTTP/1.1\r\n" HOST "\r\n", 200, "later");
-    assert_true(time_monotonic_ns() - before < 1000 * (int64_t)NS_PER_MS);
+    struct buf out = {0};
+    int fd = client_connect(port);
+    char byte;
+    atomic_store(&held_count, 0);
+    client_send(fd, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
+    client_wait_for(one_is_held);
+    ask("GET /say/ HTTP/1.1\r\n" HOST "\r\n", 200, "|"); /* others are answered meanwhile */
+    assert_true(recv(fd, &byte, 1, MSG_DONTWAIT) < 0);
+    sem_post(&go);
+    assert_int_equal(client_read(fd, &out), 200);
+    assert_non_null(strstr(buf_cstr(&out), "later"));
+    close(fd);
+    buf_free(&out);
 }
 
 static void tells_when_the_client_of_a_held_request_goes(void **state) {
-    int before = atomic_load(&gone_count), fd = client_connect(port);
+    int fd = client_connect(port);
+    atomic_store(&held_count, 0), atomic_store(&gone_count, 0);
     client_send(fd, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
-    usleep(10000);
+    client_wait_for(one_is_held);
     close(fd);
-    for (int i = 0; i < 100 && atomic_load(&gone_count) == before; i++) usleep(10000);
-    assert_int_equal(atomic_load(&gone_count), before + 1);
-    usleep(50000); /* its answer comes when nobody is there to read it */
+    client_wait_for(one_is_gone);
+    sem_post(&go); /* its answer comes when nobody is there to read it */
+    client_wait_for(nobody_is_connected);
+    assert_int_equal(atomic_load(&gone_count), 1);
     ask("GET /say/ HTTP/1.1\r\n" HOST "\r\n", 200, "|");
 }
 
@@ -246,41 +282,60 @@ static void hands_upgraded_sockets_over(void **state) {
     buf_free(&out);
 }
 
-static void closes_slow_senders(void **state) {
+static bool has_ended(int fd) {
     char byte;
-    struct http_stats before, after;
-    http_get_stats(http, &before);
-    int headers = client_connect(port), body = client_connect(port), half = client_connect(port);
+    return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static struct http *strict; /* waits for nobody long */
+
+static bool three_were_late(void) {
+    struct http_stats stats;
+    http_get_stats(strict, &stats);
+    return stats.timeouts == 3;
+}
+
+static void closes_slow_senders(void **state) {
+    uint16_t its_port;
+    char byte;
+    assert_int_equal(start_with(&strict, &its_port, 500), 0);
+    int headers = client_connect(its_port), body = client_connect(its_port), half = client_connect(its_port);
     client_send(headers, "GET /say/ HTTP/1.1\r\nHos");
-    client_send(body, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 50\r\n\r\nhel");
-    for (int i = 0; i < 12; i++) { /* a byte now and then does not buy more time */
-        usleep(200000);
-        client_send(body, "x");
+    client_send(body, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 90000\r\n\r\nhel");
+    int64_t until_ns = time_monotonic_ns() + (int64_t)PATIENCE_MS * NS_PER_MS;
+    while (recv(body, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN && time_monotonic_ns() < until_ns) {
+        client_send(body, "x"); /* a byte now and then does not buy more time */
+        usleep(50000);
     }
-    assert_true(recv(headers, &byte, 1, 0) <= 0);
-    assert_true(recv(body, &byte, 1, 0) <= 0);
-    assert_true(recv(half, &byte, 1, 0) <= 0);
-    http_get_stats(http, &after);
-    assert_int_equal(after.timeouts - before.timeouts, 3);
+    assert_true(recv(headers, &byte, 1, 0) == 0 || errno != EAGAIN);
+    assert_true(recv(body, &byte, 1, 0) == 0 || errno != EAGAIN);
+    assert_true(recv(half, &byte, 1, 0) == 0 || errno != EAGAIN);
+    client_wait_for(three_were_late);
+    http_stop(strict);
     close(headers), close(body), close(half);
 }
 
+static int fds[CONNECTIONS + 10];
+
+static bool those_too_many_have_ended(void) {
+    int ended = 0;
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) ended += has_ended(fds[i]);
+    return ended >= 10;
+}
+
 static void bounds_connections_of_one_address(void **state) {
-    int fds[60], open = 60;
-    char byte;
     struct http_stats stats;
-    for (int i = 0; i < 60; i++) fds[i] = client_connect(port);
-    for (int wait = 0; wait < 1000 && open > 50;
-         wait++, usleep(10000)) { /* refusals come when the server gets to them */
-        open = 0;
-        for (int i = 0; i < 60; i++) open += recv(fds[i], &byte, 1, MSG_DONTWAIT) < 0;
-    }
-    for (int i = 0; i < 60; i++) close(fds[i]);
-    assert_in_range(open, 48, 50); /* those of tests before may not be closed yet */
+    client_wait_for(nobody_is_connected); /* those of tests before */
     http_get_stats(http, &stats);
-    assert_true(stats.connections_refused >= 10);
-    for (int i = 0; i < 1000 && stats.connections_open; i++, usleep(10000)) http_get_stats(http, &stats);
-    assert_int_equal(stats.connections_open, 0);
+    uint64_t refused = stats.connections_refused;
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) assert_true((fds[i] = client_connect(port)) >= 0);
+    client_wait_for(those_too_many_have_ended);
+    http_get_stats(http, &stats);
+    assert_int_equal(stats.connections_refused - refused, 10);
+    assert_int_equal(stats.connections_open, CONNECTIONS);
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) close(fds[i]);
+    client_wait_for(nobody_is_connected);
+    http_get_stats(http, &stats);
     assert_int_equal(stats.bodies_bytes, 0);
     ask("GET /say/ HTTP/1.1\r\n" HOST "\r\n", 200, "|");
 }
@@ -297,18 +352,30 @@ static void refuses_a_port_that_is_taken(void **state) {
     assert_non_null(strstr(err.hint, "another program"));
 }
 
+/* Lets the held request be answered once no new connection is taken any more. */
+static void *let_go_when_closed(void *arg) {
+    int fd;
+    while ((fd = client_connect(port)) >= 0) close(fd), usleep(1000);
+    sem_post(&go);
+    return NULL;
+}
+
 static void finishes_what_is_under_way_when_stopped(void **state) {
     struct buf out = {0};
+    pthread_t thread;
     int fd = client_connect(port), idle = client_connect(port);
+    atomic_store(&held_count, 0);
     client_send(fd, "GET /hold HTTP/1.1\r\n" HOST "\r\n");
-    usleep(10000);
-    int64_t before = time_monotonic_ns();
+    client_wait_for(one_is_held);
+    assert_int_equal(pthread_create(&thread, NULL, let_go_when_closed, NULL), 0);
+    int64_t before_ns = time_monotonic_ns();
     http_stop(http);
     http = NULL;
-    assert_true(time_monotonic_ns() - before < 1000 * (int64_t)NS_PER_MS);
+    assert_true(time_monotonic_ns() - before_ns <
+                PATIENCE_MS / 2 * (int64_t)NS_PER_MS); /* it waits for the idle one no longer */
+    pthread_join(thread, NULL);
     assert_int_equal(client_read(fd, &out), 200);
     assert_non_null(strstr(buf_cstr(&out), "later"));
-    assert_int_equal(client_connect(port), -1);
     close(fd), close(idle);
     buf_free(&out);
 }
