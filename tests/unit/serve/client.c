@@ -37,9 +37,11 @@ void client_send(int fd, const char *text) {
 static bool is_whole(struct buf *out) {
     const char *text = buf_cstr(out), *body = strstr(text, "\r\n\r\n");
     if (!body) return false;
+    static const char *const bare[] = {"101", "204", "304"}; /* nothing follows their headers */
+    for (size_t i = 0; i < sizeof bare / sizeof *bare; i++)
+        if (strncmp(text + 9, bare[i], 3) == 0) return true;
     const char *length = strcasestr(text, "\r\nContent-Length:");
     if (length && length < body) return out->len >= (size_t)(body + 4 - text) + strtoul(length + 17, NULL, 10);
-    if (strncmp(text + 9, "101", 3) == 0) return true;
     return strcasestr(text, "Transfer-Encoding: chunked") && strstr(body, "\r\n0\r\n\r\n");
 }
 

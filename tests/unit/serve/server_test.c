@@ -15,6 +15,9 @@ void test_server_init(struct test_server *t) {
     t->options.grpc = "";
     t->options.store.dir = t->dir;
     t->options.threads = 2;
+    /* A slow machine is no slow sender. */
+    t->options.header_timeout_ms = t->options.body_timeout_ms = t->options.idle_timeout_ms = 600000;
+    t->options.query_timeout_ms = t->options.stop_timeout_ms = 120000;
 }
 
 void test_server_start(struct test_server *t) {

@@ -408,29 +408,37 @@ static void start_hasty(struct test_server *hasty) {
     test_server_start(hasty);
 }
 
-static void gives_up_on_slow_and_silent_senders(void **state) {
-    struct test_server hasty;
-    struct buf none = {0};
-    start_hasty(&hasty);
-    assert_true(is_thrown_out(client_connect(hasty.grpc_port), &none)); /* says nothing at all */
+/* A call without its message, and another after it on the same connection; that one's status, "" when there was none.
+ */
+static void call_after_a_late_one(uint16_t port, char status[8]) {
     struct connection c;
     struct call call = {0}, other = {0};
     const nghttp2_nv headers[] = {PAIR(":method", "POST"), PAIR(":scheme", "http"), PAIR(":path", TRACES),
                                   PAIR(":authority", "localhost"), PAIR("content-type", "application/grpc")};
     struct buf empty = framed(SLICE(""), 0);
-    connect_to(&c, hasty.grpc_port);
-    /* A call without its message; the connection is good for others after. */
-    assert_true(nghttp2_submit_headers(c.ng, NGHTTP2_FLAG_NONE, -1, NULL, headers, 5, &call) > 0);
-    assert_true(run(&c, &call, 1));
-    expect(&call, "4");
-    other.message = buf_slice(&empty);
-    assert_true(submit(&c, &other, TRACES, NULL, NULL) > 0);
-    assert_true(run(&c, &other, 1));
-    expect(&other, "0");
+    status[0] = 0;
+    connect_to(&c, port);
+    if (nghttp2_submit_headers(c.ng, NGHTTP2_FLAG_NONE, -1, NULL, headers, 5, &call) > 0 && run(&c, &call, 1)) {
+        expect(&call, "4");
+        other.message = buf_slice(&empty);
+        assert_true(submit(&c, &other, TRACES, NULL, NULL) > 0);
+        if (run(&c, &other, 1)) snprintf(status, 8, "%s", other.status);
+    }
     reset(&call);
     reset(&other);
     disconnect(&c);
     buf_free(&empty);
+}
+
+static void gives_up_on_slow_and_silent_senders(void **state) {
+    struct test_server hasty;
+    struct buf none = {0};
+    char status[8] = "";
+    start_hasty(&hasty);
+    assert_true(is_thrown_out(client_connect(hasty.grpc_port), &none)); /* says nothing at all */
+    /* A machine that does not come to us for half a second makes us a slow sender too; not each time. */
+    for (int i = 0; i < 50 && strcmp(status, "0") != 0; i++) call_after_a_late_one(hasty.grpc_port, status);
+    assert_string_equal(status, "0");
     test_server_free(&hasty);
 }
 
@@ -441,23 +449,32 @@ static void does_not_wait_for_windows_that_never_open(void **state) {
     struct call call = {0};
     const nghttp2_settings_entry shut[] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0}};
     struct buf empty = framed(SLICE(""), 0);
+    bool ended = false;
     start_hasty(&hasty);
-    connect_to(&c, hasty.grpc_port);
-    nghttp2_submit_settings(c.ng, NGHTTP2_FLAG_NONE, shut, 1);
-    call.message = buf_slice(&empty);
-    assert_true(submit(&c, &call, TRACES, NULL, NULL) > 0);
-    assert_true(run(&c, &call, 1));
+    for (int i = 0; i < 50 && !ended; i++) { /* as above */
+        reset(&call);
+        call.message = buf_slice(&empty);
+        connect_to(&c, hasty.grpc_port);
+        nghttp2_submit_settings(c.ng, NGHTTP2_FLAG_NONE, shut, 1);
+        assert_true(submit(&c, &call, TRACES, NULL, NULL) > 0);
+        ended = run(&c, &call, 1) && strcmp(call.status, "4") != 0;
+        disconnect(&c);
+    }
+    assert_true(ended);
     assert_int_equal(call.error_code, NGHTTP2_CANCEL);
     reset(&call);
-    disconnect(&c);
     buf_free(&empty);
     test_server_free(&hasty);
 }
 
+static bool holds_no_bodies(void) {
+    assert_int_equal(get(t.port, "/api/v1/status", "", &out), 200);
+    return strstr(buf_cstr(&out), "\"bodies_bytes\":0,") != NULL;
+}
+
 static void serves_others_after_all_that(void **state) {
     takes_spans_and_finds_them_again(state);
-    assert_int_equal(get(t.port, "/api/v1/status", "", &out), 200);
-    assert_has(&out, "\"bodies_bytes\":0,");
+    client_wait_for(holds_no_bodies);
 }
 
 static void finishes_calls_when_it_stops(void **state) {

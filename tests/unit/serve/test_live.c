@@ -55,8 +55,39 @@ struct frame {
     size_t len;
 };
 
-/* The next frame; its content is in body. Opcode 16: the connection has ended. */
-static struct frame next(int fd) {
+static void put_message(struct buf *bytes, unsigned opcode, struct slice text) {
+    static const uint8_t mask[4] = {1, 2, 3, 4};
+    uint8_t frame[10] = {(uint8_t)(0x80 | opcode)};
+    size_t at = 2;
+    if (text.len < 126)
+        frame[1] = (uint8_t)(0x80 | text.len);
+    else if (text.len < 65536)
+        frame[1] = 0x80 | 126, frame[at++] = (uint8_t)(text.len >> 8), frame[at++] = (uint8_t)text.len;
+    else {
+        frame[1] = 0x80 | 127;
+        for (int shift = 56; shift >= 0; shift -= 8) frame[at++] = (uint8_t)(text.len >> shift);
+    }
+    buf_put(bytes, frame, at);
+    buf_put(bytes, mask, sizeof mask);
+    for (size_t i = 0; i < text.len; i++) buf_putc(bytes, (char)(text.ptr[i] ^ mask[i % 4]));
+}
+
+/* All at once, so that the rate is beyond what is allowed however slow the machine is. */
+static void say_many(int fd, unsigned count, struct slice text) {
+    struct buf bytes = {0};
+    while (count--) put_message(&bytes, 1, text);
+    send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+    buf_free(&bytes);
+}
+
+static void say(int fd, unsigned opcode, struct slice text) {
+    struct buf bytes = {0};
+    put_message(&bytes, opcode, text);
+    send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+    buf_free(&bytes);
+}
+
+static struct frame next_of_all(int fd) {
     uint8_t head[2], length[8];
     struct frame f = {.opcode = 16};
     buf_clear(&body);
@@ -78,23 +109,14 @@ static struct frame next(int fd) {
     return f;
 }
 
-static void say(int fd, unsigned opcode, struct slice text) {
-    uint8_t frame[14] = {(uint8_t)(0x80 | opcode)}, mask[4] = {1, 2, 3, 4};
-    size_t at = 2;
-    if (text.len < 126)
-        frame[1] = (uint8_t)(0x80 | text.len);
-    else if (text.len < 65536)
-        frame[1] = 0x80 | 126, frame[at++] = (uint8_t)(text.len >> 8), frame[at++] = (uint8_t)text.len;
-    else {
-        frame[1] = 0x80 | 127;
-        for (int shift = 56; shift >= 0; shift -= 8) frame[at++] = (uint8_t)(text.len >> shift);
+/* The next frame; its content is in body. Opcode 16: the connection has ended. Pings, of which there is one every 20 s,
+ * are answered and passed over. */
+static struct frame next(int fd) {
+    for (;;) {
+        struct frame f = next_of_all(fd);
+        if (f.opcode != 9) return f;
+        say(fd, 10, buf_slice(&body));
     }
-    memcpy(frame + at, mask, 4);
-    send(fd, frame, at + 4, MSG_NOSIGNAL);
-    char *masked = malloc(text.len + 1);
-    for (size_t i = 0; i < text.len; i++) masked[i] = (char)(text.ptr[i] ^ mask[i % 4]);
-    send(fd, masked, text.len, MSG_NOSIGNAL);
-    free(masked);
 }
 
 static void send_line(const char *operation) {
@@ -176,7 +198,7 @@ static unsigned viewers(void) {
 }
 
 static void wait_for_viewers(unsigned count) {
-    for (int i = 0; i < 500 && viewers() != count; i++) usleep(10000);
+    for (int i = 0; i < 6000 && viewers() != count; i++) usleep(10000);
     assert_int_equal(viewers(), count);
 }
 
@@ -212,18 +234,25 @@ static void closes_on_those_who_break_the_rules(void **state) {
     assert_int_equal((uint8_t)body.ptr[0] << 8 | (uint8_t)body.ptr[1], 1009);
     close(fd);
     fd = watch("", 101);
-    for (int i = 0; i < 30; i++) say(fd, 1, SLICE("{\"q\":\"\"}"));
+    say_many(fd, 200, SLICE("{\"q\":\"\"}"));
     assert_int_equal(next(fd).opcode, 8);
     assert_int_equal((uint8_t)body.ptr[0] << 8 | (uint8_t)body.ptr[1], 1008);
     close(fd);
 }
 
+static uint64_t lost(void) {
+    assert_int_equal(get(t.port, "/metrics", "", &out), 200);
+    const char *at = strstr(buf_cstr(&out), "\nvitrine_live_spans_dropped_total ");
+    assert_non_null(at);
+    return strtoull(strchr(at + 1, ' '), NULL, 10);
+}
+
 static void tells_slow_viewers_what_they_lost(void **state) {
     struct buf spans = {0}, answer = {0};
-    struct timeval patience = {2, 0};
-    uint64_t seen = 0, dropped = 0, total = 0;
+    uint64_t seen = 0, dropped = 0, total = 0, before = lost();
     int fd = watch("?q=service:flood", 101);
-    for (unsigned i = 0; i < 8; i++) { /* nobody reads meanwhile */
+    /* Nobody reads meanwhile: however much room the system gives to what is on its way, it is full at some time. */
+    for (unsigned i = 0; i < 8 || (i < 200 && lost() == before); i++) {
         buf_clear(&spans);
         put_otlp(&spans, 2000, 1000 + i, "flood");
         assert_int_equal(
@@ -231,7 +260,6 @@ static void tells_slow_viewers_what_they_lost(void **state) {
             200);
         total += 2000;
     }
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     while (seen + dropped < total && next(fd).opcode == 1) {
         if (strncmp(body.ptr, "{\"dropped\":", 11) == 0)
             dropped += strtoull(body.ptr + 11, NULL, 10);

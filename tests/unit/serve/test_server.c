@@ -179,22 +179,33 @@ static void exports_all_spans_piece_by_piece(void **state) {
     expect(get(t.port, "/healthz", "", &out), 200);
 }
 
+static struct test_server small;
+
+static bool holds(const char *bodies_bytes) {
+    expect(get(small.port, "/api/v1/status", "", &out), 200);
+    return strstr(buf_cstr(&out), bodies_bytes) != NULL;
+}
+static bool holds_one(void) {
+    return holds("\"bodies_bytes\":90000,");
+}
+static bool holds_none(void) {
+    return holds("\"bodies_bytes\":0,");
+}
+
 static void takes_no_more_bodies_than_it_may_hold(void **state) {
-    struct test_server small;
     test_server_init(&small);
     small.options.body_bytes_max = small.options.bodies_bytes_max = 100000;
     test_server_start(&small);
     int fd = client_connect(small.port); /* holds 90,000 bytes of room, and does not fill it */
     client_send(fd, "POST /v1/traces HTTP/1.1\r\n" HOST PROTOBUF "Content-Length: 90000\r\n\r\n");
-    usleep(50000);
+    client_wait_for(holds_one);
     buf_clear(&body);
     put_otlp(&body, 100, 3, "later");
     expect(post_bytes(small.port, "/v1/traces", PROTOBUF, buf_slice(&body), &out), 503);
     assert_has(&out, "Retry-After: 1\r\n");
     assert_has(&out, "\r\n\r\n\b\016\022"); /* google.rpc.Status {1: UNAVAILABLE, … */
     close(fd);
-    for (int i = 0; i < 100 && post_bytes(small.port, "/v1/traces", PROTOBUF, buf_slice(&body), &out) != 200; i++)
-        usleep(20000);
+    client_wait_for(holds_none);
     expect(post_bytes(small.port, "/v1/traces", PROTOBUF, buf_slice(&body), &out), 200);
     test_server_free(&small);
 }
