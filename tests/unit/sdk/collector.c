@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { REQUESTS_MAX = 4096, CONNECTIONS_MAX = 64, UNPACKED_MAX = 64 << 20, WAIT_MS = 10000 };
+enum { REQUESTS_MAX = 4096, CONNECTIONS_MAX = 64, UNPACKED_MAX = 64 << 20, WAIT_MS = 60000 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
 static struct request requests[REQUESTS_MAX];
@@ -23,7 +23,7 @@ static size_t request_count;
 static uint32_t taken_spans;
 static struct answer usual, next[64];
 static size_t next_count, next_at;
-static int listening = -1, connections[CONNECTIONS_MAX];
+static int listening = -1, reserved = -1, connections[CONNECTIONS_MAX];
 static pthread_t acceptor, workers[CONNECTIONS_MAX];
 static size_t worker_count;
 static char url[64];
@@ -162,11 +162,17 @@ int collector_start(int port) {
         .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
     socklen_t size = sizeof address;
     int yes = 1;
+    if (!port) { /* bound and never listening: connections are refused, and nobody else is given the port */
+        if (reserved >= 0) close(reserved);
+        reserved = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        setsockopt(reserved, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+        assert_int_equal(bind(reserved, (struct sockaddr *)&address, size), 0);
+        assert_int_equal(getsockname(reserved, (struct sockaddr *)&address, &size), 0);
+    }
     listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     assert_int_equal(bind(listening, (struct sockaddr *)&address, size), 0);
     assert_int_equal(listen(listening, 64), 0);
-    assert_int_equal(getsockname(listening, (struct sockaddr *)&address, &size), 0);
     snprintf(url, sizeof url, "http://127.0.0.1:%d", ntohs(address.sin_port));
     usual = (struct answer){.status = 200};
     next_at = next_count = 0;

@@ -21,7 +21,8 @@ struct answer {
     struct slice body;
 };
 
-/* Listens on 127.0.0.1: on port, or any when 0. Answers 200. Returns the port. */
+/* Listens on 127.0.0.1: on port, or any when 0. Answers 200. Returns the port, which stays ours until the next start
+ * with 0: no other program gets it while nobody listens there. */
 int collector_start(int port);
 void collector_stop(void); /* closes all; what was received stays */
 void collector_clear(void);
@@ -31,7 +32,7 @@ void collector_answer(struct answer answer);               /* from now on */
 void collector_answer_next(const struct answer *, size_t); /* these first, one a request */
 
 size_t collector_count(void);
-/* Request n; waits for it for some seconds and fails the test when it does not come. */
+/* Request n; waits for it for up to a minute and fails the test when it does not come. */
 const struct request *collector_request(size_t n);
 uint32_t collector_spans(void); /* of all requests that were answered with 200 */
 /* A header's value, "" when it is not there. */

@@ -83,7 +83,7 @@ static void measure(vt_config config) {
         allocations = 0;
         for (unsigned i = 0; i < TURNS; i++) {
             one_turn(large);
-            if (i % BURST == BURST - 1) vt_flush(10000);
+            if (i % BURST == BURST - 1) vt_flush(60000);
         }
         counting = false;
     }

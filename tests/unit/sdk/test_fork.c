@@ -48,7 +48,7 @@ static void child_exports_its_own_and_the_parent_its_own(void **state) {
     pid_t pid = fork();
     if (pid == 0) {
         span_named("child");
-        _exit(vt_flush(10000) ? 1 : 0);
+        _exit(vt_flush(60000) ? 1 : 0);
     }
     wait_for(pid);
     span_named("after");
@@ -142,7 +142,7 @@ static void *trace_all_the_time(void *ctx) {
 }
 
 static void forks_amid_other_threads_hang_nobody(void **state) {
-    needs_malloc_after_fork();
+    needs_threads_after_fork();
     file = tmpfile();
     FILE *nowhere = fopen("/dev/null", "w");
     vt_config config = {.console_file = nowhere, .delay_ms = 1, .queue_size = 512, .batch_size = 16};
@@ -153,9 +153,9 @@ static void forks_amid_other_threads_hang_nobody(void **state) {
     for (unsigned i = 0; i < 100; i++) {
         pid_t pid = fork();
         if (pid == 0) {
-            alarm(60); /* a child that hangs dies of it */
+            alarm(120); /* a child that hangs dies of it */
             for (unsigned k = 0; k < 50; k++) span_named("child");
-            int failed = vt_flush(30000);
+            int failed = vt_flush(60000);
             vt_shutdown();
             _exit(failed ? 1 : 0);
         }
@@ -226,7 +226,7 @@ static void exit_from_an_exporter(void *ctx) {
     vt_config config = {.exporters = &exporter, .exporter_count = 1, .delay_ms = 60000, .timeout_ms = 100};
     vt_init(&config);
     span_named("s");
-    vt_flush(10000);
+    vt_flush(60000);
     pause();
 }
 static void exit_past_an_exporter_that_hangs(void *ctx) {

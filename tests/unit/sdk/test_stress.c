@@ -59,7 +59,7 @@ static void *work(void *ctx) {
         ended += 2;
         hand_over();
         vt_context_attach((vt_context){.flags = 0});
-        if (i % 50 == 0) vt_flush(i % 100 ? 0 : 10000);
+        if (i % 50 == 0) vt_flush(i % 100 ? 0 : 60000);
         vt_stats stats;
         vt_stats_get(&stats);
     }
@@ -86,7 +86,7 @@ static void nothing_is_lost_between_threads(void **state) {
     vt_span_end(handed.span);
     handed.span = NULL;
     ended++;
-    assert_int_equal(vt_flush(20000), 0);
+    assert_int_equal(vt_flush(60000), 0);
     vt_stats stats;
     vt_stats_get(&stats);
     assert_int_equal(stats.finished, ended);
