@@ -138,7 +138,7 @@ static void put(struct forward *f, uint32_t count, uint8_t id) {
 }
 
 static void wait_for(int count) {
-    for (int i = 0; i < 1000 && server.count < count; i++) poll(NULL, 0, 10);
+    for (int i = 0; i < 6000 && server.count < count; i++) poll(NULL, 0, 10);
     assert_int_equal(server.count, count);
 }
 
@@ -239,7 +239,7 @@ static void target_that_was_away_gets_everything_also_after_a_restart(void **sta
     struct forward_stats stats;
     for (uint8_t i = 1; i <= 3; i++) {
         put(f, 10, i);
-        for (int k = 0; k < 500; k++) {
+        for (int k = 0; k < 6000; k++) {
             forward_get_stats(f, &stats);
             if (stats.spans_queued == 10u * i) break;
             poll(NULL, 0, 10);
@@ -260,7 +260,7 @@ static void what_a_target_never_takes_does_not_block_the_rest(void **state) {
     struct forward *f = open_forward("otlp", "", 0);
     struct forward_stats stats = {0};
     put(f, 5, 1);
-    for (int k = 0; k < 500 && !stats.requests_refused; k++) poll(NULL, 0, 10), forward_get_stats(f, &stats);
+    for (int k = 0; k < 6000 && !stats.requests_refused; k++) poll(NULL, 0, 10), forward_get_stats(f, &stats);
     assert_int_equal(stats.requests_refused, 1);
     assert_int_equal(stats.spans_dropped, 5);
     server.status = 200;

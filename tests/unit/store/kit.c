@@ -154,6 +154,6 @@ struct store_stats stats(void) {
 }
 
 void wait_for(bool (*done)(void)) {
-    for (int i = 0; i < 2000 && !done(); i++) usleep(10000);
+    for (int i = 0; i < 24000 && !done(); i++) usleep(5000);
     assert_true(done());
 }

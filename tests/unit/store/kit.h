@@ -28,6 +28,6 @@ void append(uint32_t first, uint32_t count); /* waits until they are durable */
 void expect_those(uint32_t count, bool (*wanted)(uint32_t n), uint32_t step);
 void expect(uint32_t count, uint32_t step);
 struct store_stats stats(void);
-void wait_for(bool (*done)(void)); /* up to 20 s */
+void wait_for(bool (*done)(void)); /* up to two minutes: a machine may be slow */
 
 #endif

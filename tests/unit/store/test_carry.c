@@ -47,6 +47,12 @@ static uint32_t seen(uint32_t count, uint8_t *spans) {
     return rows;
 }
 
+static bool all_wait(void) {
+    return stats().carried_rows == 200;
+}
+static bool half_is_decided(void) {
+    return stats().carried_rows == 100;
+}
 static bool sealed_once(void) {
     return stats().carried_rows > 0;
 }
@@ -74,11 +80,11 @@ static void traces_under_way_wait_and_are_decided_whole(void **state) {
     wait_for(sealed_once);
     assert_int_equal(seen(100, spans), 100); /* nothing is gone, nothing is there twice */
     send(0, 100, 2);
-    usleep(200000); /* some seals later */
+    wait_for(all_wait); /* sealed again */
     assert_int_equal(seen(100, spans), 200);
     assert_int_equal(stats().segments, 0);
     send(0, 50, 0);
-    while (stats().carried_rows != 100) usleep(1000);
+    wait_for(half_is_decided);
     assert_int_equal(seen(100, spans), 250);
     for (uint32_t t = 0; t < 50; t++) {
         assert_int_equal(spans[t], PARTS);

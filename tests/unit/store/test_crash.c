@@ -128,7 +128,7 @@ static void judge(int call) {
     look(seen, call);
     /* A deletion that was noted goes on after the start; one that was not has changed nothing. */
     uint32_t begun_with = count_user(shared->acknowledged);
-    for (int i = 0; i < 500 && shared->delete_begun && count_user(seen) && count_user(seen) < begun_with; i++)
+    for (int i = 0; i < 6000 && shared->delete_begun && count_user(seen) && count_user(seen) < begun_with; i++)
         usleep(10000), look(seen, call);
     for (uint32_t n = 0; n < SPANS; n++) {
         bool user = n / 30 == DELETED_USER;

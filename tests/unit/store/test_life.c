@@ -85,8 +85,7 @@ static void hurried_segment_too_large_to_merge_is_made_anew_by_itself(void **sta
     wait_for(made_anew);
     assert_true(filters_tell_words_apart());
     expect(36000, 997);
-    usleep(50000);
-    assert_int_equal(stats().merges, 1); /* and once is enough */
+    assert_int_equal(stats().merge_backlog, 0); /* and once is enough */
 }
 
 static void snapshot_outlives_a_merge(void **state) {
@@ -407,7 +406,7 @@ static void full_disk_refuses_spans_answers_and_recovers(void **state) {
     reopen(); /* a start on a full disk answers too */
     expect(count, 101);
     shell("rm $D/ballast");
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 6000; i++) {
         struct batch *batch = batch_new();
         for (uint32_t n = count; n < count + 100; n++) fill(batch_add(batch), n, &batch->arena);
         code = store_append_wait(store, batch, &err);
