@@ -34,8 +34,10 @@ http { $paths upstream u { server 127.0.0.1:$upstream; keepalive 64; keepalive_r
 CONF
 nginx -p "$work" -c "$work/upstream.conf" & pids="$pids $!"
 nginx -p "$work" -c "$work/peer.conf" & pids="$pids $!"
-"$build/src/cli/vitrine" serve --config "" --listen 127.0.0.1:0 --grpc "" --threads 1 --data "$work/data" --upstream "openai=http://127.0.0.1:$upstream" >"$work/log" 2>&1 & pids="$pids $!"
+"$build/src/cli/vitrine" serve --config "" --listen 127.0.0.1:0 --grpc "" --threads 1 --data "$work/data" --upstream "openai=http://127.0.0.1:$upstream" >"$work/log" 2>&1 & own_pid=$!
+pids="$pids $own_pid"
 while ! grep -qs ready "$work/log"; do sleep 0.1; done
+peer_pid=$(pgrep -P "$(cat "$work/peer.pid")")
 own=$(sed -n 's/.*listening on http:..127.0.0.1:\([0-9]*\).*/\1/p' "$work/log")
 
 python3 - "$work/post.lua" <<'PY'
@@ -47,15 +49,28 @@ print("data: a POST of %d bytes, an answer of 300" % len(body))
 PY
 echo "machine: $(grep -c ^processor /proc/cpuinfo) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(uname -sr), load $(cut -d' ' -f1 /proc/loadavg)"
 echo "$(nginx -v 2>&1), $seconds s each"
-printf '%-8s %12s %10s %10s %12s %8s\n' way connections 'p50 µs' 'p99 µs' 'calls/s' errors
+printf '%-8s %12s %10s %10s %10s %14s %14s %8s\n' way connections 'p50 µs' 'p99 µs' 'calls/s' 'CPU µs/call' 'all threads' errors
+# User and system time in µs of a thread (PID/task/TID) or a process (PID).
+cpu() { awk -v hz="$(getconf CLK_TCK)" '{sub(/.*\) /, ""); printf "%d", ($12 + $13) * 1000000 / hz}' "/proc/$1/stat"; }
+loop_of() { for task in "/proc/$1/task/"*; do if grep -q '^vt-loop-0' "$task/comm"; then echo "${task#/proc/}"; fi; done; }
 micros() { awk -v t="$1" 'BEGIN {n = t + 0; if (t ~ /us$/) m = 1; else if (t ~ /ms$/) m = 1000; else m = 1000000; printf "%.0f", n * m}'; }
 for connections in 1 32; do
     for way in straight nginx vitrine; do
-        case $way in straight) url=http://127.0.0.1:$upstream ;; nginx) url=http://127.0.0.1:$peer/proxy/openai ;; vitrine) url=http://127.0.0.1:$own/proxy/openai ;; esac
+        case $way in
+            straight) url=http://127.0.0.1:$upstream pid='' thread='' ;;
+            nginx) url=http://127.0.0.1:$peer/proxy/openai pid=$peer_pid thread=$peer_pid ;;
+            vitrine) url=http://127.0.0.1:$own/proxy/openai pid=$own_pid thread=$(loop_of "$own_pid") ;;
+        esac
         wrk -t1 -c1 -d1s -s "$work/post.lua" "$url/v1/chat/completions" >/dev/null
+        if [ "$pid" ]; then thread_before=$(cpu "$thread") all_before=$(cpu "$pid"); fi
         wrk -t1 -c"$connections" -d"${seconds}s" --latency -s "$work/post.lua" "$url/v1/chat/completions" >"$work/out"
-        printf '%-8s %12s %10s %10s %12s %8s\n' $way $connections "$(micros "$(awk '$1 == "50%" {print $2}' "$work/out")")" \
-            "$(micros "$(awk '$1 == "99%" {print $2}' "$work/out")")" "$(awk '/Requests\/sec/ {printf "%.0f", $2}' "$work/out")" \
+        calls=$(awk '/requests in/ {print $1}' "$work/out") own_cpu=- all_cpu=-
+        if [ "$pid" ]; then
+            own_cpu=$(awk -v n="$calls" -v t=$(($(cpu "$thread") - thread_before)) 'BEGIN {printf "%.1f", t / n}')
+            all_cpu=$(awk -v n="$calls" -v t=$(($(cpu "$pid") - all_before)) 'BEGIN {printf "%.1f", t / n}')
+        fi
+        printf '%-8s %12s %10s %10s %10s %14s %14s %8s\n' $way $connections "$(micros "$(awk '$1 == "50%" {print $2}' "$work/out")")" \
+            "$(micros "$(awk '$1 == "99%" {print $2}' "$work/out")")" "$(awk '/Requests\/sec/ {printf "%.0f", $2}' "$work/out")" "$own_cpu" "$all_cpu" \
             "$(awk '/Non-2xx/ {n = $NF} /Socket errors/ {gsub(",", ""); n += $4 + $6 + $8 + $10} END {print n + 0}' "$work/out")"
     done
 done

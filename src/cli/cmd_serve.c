@@ -334,6 +334,16 @@ static const struct option limit_options[] = {{.name = "max-body",
                                                .fallback = "10m",
                                                CONFIG,
                                                .help = "an upstream that sends nothing"},
+                                              {.name = "proxy-span-wait",
+                                               .kind = &option_millis,
+                                               .offset = AT(serve.proxy_span_wait_ms),
+                                               CONFIG,
+                                               .help = "a call waits so long while the store has no room for its span"},
+                                              {.name = "proxy-strict",
+                                               .kind = &option_flag,
+                                               .offset = AT(serve.proxy_strict),
+                                               CONFIG,
+                                               .help = "after it a call is refused; without this it passes unrecorded"},
                                               {0}};
 
 static const struct option_group listen_group = {"Where it listens", listen_options};

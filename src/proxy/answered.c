@@ -5,7 +5,7 @@
 
 void answered_init(struct answered *answered, struct arena *arena) {
     *answered = (struct answered){.arena = arena};
-    answered->tokens = (struct token_counts){NOT_SAID, NOT_SAID, NOT_SAID, NOT_SAID, NOT_SAID, NOT_SAID};
+    answered->tokens = (struct token_counts){NOT_SAID, NOT_SAID, NOT_SAID, NOT_SAID, NOT_SAID, NOT_SAID, NOT_SAID};
 }
 
 void answered_free(struct answered *answered) {
@@ -48,6 +48,12 @@ void finish_set(struct answered *answered, uint32_t choice, struct slice reason)
 static bool has_part(const struct answered *answered, uint32_t choice, enum part_kind kind) {
     for (uint32_t i = 0; i < answered->part_count; i++)
         if (answered->parts[i].choice == choice && answered->parts[i].kind == kind) return true;
+    return false;
+}
+
+bool answered_has_content(const struct answered *answered) {
+    for (uint32_t i = 0; i < answered->part_count; i++)
+        if (answered->parts[i].kind != PART_REASONING && answered->parts[i].text.len) return true;
     return false;
 }
 
@@ -118,6 +124,12 @@ static const struct {
     {"prompt_cache_hit_tokens", offsetof(struct token_counts, cached)},
     {"cache_creation_input_tokens", offsetof(struct token_counts, cache_write)},
     {"reasoning_tokens", offsetof(struct token_counts, reasoning)},
+    {"promptTokenCount", offsetof(struct token_counts, input)},
+    {"toolUsePromptTokenCount", offsetof(struct token_counts, tool_input)},
+    {"candidatesTokenCount", offsetof(struct token_counts, output)},
+    {"totalTokenCount", offsetof(struct token_counts, total)},
+    {"cachedContentTokenCount", offsetof(struct token_counts, cached)},
+    {"thoughtsTokenCount", offsetof(struct token_counts, reasoning)},
 };
 
 void tokens_read(struct json_reader *r, struct token_counts *tokens) {
@@ -144,10 +156,10 @@ void tokens_read(struct json_reader *r, struct token_counts *tokens) {
 }
 
 void answered_read_tail(struct answered *answered, struct slice tail) {
-    static const char word[] = "\"usage\"";
+    struct slice word = answered->api == API_GENERATE ? SLICE("\"usageMetadata\"") : SLICE("\"usage\"");
     const char *at = NULL;
-    for (struct slice rest = tail; (rest.ptr = slice_find(rest, slice_of(word)));) {
-        at = rest.ptr + sizeof word - 1;
+    for (struct slice rest = tail; (rest.ptr = slice_find(rest, word));) {
+        at = rest.ptr + word.len;
         rest.len = (size_t)(tail.ptr + tail.len - at);
         rest.ptr = at;
     }
@@ -232,6 +244,10 @@ static struct slice read_reason(struct json_reader *r) {
 void answered_read(struct answered *answered, enum seen_api api, struct slice body, bool failed) {
     struct json_reader r;
     struct slice key, said = {NULL, 0}, state = {NULL, 0}, reason = {NULL, 0};
+    if (api == API_GENERATE || api == API_EMBED) {
+        generated_read_whole(answered, body);
+        return;
+    }
     json_reader_init(&r, body, answered->arena);
     if (json_peek(&r) != JSON_OBJECT || !json_object(&r)) return;
     while (json_key(&r, &key)) {

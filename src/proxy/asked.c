@@ -40,6 +40,14 @@ static const struct {
     {"service_tier", "openai.request.service_tier"},
     {"dimensions", "gen_ai.embeddings.dimension.count"},
     {"tools", "gen_ai.tool.definitions"},
+    {"topP", "gen_ai.request.top_p"},
+    {"topK", "gen_ai.request.top_k"},
+    {"maxOutputTokens", "gen_ai.request.max_tokens"},
+    {"frequencyPenalty", "gen_ai.request.frequency_penalty"},
+    {"presencePenalty", "gen_ai.request.presence_penalty"},
+    {"candidateCount", "gen_ai.request.choice.count"},
+    {"stopSequences", "gen_ai.request.stop_sequences"},
+    {"outputDimensionality", "gen_ai.embeddings.dimension.count"},
 };
 
 static bool read_parameter(struct asked *asked, struct slice key, struct json_reader *r) {
@@ -86,10 +94,34 @@ static void read_conversation(struct asked *asked, struct json_reader *r) {
             json_skip(r, NULL);
 }
 
+/* Gemini puts the parameters into an object of their own. */
+static void read_config(struct asked *asked, struct json_reader *r) {
+    struct slice key;
+    if (!object_enter(r)) return;
+    while (json_key(r, &key))
+        if (!read_parameter(asked, key, r)) json_skip(r, NULL);
+}
+
+/* {"parts":[…]}: the parts. */
+static struct slice read_parts(struct json_reader *r) {
+    struct slice key, parts = {NULL, 0};
+    if (json_peek(r) != JSON_OBJECT) return json_raw(r);
+    json_object(r);
+    while (json_key(r, &key))
+        if (slice_is(key, "parts"))
+            parts = json_raw(r);
+        else
+            json_skip(r, NULL);
+    return parts;
+}
+
+static const char *const prompts[] = {
+    [API_NONE] = "input",       [API_CHAT] = "messages",     [API_COMPLETIONS] = "prompt", [API_RESPONSES] = "input",
+    [API_EMBEDDINGS] = "input", [API_MESSAGES] = "messages", [API_GENERATE] = "contents",  [API_EMBED] = "content"};
+
 void asked_read(struct asked *asked, enum seen_api api, struct slice body, struct arena *arena) {
-    const char *prompt = api == API_CHAT || api == API_MESSAGES ? "messages"
-                         : api == API_COMPLETIONS               ? "prompt"
-                                                                : "input";
+    const char *prompt = prompts[api];
+    bool gemini = api == API_GENERATE || api == API_EMBED;
     const char *system = api == API_MESSAGES ? "system" : api == API_RESPONSES ? "instructions" : NULL;
     struct json_reader r;
     struct slice key, user = {NULL, 0};
@@ -99,10 +131,14 @@ void asked_read(struct asked *asked, enum seen_api api, struct slice body, struc
     while (json_key(&r, &key)) {
         if (slice_is(key, "model"))
             asked->model = json_text(&r);
-        else if (slice_is(key, prompt))
+        else if (slice_is(key, prompt) || (api == API_EMBED && slice_is(key, "requests")))
             asked->prompt = json_raw(&r);
         else if (system && slice_is(key, system))
             asked->system = json_raw(&r);
+        else if (gemini && (slice_is(key, "systemInstruction") || slice_is(key, "system_instruction")))
+            asked->system = read_parts(&r);
+        else if (gemini && (slice_is(key, "generationConfig") || slice_is(key, "generation_config")))
+            read_config(asked, &r);
         else if (slice_is(key, "stream"))
             asked->stream = slice_is(json_raw(&r), "true");
         else if (slice_is(key, "user") || slice_is(key, "safety_identifier"))

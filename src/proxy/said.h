@@ -21,7 +21,7 @@ struct asked {
 };
 
 struct token_counts {
-    int64_t input, output, total, cached, cache_write, reasoning; /* NOT_SAID */
+    int64_t input, output, total, cached, cache_write, reasoning, tool_input; /* NOT_SAID */
 };
 
 enum part_kind { PART_TEXT, PART_REASONING, PART_TOOL };
@@ -35,6 +35,7 @@ struct part {
 };
 
 struct answered {
+    enum seen_api api;
     struct slice id, model;
     struct slice finish[CHOICES_MAX];
     uint32_t choice_count; /* one more than the largest number of a choice */
@@ -67,6 +68,14 @@ void part_add(struct answered *answered, enum part_kind kind, uint32_t choice, u
 void finish_set(struct answered *answered, uint32_t choice, struct slice reason);
 /* The parts as a list of messages, JSON. Empty when there are none. */
 struct slice parts_write(const struct answered *answered);
+
+/* Text or a call, beside reasoning. */
+bool answered_has_content(const struct answered *answered);
+
+/* gemini.c: one answer or one piece of a stream, whose '{' was taken; and a whole body, which may be a list of pieces
+ * (a stream without alt=sse). */
+void generated_read(struct answered *answered, struct json_reader *r);
+void generated_read_whole(struct answered *answered, struct slice body);
 
 /* stream.c: server-sent events. `at`: where the text begins within the answer. */
 void answered_read_stream(struct answered *answered, enum seen_api api, struct slice text, size_t at);

@@ -1,6 +1,6 @@
-/* A call as the proxy saw it pass, and what it means: the bytes of OpenAI's and Anthropic's APIs, streamed or not,
- * become a span. Pure functions: nothing here knows of sockets, and nothing that the bytes hold makes them fail; what
- * has no meaning is left out. Any thread. */
+/* A call as the proxy saw it pass, and what it means: the bytes of OpenAI's, Anthropic's and Gemini's APIs, streamed or
+ * not, become a span. Pure functions: nothing here knows of sockets, and nothing that the bytes hold makes them fail;
+ * what has no meaning is left out. Any thread. */
 #ifndef PROXY_SEEN_H
 #define PROXY_SEEN_H
 
@@ -8,7 +8,16 @@
 #include "proxy/upstream.h"
 #include "span/batch.h"
 
-enum seen_api { API_NONE, API_CHAT, API_COMPLETIONS, API_RESPONSES, API_EMBEDDINGS, API_MESSAGES };
+enum seen_api {
+    API_NONE,
+    API_CHAT,
+    API_COMPLETIONS,
+    API_RESPONSES,
+    API_EMBEDDINGS,
+    API_MESSAGES,
+    API_GENERATE,
+    API_EMBED
+};
 
 enum seen_end {
     SEEN_WHOLE,
@@ -65,6 +74,9 @@ struct seen {
 
 /* Which API a path is of; API_NONE: it is passed on and nothing is kept of it. The path may have a query. */
 enum seen_api seen_api_of(struct slice path);
+/* Of Gemini's paths, which name the model: "…/models/NAME:generateContent"; else empty. */
+struct slice seen_model_of(struct slice path);
+bool seen_path_streams(struct slice path);
 
 /* What a header of the request tells: user, thread and properties (x-vitrine-…, helicone-…), W3C traceparent and
  * baggage, and which texts are keys. Call it for each; texts are copied into the arena. True when the header is meant

@@ -22,7 +22,9 @@ static const struct {
             [API_COMPLETIONS] = {"text_completion"},
             [API_RESPONSES] = {"chat"},
             [API_EMBEDDINGS] = {"embeddings"},
-            [API_MESSAGES] = {"chat"}};
+            [API_MESSAGES] = {"chat"},
+            [API_GENERATE] = {"generate_content"},
+            [API_EMBED] = {"embeddings"}};
 
 static const struct {
     const char *type, *words;
@@ -195,6 +197,9 @@ static void put_tokens(struct making *m) {
     bool known = slice_is(provider, "anthropic") || slice_is(provider, "bedrock");
     if (m->api == API_MESSAGES && !known && t.input != NOT_SAID)
         t.input += (t.cached > 0 ? t.cached : 0) + (t.cache_write > 0 ? t.cache_write : 0);
+    /* Gemini counts what the model thought, and what its tools brought, apart from the rest. */
+    if (m->api == API_GENERATE && t.reasoning > 0) t.output = (t.output > 0 ? t.output : 0) + t.reasoning;
+    if (t.tool_input > 0) t.input = (t.input > 0 ? t.input : 0) + t.tool_input;
     put_int(m, "gen_ai.usage.input_tokens", t.input);
     put_int(m, "gen_ai.usage.output_tokens", t.output);
     put_int(m, "gen_ai.usage.total_tokens", t.total);
@@ -330,7 +335,12 @@ int seen_to_span(const struct seen *seen, struct batch *batch, struct arena *scr
     m->arena = scratch;
     m->api = seen_api_of(seen->path);
     answered_init(&m->answered, scratch);
+    m->answered.api = m->api;
     asked_read(&m->asked, m->api, unpacked(m, seen->request, seen->request_encoding, &request), scratch);
+    if (m->api == API_GENERATE || m->api == API_EMBED) {
+        m->asked.model = seen_model_of(seen->path);
+        m->asked.stream = seen_path_streams(seen->path);
+    }
     read_answer(m, unpacked(m, seen->answer, seen->answer_encoding, &answer));
     int code = make(m, batch);
     answered_free(&m->answered);

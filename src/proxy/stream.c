@@ -275,12 +275,6 @@ static void read_message_event(struct answered *answered, struct json_reader *r)
 
 /* --- the stream --- */
 
-static bool has_content(const struct answered *answered) {
-    for (uint32_t i = 0; i < answered->part_count; i++)
-        if (answered->parts[i].kind != PART_REASONING && answered->parts[i].text.len) return true;
-    return false;
-}
-
 void answered_read_stream(struct answered *answered, enum seen_api api, struct slice text, size_t at) {
     struct events events = {.text = text, .arena = answered->arena};
     struct slice data;
@@ -296,8 +290,10 @@ void answered_read_stream(struct answered *answered, enum seen_api api, struct s
             read_response_event(answered, &r);
         else if (api == API_MESSAGES)
             read_message_event(answered, &r);
+        else if (api == API_GENERATE)
+            generated_read(answered, &r);
         else
             read_chunk(answered, &r);
-        if (!answered->first_bytes && has_content(answered)) answered->first_bytes = at + events.at;
+        if (!answered->first_bytes && answered_has_content(answered)) answered->first_bytes = at + events.at;
     }
 }

@@ -13,12 +13,28 @@ enum seen_api seen_api_of(struct slice path) {
                  {"/completions", API_COMPLETIONS},
                  {"/responses", API_RESPONSES},
                  {"/embeddings", API_EMBEDDINGS},
-                 {"/v1/messages", API_MESSAGES}};
+                 {"/v1/messages", API_MESSAGES},
+                 {":generateContent", API_GENERATE},
+                 {":streamGenerateContent", API_GENERATE},
+                 {":embedContent", API_EMBED},
+                 {":batchEmbedContents", API_EMBED}};
     const char *question = path.len ? memchr(path.ptr, '?', path.len) : NULL;
     if (question) path.len = (size_t)(question - path.ptr);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (slice_ends(path, slice_of(table[i].end))) return table[i].api;
     return API_NONE;
+}
+
+struct slice seen_model_of(struct slice path) {
+    const char *colon = path.len ? memrchr(path.ptr, ':', path.len) : NULL;
+    if (!colon) return (struct slice){NULL, 0};
+    path.len = (size_t)(colon - path.ptr);
+    const char *slash = path.len ? memrchr(path.ptr, '/', path.len) : NULL;
+    return slash ? slice_from(path, (size_t)(slash - path.ptr) + 1) : path;
+}
+
+bool seen_path_streams(struct slice path) {
+    return slice_ends(path, SLICE(":streamGenerateContent"));
 }
 
 static bool is_named(struct slice name, const char *wanted) {

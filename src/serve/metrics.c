@@ -84,7 +84,9 @@ static void put_proxy(const struct sheet *sheet, const struct proxy *proxy) {
     proxy_get_stats(proxy, &s);
     counter(sheet, "vitrine_proxy_calls", "Calls passed on to upstreams since the start.", s.calls);
     counter(sheet, "vitrine_proxy_calls_failed", "Calls that upstream did not answer, or not to the end.", s.failed);
-    counter(sheet, "vitrine_proxy_calls_refused", "Calls refused because too many were under way.", s.refused);
+    counter(sheet, "vitrine_proxy_calls_refused", "Calls refused: too many under way, or no room for the span.",
+            s.refused);
+    counter(sheet, "vitrine_proxy_calls_waited", "Calls that waited until there was room for their span.", s.waited);
     counter(sheet, "vitrine_proxy_spans_lost", "Calls whose span could not be made or stored.", s.spans_lost);
     gauge(sheet, "vitrine_proxy_calls_open", "Calls under way now.", (double)s.calls_open);
 }

@@ -31,6 +31,7 @@ void serve_options_init(struct serve_options *options) {
         .proxy_calls_max = 1024,
         .proxy_connect_timeout_ms = 10000,
         .proxy_timeout_ms = 600000,
+        .proxy_span_wait_ms = 2000,
     };
 }
 

@@ -115,6 +115,7 @@ static void on_gone(struct request *request, void *ctx) {
     struct call *call = ctx;
     if (call->over) return;
     note_end(call, SEEN_CLIENT_GONE, NULL);
+    spans_unpark(call);
     transfer_drop(&call->transfer);
     if (call->answered) {
         call->broken = true;
@@ -160,6 +161,7 @@ static void answer(struct call *call) {
     struct transfer *transfer = &call->transfer;
     note_headers(call);
     pass_headers(call);
+    if (call->unrecorded) request_add_header(request, "X-Vitrine-Span", "lost");
     call->answered = true;
     if (transfer->end == TRANSFER_DONE && strcmp(request->verb, "HEAD") != 0) {
         struct buf body;
@@ -265,10 +267,35 @@ static void refuse_busy(struct request *request) {
                  "too many calls to upstreams are under way");
 }
 
+static void refuse_unrecorded(struct request *request) {
+    request_add_header(request, "Retry-After", "1");
+    request_fail(request, 503, "full", "call again after Retry-After; without --proxy-strict it would pass unrecorded",
+                 "the store does not keep up: there is no room for the span of this call");
+}
+
+void call_go(struct call *call, bool room) {
+    struct request *request = call->request;
+    struct error err;
+    bool strict = call->at->server->options.proxy_strict;
+    if (!room && !strict) {
+        call->observed = false;
+        call->unrecorded = true;
+        call->transfer.seen = NULL;
+    }
+    if ((room || !strict) && transfer_start(call->at->transfers, &call->transfer, &err) == 0) return;
+    call->request = NULL;
+    call->observed = false;
+    if (!room && strict)
+        refuse_unrecorded(request);
+    else
+        refuse_busy(request);
+    atomic_fetch_add_explicit(&call->at->proxy->refused, 1, memory_order_relaxed);
+    call_over(call);
+}
+
 static void begin(struct call *call, struct request *request, const struct upstream *upstream, struct slice rest) {
     struct transfer *transfer = &call->transfer;
     const char *question = rest.len ? memchr(rest.ptr, '?', rest.len) : NULL;
-    struct error err;
     call->request = request;
     call->body = request->body; /* it may be needed when the request is gone */
     request->body = (struct buf){0};
@@ -288,14 +315,15 @@ static void begin(struct call *call, struct request *request, const struct upstr
         .idle_timeout_ms = call->at->server->options.proxy_timeout_ms,
         .news = on_news,
         .seen = call->observed ? on_seen : NULL};
-    if (!transfer->url || !transfer->method || !pass_request(call) ||
-        transfer_start(call->at->transfers, transfer, &err) != 0) {
+    if (!transfer->url || !transfer->method || !pass_request(call)) {
         call_free(call);
         refuse_busy(request);
         return;
     }
     request_hold(request);
     request_on_gone(request, on_gone, call);
+    enum room room = call->observed ? spans_room(call->at, call) : ROOM;
+    if (room != WAIT_FOR_ROOM) call_go(call, room == ROOM);
 }
 
 void proxy_handle(struct request *request) {

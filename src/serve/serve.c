@@ -62,7 +62,7 @@ static void loop_stopping(struct http_loop *loop) {
 
 static bool loop_busy(struct http_loop *loop, bool late) {
     struct server *server = server_on(loop);
-    bool grpc = grpc_loop_busy(server->grpc, loop, late), proxy = proxy_loop_busy(server->proxy, loop);
+    bool grpc = grpc_loop_busy(server->grpc, loop, late), proxy = proxy_loop_busy(server->proxy, loop, late);
     return grpc || proxy || server->exports_under_way[http_loop_index(loop)] > 0;
 }
 

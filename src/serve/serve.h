@@ -55,6 +55,8 @@ struct serve_options {
     unsigned proxy_calls_max;          /* --proxy-calls: under way at once; past it 503 */
     unsigned proxy_connect_timeout_ms; /* --proxy-connect-timeout */
     unsigned proxy_timeout_ms;         /* --proxy-timeout: without a byte from upstream */
+    unsigned proxy_span_wait_ms;       /* --proxy-span-wait: a call waits so long for room for its span */
+    bool proxy_strict;                 /* --proxy-strict: a call whose span cannot be kept is refused */
     const char *alerts;                /* --alerts FILE: monitors to run; NULL = none */
     const char *statsd;                /* --statsd HOST:PORT: metrics of spans go there; NULL = none */
     bool statsd_plain;                 /* --statsd-plain: no tags, for servers that are not DogStatsD */
