@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdir, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { serve } from './lib/vitrine.mjs';
+import { serve, tempDir } from './lib/vitrine.mjs';
 
 const KEY = 'sk-proj-never0to0be0stored0anywhere';
 
@@ -319,3 +320,72 @@ test('what is under way when the server stops is finished, and its span is on di
   const [span] = await spans(again, 1);
   assert.equal(span.completion[0].content, 'just in time');
 });
+
+/** A data directory on a disk of its own that can be filled; undefined without the right to mount one. */
+async function smallDisk(t) {
+  let disk;
+  t.after(() => disk && spawnSync('umount', ['-l', disk]));
+  disk = join(await tempDir(t), 'disk');
+  await mkdir(disk);
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=192m', 'tmpfs', disk]).status !== 0) return t.skip('no right to mount a small disk here');
+  const filler = join(disk, 'filler');
+  return {
+    dir: join(disk, 'data'),
+    async fill(v) {
+      const { bavail, bsize } = await statfs(disk);
+      await writeFile(filler, Buffer.alloc(bavail * bsize - (256 << 10)));
+      await until(async () => (await v.fetch('/readyz')).status === 503);
+    },
+    free: () => rm(filler),
+  };
+}
+
+async function until(found) {
+  for (const end = Date.now() + 30_000; !(await found());) {
+    if (Date.now() > end) throw new Error(`never came: ${found}`);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+const metric = async (v, name) => Number((await (await v.fetch('/metrics')).text()).match(new RegExp(`^${name} (\\S+)`, 'm'))[1]);
+/** A call whose span takes a MiB. */
+const largeCall = async (v) => { const response = await chat(v, { messages: [{ role: 'user', content: 'x'.repeat(1 << 20) }] }); await response.text(); return response; };
+
+test('while the store takes nothing calls wait for room for their spans, and none is lost', { timeout: 120_000 }, async (t) => {
+  const disk = await smallDisk(t);
+  if (!disk) return;
+  const up = await upstream(t, (_, response) => json(response, chatAnswer('ok')));
+  const v = await serve(t, { dir: disk.dir, grpc: false, args: ['--upstream', `openai=${up.url}`, '--proxy-span-wait', '60s', '--threads', '1'] });
+  await disk.fill(v);
+  for (let i = 0; i < 20; i++) {
+    if (await Promise.race([largeCall(v).then((r) => assert.equal(r.status, 200)), until(async () => (await metric(v, 'vitrine_proxy_calls_waited_total')) > 0).then(() => 'waits')]) === 'waits') break;
+  }
+  const reached = up.seen.length;
+  assert.ok(reached >= 3 && reached < 20, `${reached} have gone up`);
+  const more = Array.from({ length: 36 }, () => largeCall(v));
+  await until(async () => (await metric(v, 'vitrine_proxy_calls_waited_total')) >= 36);
+  assert.equal(up.seen.length, reached, 'what waits has not gone up');
+  await disk.free();
+  for (const response of await Promise.all(more)) assert.deepEqual([response.status, response.headers.get('x-vitrine-span')], [200, null]);
+  await until(async () => (await metric(v, 'vitrine_proxy_calls_open')) === 0);
+  assert.equal((await spans(v, up.seen.length)).length, up.seen.length);
+  assert.equal(await metric(v, 'vitrine_proxy_spans_lost_total'), 0);
+});
+
+for (const strict of [false, true]) {
+  test(`when the store takes nothing for long, calls are ${strict ? 'refused (--proxy-strict)' : 'passed and say that they are not recorded'}`, { timeout: 120_000 }, async (t) => {
+    const disk = await smallDisk(t);
+    if (!disk) return;
+    const up = await upstream(t, (_, response) => json(response, chatAnswer('ok')));
+    const v = await serve(t, { dir: disk.dir, grpc: false, args: ['--upstream', `openai=${up.url}`, '--proxy-span-wait', '100ms', '--threads', '1', ...(strict ? ['--proxy-strict'] : [])] });
+    await disk.fill(v);
+    const without = (response) => (strict ? response.status === 503 && response.headers.get('retry-after') === '1' : response.headers.get('x-vitrine-span') === 'lost' && response.status === 200);
+    let recorded = 0, lost = 0;
+    while (lost < 3 && recorded < 60) without(await largeCall(v)) ? lost++ : recorded++;
+    assert.equal(lost, 3);
+    assert.equal(await metric(v, 'vitrine_proxy_spans_lost_total'), strict ? 0 : 3);
+    if (!strict) assert.match(v.log, /spans are lost/);
+    await disk.free();
+    assert.equal((await spans(v, recorded)).length, recorded);
+    await until(async () => !without(await largeCall(v))); // it recovers by itself
+  });
+}

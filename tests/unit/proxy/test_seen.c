@@ -131,6 +131,40 @@ static const struct wire_case cases[] = {
      "event: error\ndata: "
      "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
      "chat claude-sonnet-4-5", "claude-sonnet-4-5", "", "Hi", "", "Overloaded", NONE, NONE, NONE, NONE, NONE},
+    {"Gemini: thoughts count as output", "/v1beta/models/gemini-2.5-flash:generateContent", "google", 200, JSON_TYPE,
+     "{\"systemInstruction\":{\"parts\":[{\"text\":\"Be kind\"}]},\"contents\":[{\"role\":\"user\",\"parts\":[{"
+     "\"text\":\"Hi\"}]}],\"generationConfig\":{\"temperature\":0.5}}",
+     "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\",\"thought\":true},{\"text\":\"Hello\"},{"
+     "\"functionCall\":{\"name\":\"stock\",\"args\":{\"sku\":7}}}],\"role\":\"model\"},\"finishReason\":\"STOP\","
+     "\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":20,\"candidatesTokenCount\":5,\"thoughtsTokenCount\":4,"
+     "\"cachedContentTokenCount\":8,\"totalTokenCount\":29},\"modelVersion\":\"gemini-2.5-flash\",\"responseId\":"
+     "\"g1\"}",
+     "generate_content gemini-2.5-flash", "gemini-2.5-flash", "stop", "\"content\":\"Be kind\"",
+     "[{\"role\":\"assistant\",\"content\":\"Hello\",\"tool_calls\":[{\"type\":\"function\","
+     "\"function\":{\"name\":\"stock\",\"arguments\":\"{\\\"sku\\\":7}\"}}],\"reasoning\":\"hm\"}]",
+     NULL, 20, 9, 8, NONE, 4},
+    {"Gemini, streamed as events: the last counts are those of the whole",
+     "/v1beta/models/gemini-2.5-flash:streamGenerateContent", "google", 200, STREAM_TYPE,
+     "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"Hi\"}]}]}",
+     "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hel\"}],\"role\":\"model\"}}],\"usageMetadata\":{"
+     "\"promptTokenCount\":2,\"candidatesTokenCount\":1}}\r\n\r\n"
+     "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"lo\"}]},\"finishReason\":\"MAX_TOKENS\"}],"
+     "\"usageMetadata\":{\"promptTokenCount\":2,\"candidatesTokenCount\":3}}\r\n\r\n",
+     "generate_content gemini-2.5-flash", "gemini-2.5-flash", "max_tokens", "Hi",
+     "[{\"role\":\"assistant\",\"content\":\"Hello\"}]", NULL, 2, 3, NONE, NONE, NONE},
+    {"Gemini, streamed as a list", "/v1beta/models/gemini-2.5-flash:streamGenerateContent", "google", 200, JSON_TYPE,
+     "{\"contents\":[{\"parts\":[{\"text\":\"Hi\"}]}]}",
+     "[{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hel\"}]}}]}\n,\n{\"candidates\":[{\"content\":{\"parts\":["
+     "{"
+     "\"text\":\"lo\"}]},\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":2,"
+     "\"candidatesTokenCount\":3}}]",
+     "generate_content gemini-2.5-flash", "gemini-2.5-flash", "stop", "Hi",
+     "[{\"role\":\"assistant\",\"content\":\"Hello\"}]", NULL, 2, 3, NONE, NONE, NONE},
+    {"Gemini, an error", "/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-pro:generateContent", "vertex",
+     429, JSON_TYPE, "{\"contents\":[]}",
+     "{\"error\":{\"code\":429,\"message\":\"Resource has been exhausted\",\"status\":\"RESOURCE_EXHAUSTED\"}}",
+     "generate_content gemini-2.5-pro", "gemini-2.5-pro", "", "", "", "Resource has been exhausted", NONE, NONE, NONE,
+     NONE, NONE},
     {"an error that is no JSON", "/v1/chat/completions", "openai", 502, "text/html", "{\"model\":\"gpt-4o\"}",
      "<html>Bad gateway</html>", "chat gpt-4o", "gpt-4o", "", "", "", "HTTP 502", NONE, NONE, NONE, NONE, NONE},
     {"a request that is no JSON", "/v1/chat/completions", "openai", 400, JSON_TYPE, "{{{",
