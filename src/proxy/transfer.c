@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { SPARE_MAX = 64, HEADERS_BYTES_MAX = 128 << 10, COMPACT_FROM_BYTES = 64 << 10 };
 
@@ -16,6 +18,10 @@ struct socket_watch {
     struct loop_watch watch;
     struct transfers *all;
     struct socket_watch *next; /* among the spare ones */
+    uint32_t events;
+    bool owned;   /* we opened the socket, and hear when it is closed */
+    bool watched; /* the loop has it */
+    bool parked;  /* of a connection that waits to be used again: it stays with the loop, which saves two calls */
 };
 
 struct transfers {
@@ -26,6 +32,8 @@ struct transfers {
     struct loop_timer later; /* news that came where nobody could be told */
     struct transfer *first_news, **last_news;
     struct socket_watch *spare_watches;
+    struct socket_watch **owned; /* by descriptor */
+    size_t owned_size;
     CURL *spare[SPARE_MAX];
     unsigned spare_count;
 };
@@ -56,7 +64,8 @@ static void give_back(struct transfers *all, CURL *curl) {
         curl_easy_cleanup(curl);
         return;
     }
-    curl_easy_reset(curl);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL); /* they end with the transfer */
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, NULL);
     all->spare[all->spare_count++] = curl;
 }
 
@@ -125,7 +134,13 @@ static void on_later(struct loop_timer *timer) {
 /* --- libcurl and the loop --- */
 
 static void on_ready(struct loop_watch *watch, uint32_t events) {
-    struct transfers *all = container_of(watch, struct socket_watch, watch)->all;
+    struct socket_watch *own = container_of(watch, struct socket_watch, watch);
+    struct transfers *all = own->all;
+    if (own->parked) { /* it was closed, most likely: libcurl looks when it wants to use it */
+        loop_watch_remove(all->loop, watch);
+        own->watched = false;
+        return;
+    }
     int what = (events & EPOLLIN ? CURL_CSELECT_IN : 0) | (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                (events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0),
         running;
@@ -149,10 +164,64 @@ static int set_timer(CURLM *multi, long timeout_ms, void *ctx) {
     return 0;
 }
 
+static struct socket_watch *owned(const struct transfers *all, curl_socket_t fd) {
+    return fd >= 0 && (size_t)fd < all->owned_size ? all->owned[fd] : NULL;
+}
+
+/* Without memory for it a socket does as well. */
+static void own_socket(struct transfers *all, curl_socket_t fd) {
+    if ((size_t)fd >= all->owned_size) {
+        size_t size = (size_t)fd + 64;
+        struct socket_watch **list = realloc(all->owned, size * sizeof(struct socket_watch *));
+        if (!list) return;
+        memset(list + all->owned_size, 0, (size - all->owned_size) * sizeof(struct socket_watch *));
+        all->owned = list;
+        all->owned_size = size;
+    }
+    struct socket_watch *watch = malloc(sizeof *watch);
+    if (watch) *watch = (struct socket_watch){.watch.ready = on_ready, .all = all, .owned = true};
+    all->owned[fd] = watch;
+}
+
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address) {
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0) own_socket(ctx, fd);
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static int close_socket(void *ctx, curl_socket_t fd) {
+    struct transfers *all = ctx;
+    struct socket_watch *watch = owned(all, fd);
+    if (watch) {
+        if (watch->watched) loop_watch_remove(all->loop, &watch->watch);
+        all->owned[fd] = NULL;
+        free(watch);
+    }
+    return close(fd);
+}
+
+static int watch_owned(struct transfers *all, struct socket_watch *watch, curl_socket_t fd, uint32_t events) {
+    watch->parked = false;
+    if (!watch->watched) {
+        if (loop_watch_add(all->loop, &watch->watch, fd, events, NULL) != 0) return -1;
+        watch->watched = true;
+    } else if (watch->events != events) {
+        loop_watch_change(all->loop, &watch->watch, events);
+    }
+    watch->events = events;
+    return 0;
+}
+
 static int set_socket(CURL *curl, curl_socket_t fd, int what, void *ctx, void *of_socket) {
     struct transfers *all = ctx;
     struct socket_watch *watch = of_socket;
     uint32_t events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+    struct socket_watch *own = owned(all, fd);
+    if (own) {
+        if (what != CURL_POLL_REMOVE) return watch_owned(all, own, fd, events);
+        own->parked = true;
+        return 0;
+    }
     if (what == CURL_POLL_REMOVE) {
         if (!watch) return 0;
         loop_watch_remove(all->loop, &watch->watch);
@@ -315,30 +384,43 @@ static void set_method(CURL *curl, const struct transfer *transfer) {
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 }
 
-static void set_options(CURL *curl, struct transfer *transfer) {
-    const struct transfers_config *config = &transfer->all->config;
-    curl_easy_setopt(curl, CURLOPT_PRIVATE, transfer);
-    curl_easy_setopt(curl, CURLOPT_URL, transfer->url);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, transfer->sent);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->words);
+/* What is the same for all transfers: a handle keeps it. */
+static CURL *new_handle(struct transfers *all) {
+    CURL *curl = curl_easy_init();
+    if (!curl) return NULL;
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_data);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)config->connect_timeout_ms);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, all);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, all);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)all->config.connect_timeout_ms);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    if (transfer->loopback) curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    return curl;
+}
+
+/* What is this transfer's own; all of it, since the handle comes from another. */
+static void set_options(CURL *curl, struct transfer *transfer) {
+    curl_easy_setopt(curl, CURLOPT_PRIVATE, transfer);
+    curl_easy_setopt(curl, CURLOPT_URL, transfer->url);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, transfer->sent);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->words);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_PROXY, transfer->loopback ? "" : NULL);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, NULL);
+    curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L); /* also takes back NOBODY */
     set_method(curl, transfer);
 }
 
 int transfer_start(struct transfers *all, struct transfer *transfer, struct error *err) {
     int running;
-    CURL *curl = all->spare_count ? all->spare[--all->spare_count] : curl_easy_init();
+    CURL *curl = all->spare_count ? all->spare[--all->spare_count] : new_handle(all);
     transfer->all = all;
     if (!curl) return error_set(err, VT_ENOMEM, "no memory for a connection to upstream");
     transfer->curl = curl;
@@ -443,5 +525,6 @@ void transfers_free(struct transfers *all) {
         next = watch->next;
         free(watch);
     }
+    free(all->owned); /* each was closed, and freed, with libcurl's handles */
     free(all);
 }

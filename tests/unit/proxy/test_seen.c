@@ -161,7 +161,7 @@ static const struct wire_case cases[] = {
      "generate_content gemini-2.5-flash", "gemini-2.5-flash", "stop", "Hi",
      "[{\"role\":\"assistant\",\"content\":\"Hello\"}]", NULL, 2, 3, NONE, NONE, NONE},
     {"Gemini, an error", "/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-pro:generateContent", "vertex",
-     429, JSON_TYPE, "{\"contents\":[]}",
+     429, JSON_TYPE, "{}",
      "{\"error\":{\"code\":429,\"message\":\"Resource has been exhausted\",\"status\":\"RESOURCE_EXHAUSTED\"}}",
      "generate_content gemini-2.5-pro", "gemini-2.5-pro", "", "", "", "Resource has been exhausted", NONE, NONE, NONE,
      NONE, NONE},
