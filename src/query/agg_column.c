@@ -209,8 +209,8 @@ void agg_put_keys(const struct agg_result *result, uint32_t group, struct json_w
 
 struct ranked {
     double value;
-    uint32_t group;
-    const struct agg_group *keys;
+    uint32_t group, key_count;
+    const struct agg_key *keys;
 };
 
 static int key_order(const struct agg_key *a, const struct agg_key *b) {
@@ -223,7 +223,7 @@ static int key_order(const struct agg_key *a, const struct agg_key *b) {
 
 static int by_keys(const struct ranked *x, const struct ranked *y) {
     int order = 0;
-    for (int f = 0; !order && f < GROUP_BY_MAX; f++) order = key_order(&x->keys->keys[f], &y->keys->keys[f]);
+    for (uint32_t f = 0; !order && f < x->key_count; f++) order = key_order(&x->keys[f], &y->keys[f]);
     return order;
 }
 
@@ -257,7 +257,7 @@ uint32_t agg_top(const struct agg_result *result, uint32_t column, bool ascendin
     struct ranked *heap = malloc((count + 1) * sizeof *heap); /* the last of those held on top */
     for (uint32_t g = 0; g < count; g++) order[g] = g;
     for (uint32_t g = 0; heap && g < result->group_count; g++) {
-        struct ranked next = {agg_total(result, g, column), g, &result->groups[g]};
+        struct ranked next = {agg_total(result, g, column), g, result->spec->group_by_count, result->groups[g].keys};
         if (held < count) {
             heap[held++] = next;
             for (uint32_t i = held == count ? count / 2 : 0; i-- > 0;) sift_down(heap, count, i, compare);

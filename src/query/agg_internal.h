@@ -36,24 +36,30 @@ struct agg_plan {
     uint32_t slot_count;
 };
 
-/* A table of texts or tuples to numbers 0, 1, …: the caller keeps what they stand for. */
+/* A table of texts or tuples to numbers 0, 1, …: the caller keeps what they stand for. Numbers that are appended are
+ * found only after table_settle. */
 struct number_slot {
     uint32_t upper, number; /* of the hash; number + 1, 0 = free */
 };
 struct number_table {
     struct number_slot *slots;
-    uint64_t *hashes;         /* by number */
-    uint32_t count, capacity; /* capacity of slots; hashes has half of it */
+    uint64_t *hashes; /* by number */
+    uint32_t count, hash_capacity;
+    uint32_t settled, capacity; /* numbers below `settled` are in slots */
 };
 /* Looks for the next number with this hash behind *at (start with SIZE_MAX); false = none. */
 bool table_next(const struct number_table *table, uint64_t hash, size_t *at, uint32_t *number);
 /* Adds the hash as number table->count. False when memory ran out. */
 bool table_add(struct number_table *table, uint64_t hash, struct arena *arena);
+/* The same without making it found: for who need not look. */
+bool table_append(struct number_table *table, uint64_t hash, struct arena *arena);
+bool table_settle(struct number_table *table, struct arena *arena);
 
 struct key_list {
     struct number_table table;
-    struct agg_key *keys; /* by number; texts in the worker's arena */
+    struct agg_key *keys; /* by number; texts in the worker's arena, or in a book that the ask holds */
     uint32_t capacity;
+    bool looked_up; /* some key did not come of a book */
 };
 /* The number of a key; UINT32_MAX when memory ran out. `copy`: its text goes to the arena when it is new. */
 uint32_t key_number_hashed(struct key_list *list, const struct agg_key *key, uint64_t hash, bool copy,
@@ -68,9 +74,11 @@ struct agg_place { /* a point */
     int64_t bucket; /* start / interval, rounded down; 0 without an interval */
 };
 
-/* By a book's number: the key's number + 1, 0 = not met yet. */
+/* By a book's number. A book has each text once, so what it numbers needs no table of keys while all come of it. */
 struct number_map {
-    uint32_t *keys, count;
+    uint32_t *keys;          /* the key's number + 1, 0 = not met yet */
+    struct agg_cell **cells; /* of the key's only point, where one field makes the groups and there are no steps */
+    uint32_t count;
 };
 
 struct agg_worker {
@@ -85,6 +93,11 @@ struct agg_worker {
     const struct sketch *last_sketch[AGG_COLUMNS_MAX]; /* by slot */
     struct number_map known[GROUP_BY_MAX];             /* a book's numbers → keys */
 };
+/* The key's number of a book's number, which is below map->count; UINT32_MAX when memory ran out. */
+uint32_t known_number(struct key_list *list, struct number_map *map, const struct codebook *book, uint32_t number,
+                      struct arena *arena);
+/* Room for numbers below `count`. */
+bool known_grow(struct number_map *map, uint32_t count, struct arena *arena);
 /* The point of a tuple and bucket, made when it is new; UINT32_MAX when memory ran out. */
 uint32_t worker_point(struct agg_worker *worker, const struct agg_tuple *tuple, int64_t bucket);
 bool cell_merge(const struct agg_slot *slot, struct agg_cell *into, const struct agg_cell *from, struct arena *arena);

@@ -211,32 +211,46 @@ static bool find_texts(struct agg_worker *worker, uint32_t f, const struct block
     return true;
 }
 
-static bool grow_map(struct number_map *map, uint32_t count, struct arena *arena) {
-    if (count <= map->count) return true;
-    count += count / 4;
-    uint32_t *keys = arena_calloc(arena, count, sizeof *keys);
-    if (!keys) return false;
-    if (map->count) memcpy(keys, map->keys, map->count * sizeof *keys);
-    map->keys = keys;
-    map->count = count;
-    return true;
-}
-
 static bool find_numbers(struct agg_worker *worker, uint32_t f, const struct block_codes *codes,
                          const uint32_t *samples, uint32_t count, struct agg_tuple *tuples) {
     struct number_map *map = &worker->known[f];
-    if (!grow_map(map, codebook_count(codes->book), worker->arena)) return false;
+    if (!known_grow(map, codebook_count(codes->book), worker->arena)) return false;
     for (uint32_t g = 0; g < count; g++) {
-        uint32_t code = codes->codes[samples[g]], *known = &map->keys[codes->numbers[code]];
-        if (!*known) {
-            struct agg_key key = codes_key(codes, code);
-            uint32_t number = key_number_hashed(&worker->keys[f], &key, codes_hash(codes, code), true, worker->arena);
-            if (number == UINT32_MAX) return false;
-            *known = number + 1;
-        }
-        tuples[g].keys[f] = *known - 1;
+        uint32_t number = codes->numbers[codes->codes[samples[g]]];
+        tuples[g].keys[f] = known_number(&worker->keys[f], map, codes->book, number, worker->arena);
+        if (tuples[g].keys[f] == UINT32_MAX) return false;
     }
     return true;
+}
+
+/* One field that a book numbers, no steps: a number leads straight to its cells. They are many and lie anywhere, so
+ * they are fetched on the way to being added to. */
+static int resolve_numbers(struct agg_worker *worker, struct block *block, const struct dense *dense,
+                           const struct block_codes *field, struct block_groups *groups, struct error *err) {
+    struct number_map *map = &worker->known[0];
+    bool as_they_are = dense->of_row == field->codes;
+    uint32_t count = 0;
+    *groups = (struct block_groups){.of_row = dense->of_row, .count = dense->count};
+    groups->cells = arena_calloc(&block->arena, (size_t)dense->count + 1, sizeof *groups->cells);
+    groups->present = arena_alloc(&block->arena, ((size_t)dense->count + 1) * sizeof *groups->present);
+    if (!groups->cells || !groups->present || !known_grow(map, codebook_count(field->book), worker->arena))
+        return no_memory(err);
+    for (uint32_t g = 0; g < dense->count; g++) {
+        if (dense->sample[g] == UINT32_MAX) continue;
+        uint32_t number = field->numbers[as_they_are ? g : field->codes[dense->sample[g]]];
+        struct agg_cell **cells = &map->cells[number];
+        if (!*cells) {
+            struct agg_tuple tuple = {{known_number(&worker->keys[0], map, field->book, number, worker->arena)}};
+            uint32_t point = tuple.keys[0] == UINT32_MAX ? UINT32_MAX : worker_point(worker, &tuple, 0);
+            if (point == UINT32_MAX) return no_memory(err);
+            *cells = worker->cells[point];
+        }
+        __builtin_prefetch(*cells, 1);
+        groups->cells[g] = *cells;
+        groups->present[count++] = g;
+    }
+    groups->present_count = count;
+    return 0;
 }
 
 /* The worker's points for the block's groups, by the keys of a row of each. */
@@ -244,6 +258,8 @@ static int resolve(struct agg_worker *worker, struct block *block, const struct 
                    const struct block_codes *fields, const struct steps_of_time *steps, struct block_groups *groups,
                    struct error *err) {
     uint32_t field_count = worker->plan->spec->group_by_count, count = 0;
+    if (field_count == 1 && fields->numbers && !worker->plan->spec->interval_ns)
+        return resolve_numbers(worker, block, dense, fields, groups, err);
     size_t room = dense->count < block->count ? dense->count : block->count;
     groups->of_row = dense->of_row;
     groups->count = dense->count;

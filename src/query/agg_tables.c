@@ -24,21 +24,47 @@ static void put(struct number_slot *slots, uint32_t capacity, uint64_t hash, uin
     slots[at] = (struct number_slot){(uint32_t)(hash >> 32), number + 1};
 }
 
-bool table_add(struct number_table *table, uint64_t hash, struct arena *arena) {
-    if (table->count * 2 >= table->capacity) {
-        uint32_t capacity = table->capacity ? 4 * table->capacity : 64;
-        struct number_slot *slots = arena_calloc(arena, capacity, sizeof *slots);
-        uint64_t *hashes = arena_alloc(arena, capacity / 2 * sizeof *hashes);
-        if (!slots || !hashes) return false;
-        if (table->count) memcpy(hashes, table->hashes, table->count * sizeof *hashes);
-        for (uint32_t i = 0; i < table->count; i++) put(slots, capacity, hashes[i], i);
-        table->slots = slots;
-        table->hashes = hashes;
-        table->capacity = capacity;
-    }
-    table->hashes[table->count] = hash;
-    put(table->slots, table->capacity, hash, table->count++);
+static bool room_for_hash(struct number_table *table, struct arena *arena) {
+    if (table->count < table->hash_capacity) return true;
+    uint32_t capacity = table->hash_capacity ? 4 * table->hash_capacity : 32;
+    uint64_t *hashes = arena_alloc(arena, capacity * sizeof *hashes);
+    if (!hashes) return false;
+    if (table->count) memcpy(hashes, table->hashes, table->count * sizeof *hashes);
+    table->hashes = hashes;
+    table->hash_capacity = capacity;
     return true;
+}
+
+/* Slots for one number more than there are. */
+static bool room_for_slot(struct number_table *table, struct arena *arena) {
+    uint32_t capacity = table->capacity ? table->capacity : 64;
+    while (table->count >= capacity / 2) capacity *= 4;
+    if (capacity == table->capacity) return true;
+    struct number_slot *slots = arena_calloc(arena, capacity, sizeof *slots);
+    if (!slots) return false;
+    for (uint32_t i = 0; i < table->settled; i++) put(slots, capacity, table->hashes[i], i);
+    table->slots = slots;
+    table->capacity = capacity;
+    return true;
+}
+
+bool table_append(struct number_table *table, uint64_t hash, struct arena *arena) {
+    if (!room_for_hash(table, arena)) return false;
+    table->hashes[table->count++] = hash;
+    return true;
+}
+
+bool table_settle(struct number_table *table, struct arena *arena) {
+    if (table->settled == table->count) return true;
+    if (!room_for_slot(table, arena)) return false;
+    for (; table->settled < table->count; table->settled++)
+        put(table->slots, table->capacity, table->hashes[table->settled], table->settled);
+    return true;
+}
+
+bool table_add(struct number_table *table, uint64_t hash, struct arena *arena) {
+    if (table->count >= table->capacity / 2 && !room_for_slot(table, arena)) return false;
+    return table_append(table, hash, arena) && table_settle(table, arena);
 }
 
 /* A number's bits do not fill the word: mixed, so that both ends of the hash are good. */
@@ -84,6 +110,8 @@ uint32_t key_number_hashed(struct key_list *list, const struct agg_key *key, uin
                            struct arena *arena) {
     size_t at = SIZE_MAX;
     uint32_t number;
+    if (!table_settle(&list->table, arena)) return UINT32_MAX;
+    list->looked_up = true;
     while (table_next(&list->table, hash, &at, &number))
         if (list->table.hashes[number] == hash) return number;
     struct agg_key *keys = grown(list->keys, list->table.count, &list->capacity, sizeof *keys, arena);
@@ -93,6 +121,38 @@ uint32_t key_number_hashed(struct key_list *list, const struct agg_key *key, uin
     keys[number] = *key;
     if (copy && key->type == AGG_KEY_TEXT && !(keys[number].text = arena_copy(arena, key->text)).ptr) return UINT32_MAX;
     return table_add(&list->table, hash, arena) ? number : UINT32_MAX;
+}
+
+bool known_grow(struct number_map *map, uint32_t count, struct arena *arena) {
+    if (count <= map->count) return true;
+    count += count / 4;
+    uint32_t *keys = arena_calloc(arena, count, sizeof *keys);
+    struct agg_cell **cells = arena_calloc(arena, count, sizeof *cells);
+    if (!keys || !cells) return false;
+    if (map->count) memcpy(keys, map->keys, map->count * sizeof *keys);
+    if (map->count) memcpy(cells, map->cells, map->count * sizeof *cells);
+    *map = (struct number_map){keys, cells, count};
+    return true;
+}
+
+/* The ask holds the book, so texts need not be copied. */
+uint32_t known_number(struct key_list *list, struct number_map *map, const struct codebook *book, uint32_t number,
+                      struct arena *arena) {
+    if (map->keys[number]) return map->keys[number] - 1;
+    struct slice text = codebook_text(book, number);
+    struct agg_key key = {text.len ? AGG_KEY_TEXT : AGG_KEY_NONE, text, 0};
+    uint64_t hash = codebook_hash(book, number);
+    uint32_t own = list->table.count;
+    if (list->looked_up) {
+        own = key_number_hashed(list, &key, hash, false, arena);
+    } else {
+        struct agg_key *keys = grown(list->keys, own, &list->capacity, sizeof *keys, arena);
+        if (!keys || !table_append(&list->table, hash, arena)) return UINT32_MAX;
+        list->keys = keys;
+        keys[own] = key;
+    }
+    if (own != UINT32_MAX) map->keys[number] = own + 1;
+    return own;
 }
 
 static uint32_t worker_group(struct agg_worker *worker, const struct agg_tuple *tuple) {

@@ -27,16 +27,16 @@ static int column_numbers(struct block *block, const struct field *field, double
     }
     const struct vec *vec = block_column(block, field->col, err);
     if (!vec) return err->code;
-    if (vec->type == COL_DOUBLE)
-        memcpy(out, vec->doubles, n * sizeof *out);
-    else
-        for (uint32_t i = 0; i < n; i++) out[i] = shown(vec->ints[i], scale);
+    for (uint32_t i = 0; i < n; i++) out[i] = shown(vec->ints[i], scale);
     return 0;
 }
 
-static void leave_restated_out(const struct vec *flags, double *out) {
-    for (uint32_t i = 0; i < flags->count; i++)
-        if (flags->ints[i] & SPAN_USAGE_RESTATED) out[i] = (double)NAN;
+/* `out` may be `values`. No branch: which spans restate cannot be foreseen. */
+static void leave_restated_out(const struct vec *flags, const double *values, double *out) {
+    for (uint32_t i = 0; i < flags->count; i++) {
+        double value = values[i];
+        out[i] = flags->ints[i] & SPAN_USAGE_RESTATED ? (double)NAN : value;
+    }
 }
 
 static bool some_restated(const struct vec *flags) {
@@ -104,18 +104,18 @@ int block_numbers(struct block *block, const struct field *field, const uint32_t
     bool restated = flags && some_restated(flags);
     int code = 0;
     if (field->usage && !flags) return err->code;
-    if (field->source == FIELD_COLUMN && span_columns[field->col].type == COL_DOUBLE && !restated) { /* as it lies */
-        const struct vec *vec = block_column(block, field->col, err);
-        if (!vec) return err->code;
-        *values = vec->doubles;
-        return 0;
+    const struct vec *doubles = NULL;
+    if (field->source == FIELD_COLUMN && span_columns[field->col].type == COL_DOUBLE) { /* as it lies */
+        if (!(doubles = block_column(block, field->col, err))) return err->code;
+        *values = doubles->doubles;
+        if (!restated) return 0;
     }
     double *out = alloc(block, block->group->rows, sizeof *out, err);
     if (!(*values = out)) return VT_ELIMIT;
     if (field->source == FIELD_ATTR && indexed_numbers(block, field, rows, count, out, &code, err)) return code;
     if (field->source == FIELD_ATTR) return each_attr(block, field->key, rows, count, take_number, out, err);
-    code = column_numbers(block, field, out, err);
-    if (!code && restated) leave_restated_out(flags, out);
+    if (!doubles) code = column_numbers(block, field, out, err);
+    if (!code && restated) leave_restated_out(flags, doubles ? doubles->doubles : out, out);
     return code;
 }
 

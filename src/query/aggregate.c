@@ -154,23 +154,44 @@ bool cell_merge(const struct agg_slot *slot, struct agg_cell *into, const struct
     return true;
 }
 
+/* Keys that both have of one book, without a look at their hashes. */
+static bool translate_known(struct agg_worker *into, const struct agg_worker *from, uint32_t f,
+                            const struct codebook *book, uint32_t *numbers) {
+    const struct number_map *known = &from->known[f];
+    if (!known_grow(&into->known[f], known->count, into->arena)) return false;
+    for (uint32_t n = 0; n < known->count; n++) {
+        if (!known->keys[n]) continue;
+        uint32_t own = known_number(&into->keys[f], &into->known[f], book, n, into->arena);
+        if (own == UINT32_MAX) return false;
+        numbers[known->keys[n] - 1] = own;
+    }
+    return true;
+}
+
 /* What the keys of one worker are called by another. */
-static bool translate_keys(struct agg_worker *into, const struct agg_worker *from, uint32_t f, uint32_t **numbers) {
+static bool translate_keys(struct agg_worker *into, const struct agg_worker *from, uint32_t f,
+                           const struct codebook *book, uint32_t **numbers) {
     const struct key_list *keys = &from->keys[f];
     *numbers = arena_alloc(into->arena, ((size_t)keys->table.count + 1) * sizeof **numbers);
     if (!*numbers) return false;
+    memset(*numbers, 0xff, keys->table.count * sizeof **numbers);
+    if (book && !translate_known(into, from, f, book, *numbers)) return false;
     for (uint32_t k = 0; k < keys->table.count; k++) {
+        if ((*numbers)[k] != UINT32_MAX) continue;
         (*numbers)[k] = key_number_hashed(&into->keys[f], &keys->keys[k], keys->table.hashes[k], false, into->arena);
         if ((*numbers)[k] == UINT32_MAX) return false;
     }
     return true;
 }
 
-static bool merge_worker(struct agg_worker *into, const struct agg_worker *from) {
+static bool merge_worker(const struct ask *ask, struct agg_worker *into, const struct agg_worker *from) {
     const struct agg_plan *plan = into->plan;
     uint32_t *numbers[GROUP_BY_MAX];
-    for (uint32_t f = 0; f < plan->spec->group_by_count; f++)
-        if (!translate_keys(into, from, f, &numbers[f])) return false;
+    for (uint32_t f = 0; f < plan->spec->group_by_count; f++) {
+        const struct field *field = &plan->spec->group_by[f];
+        int which = field->source == FIELD_COLUMN ? codebook_of(field->col) : -1;
+        if (!translate_keys(into, from, f, which >= 0 ? ask->books[which] : NULL, &numbers[f])) return false;
+    }
     for (uint32_t p = 0; p < from->point_table.count; p++) {
         const struct agg_tuple *old = &from->groups[from->points[p].group];
         struct agg_tuple tuple;
@@ -209,14 +230,18 @@ static int make_result(struct ask *ask, struct agg_worker *worker, struct agg_re
     result->groups = ask_alloc(ask, groups, sizeof *result->groups, err);
     result->points = ask_alloc(ask, points, sizeof *result->points, err);
     result->cells = ask_alloc(ask, (size_t)points * slots, sizeof *result->cells, err);
-    if (!result->groups || !result->points || !result->cells) return err->code;
+    struct agg_key *keys = ask_alloc(ask, (size_t)groups * spec->group_by_count, sizeof *keys, err);
+    if (!result->groups || !result->points || !result->cells || !keys) return err->code;
     memcpy(slot_of, worker->plan->slot_of, sizeof worker->plan->slot_of);
     for (uint32_t p = 0; p < points; p++) order[p] = p;
     sort_places = worker->points;
-    if (points) qsort(order, points, sizeof *order, by_group_and_time);
+    if (points && spec->interval_ns) qsort(order, points, sizeof *order, by_group_and_time);
     for (uint32_t g = 0; g < groups; g++)
-        for (uint32_t f = 0; f < spec->group_by_count; f++)
-            result->groups[g].keys[f] = worker->keys[f].keys[worker->groups[g].keys[f]];
+        for (uint32_t f = 0; f < spec->group_by_count; f++) {
+            struct agg_key *own = &keys[(size_t)g * spec->group_by_count];
+            own[f] = worker->keys[f].keys[worker->groups[g].keys[f]];
+            result->groups[g].keys = own;
+        }
     for (uint32_t p = 0; p < points; p++) {
         const struct agg_place *place = &worker->points[order[p]];
         struct agg_group *group = &result->groups[place->group];
@@ -251,7 +276,7 @@ static int close_result(struct ask *ask, struct agg_worker *worker, struct agg_r
 
 static int finish(struct ask *ask, struct aggregation *a, struct agg_result **out, struct error *err) {
     for (unsigned i = 1; i < scan_workers(ask); i++)
-        if (!merge_worker(&a->workers[0], &a->workers[i])) return no_memory(err);
+        if (!merge_worker(ask, &a->workers[0], &a->workers[i])) return no_memory(err);
     return close_result(ask, &a->workers[0], out, err);
 }
 

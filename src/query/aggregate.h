@@ -67,7 +67,7 @@ struct agg_point {
 };
 
 struct agg_group {
-    struct agg_key keys[GROUP_BY_MAX];
+    const struct agg_key *keys;        /* group_by_count of them */
     uint32_t first_point, point_count; /* in agg_result.points, by time */
 };
 

@@ -22,14 +22,16 @@ static void *take(struct room *room, size_t size) {
 /* ---- freezing ---- */
 
 static void freeze_sketch(const struct sketch *sketch, struct room *room, struct part_cell *cell) {
-    uint32_t filled = 0, first = 0;
-    bool floats = true;
-    for (uint32_t i = 0; i < sketch->count; i++) {
-        double weight = sketch->weights[i];
-        if (weight == 0) continue;
-        if (!filled++) first = i;
-        floats = floats && (double)(float)weight == weight;
+    uint32_t filled = 0, first = 0, end = sketch->count, inexact = 0;
+    const double *weights = sketch->weights;
+    while (first < end && weights[first] == 0) first++;
+    while (end > first && weights[end - 1] == 0) end--;
+    /* No branches from here on: which buckets are empty cannot be foreseen. */
+    for (uint32_t i = first; i < end; i++) {
+        filled += weights[i] != 0;
+        inexact |= (double)(float)weights[i] != weights[i];
     }
+    bool floats = !inexact;
     void *data = take(room, filled * ((floats ? sizeof(float) : sizeof(double)) + sizeof(uint16_t)));
     if (!room->base) return;
     uint16_t *numbers = (uint16_t *)(floats ? (void *)((float *)data + filled) : (void *)((double *)data + filled));
@@ -39,13 +41,12 @@ static void freeze_sketch(const struct sketch *sketch, struct room *room, struct
                                .low = sketch->low + (int32_t)first,
                                .form = floats ? PART_FLOATS : PART_DOUBLES,
                                .data = data};
-    for (uint32_t i = first, at = 0; at < filled; i++) {
-        if (sketch->weights[i] == 0) continue;
+    for (uint32_t i = first, at = 0; i < end; at += weights[i++] != 0) { /* the last one is not empty */
         if (floats)
-            ((float *)data)[at] = (float)sketch->weights[i];
+            ((float *)data)[at] = (float)weights[i];
         else
-            ((double *)data)[at] = sketch->weights[i];
-        numbers[at++] = (uint16_t)(i - first);
+            ((double *)data)[at] = weights[i];
+        numbers[at] = (uint16_t)(i - first);
     }
 }
 

@@ -275,10 +275,11 @@ static uint64_t *gap_room(struct page_reader *r, const struct page *page, const 
 }
 
 /* No branch: which rows say nothing cannot be foreseen. One value behind the last is read. */
-static void spread(const uint32_t *levels, uint32_t count, const uint64_t *values, uint64_t unknown, uint64_t *to) {
+static void spread(const uint32_t *levels, uint32_t count, const char *values, uint64_t unknown, uint64_t *to) {
     for (uint32_t i = 0, next = 0; i < count; i++) {
-        uint64_t there = -(uint64_t)levels[i];
-        to[i] = (values[next] & there) | (unknown & ~there);
+        uint64_t there = -(uint64_t)levels[i], value;
+        memcpy(&value, values + (size_t)next * sizeof value, sizeof value);
+        to[i] = (value & there) | (unknown & ~there);
         next += levels[i];
     }
 }
@@ -293,7 +294,7 @@ static int read_ints(struct page_reader *r, const struct page *page, struct slic
     uint64_t *values = gap_room(r, page, to, known * sizeof *to);
     if (!values) return no_memory(r);
     uint64_t unknown = (uint64_t)SPAN_NO_INT;
-    spread(levels, page->values, values, unknown, (uint64_t *)(void *)to);
+    spread(levels, page->values, (const char *)values, unknown, (uint64_t *)(void *)to);
     return 0;
 }
 
@@ -302,13 +303,14 @@ static int read_doubles(struct page_reader *r, const struct page *page, struct s
     double *to = (double *)(uintptr_t)out->doubles + at;
     if (page->encoding != ENCODING_PLAIN || body.len != known * sizeof *to)
         return corrupt(r, "a page of numbers is of the wrong size");
-    if (known) memcpy(to, body.ptr, body.len);
-    if (!levels) return 0;
-    uint64_t *values = gap_room(r, page, to, known * sizeof *to), unknown;
+    if (!levels) {
+        if (known) memcpy(to, body.ptr, body.len);
+        return 0;
+    }
+    uint64_t unknown;
     double nan = (double)NAN;
-    if (!values) return no_memory(r);
     memcpy(&unknown, &nan, sizeof unknown);
-    spread(levels, page->values, values, unknown, (uint64_t *)(void *)to);
+    spread(levels, page->values, body.ptr, unknown, (uint64_t *)(void *)to); /* eight readable bytes follow the page */
     return 0;
 }
 
