@@ -66,25 +66,39 @@ static uint32_t select_reals(struct selection *s, const struct term *term, const
     return kept;
 }
 
+static bool text_has_term(const struct term *term, struct slice text) {
+    if (term->type == TERM_HAS) return text.len > 0;
+    return term->type == TERM_ANY_TEXT ? text_set_has(&term->set, text) : term_text_matches(term, text);
+}
+
+/* Rows whose code has a mark. */
+static uint32_t select_marked(const struct vec *vec, const uint8_t *marks, const uint32_t *in, uint32_t count,
+                              uint32_t *out) {
+    const uint32_t *codes = vec->codes;
+    uint32_t kept = 0, marked = 0, only = 0;
+    for (uint32_t code = 0; code < vec->dict_count; code++)
+        if (marks[code]) only = code, marked++;
+    if (!marked) return 0;
+    if (marked == 1)
+        KEEP_IF(codes[row] == only)
+    else
+        KEEP_IF(marks[codes[row]])
+    return kept;
+}
+
+static uint8_t *new_marks(struct selection *s, const struct vec *vec) {
+    uint8_t *marks = arena_calloc(&s->block->arena, (size_t)vec->dict_count + 1, 1);
+    if (!marks) fail(s, error_set(s->err, VT_ENOMEM, "no memory for the filter"));
+    return marks;
+}
+
 /* The term is asked of each text of the dictionary once. */
 static uint32_t select_codes(struct selection *s, const struct term *term, const struct vec *vec, const uint32_t *in,
                              uint32_t count, uint32_t *out) {
-    uint32_t kept = 0, matching = 0, only = 0;
-    uint8_t *fits = arena_alloc(&s->block->arena, vec->dict_count + 1);
-    if (!fits) return fail(s, error_set(s->err, VT_ENOMEM, "no memory for the filter"));
-    for (uint32_t code = 0; code < vec->dict_count; code++) {
-        fits[code] = term->type == TERM_HAS        ? vec->dict[code].len > 0
-                     : term->type == TERM_ANY_TEXT ? text_set_has(&term->set, vec->dict[code])
-                                                   : term_text_matches(term, vec->dict[code]);
-        if (fits[code]) only = code, matching++;
-    }
-    const uint32_t *codes = vec->codes;
-    if (!matching) return 0;
-    if (matching == 1)
-        KEEP_IF(codes[row] == only)
-    else
-        KEEP_IF(fits[codes[row]])
-    return kept;
+    uint8_t *marks = new_marks(s, vec);
+    if (!marks) return 0;
+    for (uint32_t code = 0; code < vec->dict_count; code++) marks[code] = text_has_term(term, vec->dict[code]);
+    return select_marked(vec, marks, in, count, out);
 }
 
 enum { TEXT_PIECE = 8192 };
@@ -313,8 +327,32 @@ static uint32_t select_term(struct selection *s, const struct term *term, const 
 static uint32_t select_node(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count,
                             uint32_t *out);
 
+/* Are all children texts of one dictionary, as in service:a OR service:b? */
+static bool share_dictionary(const struct node *node) {
+    const struct term *first = node->first && node->first->type == NODE_TERM ? node->first->term : NULL;
+    if (!first || first->field.source != FIELD_COLUMN || span_columns[first->field.col].type != COL_DICT) return false;
+    for (const struct node *child = node->first; child; child = child->next)
+        if (child->type != NODE_TERM || child->term->type != TERM_TEXT || child->term->field.source != FIELD_COLUMN ||
+            child->term->field.col != first->field.col)
+            return false;
+    return true;
+}
+
+/* Rows are looked at once for all of them. */
+static uint32_t select_any_code(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count,
+                                uint32_t *out) {
+    const struct vec *vec = column(s, node->first->term->field.col);
+    uint8_t *marks = vec ? new_marks(s, vec) : NULL;
+    if (!marks) return 0;
+    for (const struct node *child = node->first; child; child = child->next)
+        for (uint32_t code = 0; code < vec->dict_count; code++)
+            if (!marks[code]) marks[code] = text_has_term(child->term, vec->dict[code]);
+    return select_marked(vec, marks, in, count, out);
+}
+
 static uint32_t select_or(struct selection *s, const struct node *node, const uint32_t *in, uint32_t count,
                           uint32_t *out) {
+    if (share_dictionary(node)) return select_any_code(s, node, in, count, out);
     uint32_t *rest = block_take_rows(s->block, s->err), *found = block_take_rows(s->block, s->err), left = count;
     if (!rest || !found) return fail(s, VT_ELIMIT);
     memcpy(rest, in, count * sizeof *rest);
