@@ -77,6 +77,27 @@ static void answers_are_those_of_memory(void **state) {
     buf_free(&got);
 }
 
+/* Users that a book numbers are met beside those of memory, which has only texts: one before the other, and again. */
+static void numbers_and_texts_are_one_user(void **state) {
+    struct fixture *f = *state;
+    struct buf wanted = {0}, got = {0};
+    for (unsigned n = 0; n < TURNS; n += TURNS / 4) append_turns(f, n, TURNS / 4);
+    ask_all(f, &wanted);
+    fixture_stop(state);
+    fixture_start(state);
+    f = *state;
+    for (unsigned n = 0; n < TURNS; n += TURNS / 4) {
+        append_turns(f, n, TURNS / 4);
+        if (n < TURNS / 2) fixture_seal(f);
+    }
+    for (int again = 0; again < 2; again++) {
+        ask_all(f, &got);
+        expect_same(&wanted, &got);
+    }
+    buf_free(&wanted);
+    buf_free(&got);
+}
+
 static void full_book_changes_no_answer(void **state) {
     struct fixture *f = *state;
     struct buf wanted = {0}, got = {0};
@@ -143,6 +164,7 @@ static void numbers_are_shared_and_bounded(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(answers_are_those_of_memory, fixture_start, fixture_stop),
+        cmocka_unit_test_setup_teardown(numbers_and_texts_are_one_user, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(full_book_changes_no_answer, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(deleted_user_is_gone_and_numbers_stay_right, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(numbers_are_shared_and_bounded, fixture_start, fixture_stop),
