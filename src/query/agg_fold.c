@@ -187,8 +187,13 @@ static int fold_distinct(const struct fold *f, const struct field *field, struct
     if (code) return code;
     uint64_t pairs = (uint64_t)f->groups->count * codes.count, most = (uint64_t)f->count * MARKS_SHARE;
     if (pairs > MARKS_MAX || pairs > (most < DISTINCT_EXACT ? DISTINCT_EXACT : most)) {
-        for (uint32_t i = 0; i < f->count && !code; i++)
-            code = add_distinct(f, &codes, of[rows[i]], codes.codes[rows[i]], err);
+        uint32_t group = UINT32_MAX, value = UINT32_MAX; /* of the row before: rows of a trace stand together */
+        for (uint32_t i = 0; i < f->count && !code; i++) {
+            if (of[rows[i]] == group && codes.codes[rows[i]] == value) continue;
+            group = of[rows[i]];
+            value = codes.codes[rows[i]];
+            code = add_distinct(f, &codes, group, value, err);
+        }
         return code;
     }
     uint8_t *marks = arena_calloc(&f->block->arena, (size_t)pairs + 1, 1);
@@ -252,17 +257,27 @@ static int read_rows(struct fold *f, struct readings *read, struct error *err) {
     return 0;
 }
 
+/* Is it made of numbers? */
+static bool slot_reads(const struct agg_slot *slot) {
+    return slot->kind >= SLOT_SUM && slot->kind != SLOT_DISTINCT;
+}
+
+/* Leaves the slot's values NULL when no row has one. */
 static int read_values(struct fold *f, struct readings *read, struct error *err) {
     const struct agg_plan *plan = f->worker->plan;
     const struct agg_slot *slot = &plan->slots[f->slot];
     read->values[f->slot] = NULL;
-    if (slot->kind < SLOT_SUM || slot->kind == SLOT_DISTINCT) return 0;
+    if (!slot_reads(slot)) return 0;
     for (uint32_t s = 0; s < f->slot; s++)
         if (read->values[s] && field_same(&plan->slots[s].column->field, &slot->column->field)) {
             read->values[f->slot] = read->values[s];
             return 0;
         }
-    return block_numbers(f->block, &slot->column->field, f->block->rows, f->block->count, &read->values[f->slot], err);
+    const struct field *field = &slot->column->field;
+    if (field->source == FIELD_COLUMN && span_columns[field->col].optional &&
+        rowgroup_is_unknown(f->block->group, field->col))
+        return 0; /* nothing to look at */
+    return block_numbers(f->block, field, f->block->rows, f->block->count, &read->values[f->slot], err);
 }
 
 int agg_fold(struct agg_worker *worker, struct block *block, const struct block_groups *groups, struct error *err) {
@@ -283,7 +298,7 @@ int agg_fold(struct agg_worker *worker, struct block *block, const struct block_
     }
     for (f.slot = 0; !code && f.slot < plan->slot_count; f.slot++) {
         f.rows = read.rows[f.slot];
-        f.count = read.counts[f.slot];
+        f.count = slot_reads(&plan->slots[f.slot]) && !read.values[f.slot] ? 0 : read.counts[f.slot];
         code = fold_slot(&f, &plan->slots[f.slot], read.values[f.slot], err);
     }
     return code;
