@@ -98,6 +98,30 @@ static void numbers_and_texts_are_one_user(void **state) {
     buf_free(&got);
 }
 
+static void several_texts_of_one_column_are_found_at_once(void **state) {
+    static const struct {
+        const char *where, *points;
+    } cases[] = {{"user:user-1 OR user:user-2", ",22]]"},
+                 {"-(user:user-1 OR user:user-2)", ",378]]"},
+                 {"user:user-1 OR user:\\\"\\\"", ",22]]"},
+                 {"user:user-1 OR user:user-3? OR user:nobody", ",11]]"},
+                 {"user:user-1 OR user:user-3* OR user:nobody", ",92]]"},
+                 {"user:nobody OR user:neither", ",0]]"},
+                 {"user:user-1 OR thread:thread-0", ",12]]"}};
+    struct fixture *f = *state;
+    append_turns(f, 0, TURNS / 2);
+    fixture_seal(f);
+    append_turns(f, TURNS / 2, TURNS / 2);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[300];
+        snprintf(body, sizeof body,
+                 "{\"from\":\"2026-11-01\",\"to\":\"2026-12-01\",\"where\":\"%s\",\"select\":[\"count\"]}",
+                 cases[i].where);
+        fixture_post(f, "/api/v1/query", body);
+        expect_part(f, cases[i].points);
+    }
+}
+
 static void full_book_changes_no_answer(void **state) {
     struct fixture *f = *state;
     struct buf wanted = {0}, got = {0};
@@ -165,6 +189,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(answers_are_those_of_memory, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(numbers_and_texts_are_one_user, fixture_start, fixture_stop),
+        cmocka_unit_test_setup_teardown(several_texts_of_one_column_are_found_at_once, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(full_book_changes_no_answer, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(deleted_user_is_gone_and_numbers_stay_right, fixture_start, fixture_stop),
         cmocka_unit_test_setup_teardown(numbers_are_shared_and_bounded, fixture_start, fixture_stop),
