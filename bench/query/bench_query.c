@@ -2,7 +2,8 @@
  *
  *     bench_query fill DIR SPANS               a store of so many spans (seed 1, one day)
  *     bench_query ask DIR [REPEAT [QUESTION]]  each question REPEAT times: cold; warm with every
- *                                          span read (fastest, middle, CPU); asked again; most memory held
+ *                                          span read (fastest, middle, CPU); asked again; most memory held.
+ *                                          QUESTION: a part of its name, or a path such as /api/v1/overview
  *     bench_query sqlite FILE SPANS            the same spans as rows of SQLite, with three indexes
  *     bench_query tsv SPANS                    the same spans as tab-separated rows, for ClickHouse */
 #include "rows.h"
@@ -169,24 +170,27 @@ static int ask(const char *dir, int repeat, const char *only) {
     const char *id = strstr(buf_cstr(&answer), "{\"trace_id\":\""); /* any will do */
     snprintf(trace_id, sizeof trace_id, "%.32s", id ? id + 13 : "0");
     printf("%-40s %12s %12s %12s %12s %12s\n", "", "cold ms", "fastest ms", "middle ms", "CPU ms", "again ms");
-    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
-        if (only && !strstr(questions[i].name, only)) continue;
+    const struct question given = {only, "%s", NULL};
+    bool path = only && *only == '/';
+    for (size_t i = 0; i < (path ? 1 : sizeof questions / sizeof *questions); i++) {
+        const struct question *q = path ? &given : &questions[i];
+        if (only && !strstr(q->name, only)) continue;
         engine_free(engine);
         store_close(store);
         nftw(dir, forget_file, 16, FTW_PHYS);
         open_engine(dir, &store);
-        double cold = ask_ms(&questions[i], trace_id);
+        double cold = ask_ms(q, path ? only : trace_id);
         double cpu = 0, again;
         for (int n = 0; n < repeat; n++) {
             forget_partials();
             double before = cpu_ms();
-            times[n] = ask_ms(&questions[i], trace_id);
+            times[n] = ask_ms(q, path ? only : trace_id);
             cpu += (cpu_ms() - before) / repeat;
         }
-        again = ask_ms(&questions[i], trace_id);
+        again = ask_ms(q, path ? only : trace_id);
         qsort(times, (size_t)repeat, sizeof *times, by_value);
-        printf("%-40s %12.2f %12.2f %12.2f %12.2f %12.2f   %.100s\n", questions[i].name, cold, times[0],
-               times[repeat / 2], cpu, again, getenv("SHOW") ? buf_cstr(&answer) : "");
+        printf("%-40s %12.2f %12.2f %12.2f %12.2f %12.2f   %.100s\n", q->name, cold, times[0], times[repeat / 2], cpu,
+               again, getenv("SHOW") ? buf_cstr(&answer) : "");
         fflush(stdout);
     }
     watching = false;
