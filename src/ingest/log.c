@@ -5,12 +5,13 @@
  * began before it would have met the same. */
 #include "ingest/ingest.h"
 
+#include "base/timestamp.h"
 #include "ingest/log_line.h"
 
 #include <ctype.h>
 
 enum { INNER_DEPTH_MAX = 2, PREFIX_MAX = 512, STAND_MAX = 16 << 20, FOREIGN_LINES_MAX = 64, PIECES_MAX = 4096 };
-enum { PIECE_BYTES = 16 << 10 }; /* where Docker takes a line apart */
+enum { PIECE_BYTES = 16 << 10, CRI_TIME_MIN = 20 }; /* where Docker takes a line apart; bytes of a time in seconds */
 
 struct log {
     struct log_line line;
@@ -220,7 +221,7 @@ static bool reject_cut(struct log *log, size_t start, bool cut) {
     return ours;
 }
 
-enum step { STEP_ON, STEP_WAIT };
+enum step { STEP_ON, STEP_WAIT, STEP_ALONE /* a line like most: nothing was joined, nothing done */ };
 
 /* ---- where an object begins ---- */
 
@@ -251,24 +252,60 @@ static size_t find_open(struct slice body, size_t at, size_t stop) {
     return stop;
 }
 
-/* ---- what Docker took apart ---- */
+/* ---- what was taken apart ---- */
 
-/* A container's output by Docker's json-file driver: an object for each line, and for a line of more than 16 KB one for
- * each piece of it, of which the last alone ends with a line break. Objects of its two streams may stand between. */
+/* A container's output, line by line. Docker's json-file driver writes an object for each line, and for a line of more
+ * than 16 KB one for each piece of it, of which the last alone ends with a line break; Kubernetes' runtimes write
+ * `<time> stdout P <part>`, and F where the line ends. Lines of the two streams may stand between. */
+struct piece {
+    enum log_stream stream; /* STREAM_NONE: it is no piece */
+    struct slice text;
+    bool partial; /* the line goes on in the next piece */
+    int64_t printed_ns;
+    size_t place; /* where it begins in the body */
+};
+
+static struct piece docker_piece(const struct log_line *line, size_t place) {
+    struct slice text = line->piece;
+    bool whole = text.len && text.ptr[text.len - 1] == '\n';
+    return (struct piece){line->stream, text, !whole && text.len >= PIECE_BYTES, line->piece_ns, place};
+}
+
+/* The word at the line's beginning, which is taken off with the space behind it. */
+static struct slice take_word(struct slice *line) {
+    const char *space = line->len ? memchr(line->ptr, ' ', line->len) : NULL;
+    struct slice word = slice_make(line->ptr, space ? (size_t)(space - line->ptr) : line->len);
+    *line = slice_from(*line, word.len + 1);
+    return word;
+}
+
+/* `<RFC 3339 time> stdout|stderr P|F[:tag…] <text>`. */
+static struct piece cri_piece(struct slice line, size_t place) {
+    struct piece piece = {.place = place};
+    if (line.len < CRI_TIME_MIN || line.ptr[10] != 'T' || !isdigit((unsigned char)*line.ptr)) return piece;
+    struct slice time = take_word(&line), stream = take_word(&line), tags = take_word(&line);
+    bool out = slice_is(stream, "stdout");
+    if ((!out && !slice_is(stream, "stderr")) || !tags.len || (*tags.ptr != 'P' && *tags.ptr != 'F') ||
+        (tags.len > 1 && tags.ptr[1] != ':') || !time_parse(time, &piece.printed_ns))
+        return piece;
+    piece.stream = out ? STREAM_OUT : STREAM_ERR;
+    piece.partial = *tags.ptr == 'P';
+    piece.text = line;
+    return piece;
+}
+
 struct joining {
-    enum log_stream stream;
     int depth;      /* of brackets, in a trace that is printed over many lines */
     uint32_t count; /* of pieces */
 };
 
 /* True when what was joined needs the next piece too. */
-static bool wants_more(struct log *log, struct joining *j, struct slice piece) {
+static bool wants_more(struct log *log, struct joining *j, const struct piece *piece) {
     size_t closed = 0, mark = log->joined.len;
-    buf_put_slice(&log->joined, piece);
-    if (!piece.len || piece.ptr[piece.len - 1] != '\n') {
-        if (piece.len >= PIECE_BYTES) return true;
-        buf_putc(&log->joined, '\n'); /* a shipper has taken it off */
-    }
+    buf_put_slice(&log->joined, piece->text);
+    if (piece->partial) return true;
+    /* Only Docker's have it, and a shipper may have taken it off. */
+    if (!piece->text.len || piece->text.ptr[piece->text.len - 1] != '\n') buf_putc(&log->joined, '\n');
     /* A whole line. Of a trace that is printed over many, brackets count from the line of the mark on. */
     struct slice all = buf_slice(&log->joined);
     size_t start = line_start(all, mark);
@@ -293,25 +330,38 @@ static void forget_taken(struct log *log, size_t place) {
     log->taken.len = count * sizeof place;
 }
 
-/* The pieces that follow the one that was read last, up to `end`, where the body goes on after it. */
-static enum step join_pieces(struct log *log, int kind_read, size_t end) {
-    struct log_line line = {.batch = NULL};
-    struct joining j = {.stream = log->line.stream, .count = 1};
-    const size_t taken = log->taken.len;
-    const int64_t printed_ns = log->line.piece_ns ? log->line.piece_ns : log->line.printed_ns;
+/* The piece on the line from `at` to `stop`; `cut`: it is half a line of Docker's. */
+static struct piece piece_at(const struct log *log, struct log_line *line, bool docker, size_t at, size_t stop,
+                             bool *cut) {
     struct slice body = log->body;
-    bool more;
+    *cut = false;
+    if (!docker)
+        return is_taken(log, at) ? (struct piece){.place = at} : cri_piece(slice_make(body.ptr + at, stop - at), at);
+    size_t open = find_open(body, at, stop);
+    line->stream = STREAM_NONE;
+    if (open < stop && !is_taken(log, open))
+        *cut = log_piece_read(line, slice_make(body.ptr + open, stop - open)) == LINE_BROKEN;
+    return docker_piece(line, open);
+}
+
+/* Joins to the first piece those that follow it, from `end` on. `alone`: the first by itself is not looked into here.
+ */
+static enum step join_pieces(struct log *log, const struct piece *first, bool docker, bool alone, size_t end) {
+    struct log_line line = {.batch = NULL};
+    struct joining j = {.count = 1};
+    const size_t taken = log->taken.len;
+    const int64_t printed_ns = first->printed_ns ? first->printed_ns : log->line.printed_ns;
+    struct slice body = log->body;
+    bool more, cut;
     buf_clear(&log->joined);
-    more = wants_more(log, &j, log->line.piece);
+    more = wants_more(log, &j, first);
     for (size_t at = end; more && at < body.len && j.count < PIECES_MAX && log->joined.len < STAND_MAX;) {
-        size_t stop = line_end(body, at), open = find_open(body, at, stop);
-        int kind = LINE_OTHER;
-        line.stream = STREAM_NONE;
-        if (open < stop && !is_taken(log, open)) kind = log_piece_read(&line, slice_make(body.ptr + open, stop - open));
-        if (kind == LINE_BROKEN && stop == body.len && log->more) break; /* half a line */
-        if (line.stream == j.stream) {
-            buf_put(&log->taken, &open, sizeof open);
-            more = wants_more(log, &j, line.piece);
+        size_t stop = line_end(body, at);
+        struct piece piece = piece_at(log, &line, docker, at, stop, &cut);
+        if (stop == body.len && log->more && (cut || !docker)) break; /* half a line */
+        if (piece.stream == first->stream) {
+            buf_put(&log->taken, &piece.place, sizeof piece.place);
+            more = wants_more(log, &j, &piece);
             j.count++;
         }
         at = stop < body.len ? stop + 1 : stop;
@@ -325,15 +375,38 @@ static enum step join_pieces(struct log *log, int kind_read, size_t end) {
         log->taken.len = taken;
         return STEP_WAIT;
     }
-    if (j.count == 1 && kind_read == LINE_OTHER) { /* a line like most */
-        log->ignored++;
-        return STEP_ON;
-    }
+    if (j.count == 1 && alone) return STEP_ALONE;
     const struct batch *batch = log->line.batch;
     const uint32_t before = batch->count + batch->rejected;
     log->code = log_text_read(&log->line, buf_slice(&log->joined), printed_ns, &log->line.err);
     if (batch->count + batch->rejected == before) log->ignored += j.count;
     return STEP_ON;
+}
+
+/* An object that is printed over lines of its own, which are told by what stands before them as in any other log. */
+static bool opens_object(struct slice text) {
+    while (text.len && (*text.ptr == ' ' || *text.ptr == '\t')) text = slice_from(text, 1);
+    return text.len && memchr("{[\x1b", *text.ptr, 3);
+}
+
+/* The line that `at` stands at the beginning of, when it is a container's; STEP_ALONE: it is like any other. What is
+ * wrong with it costs the line alone. */
+static enum step take_cri(struct log *log) {
+    struct slice body = log->body;
+    size_t start = log->start, next = log->stop < body.len ? log->stop + 1 : log->stop;
+    struct piece piece = cri_piece(slice_make(body.ptr + start, log->stop - start), start);
+    if (!piece.stream) return STEP_ALONE;
+    if (is_taken(log, start)) {
+        forget_taken(log, start);
+        log->at = next;
+        return STEP_ON;
+    }
+    if (log->stop == body.len && log->more) return STEP_WAIT; /* half a line */
+    count_to(log, start);
+    if (!log->line.depth) log->line.position = log->number;
+    enum step step = join_pieces(log, &piece, false, !piece.partial && opens_object(piece.text), next);
+    if (step == STEP_ON && !log->code) log->at = next;
+    return step;
 }
 
 /* The object at `open`, with what stands before it from `start` on. Moves log->at on; STEP_WAIT: it is cut off and more
@@ -345,10 +418,14 @@ static enum step take_object(struct log *log, size_t start, size_t open) {
     int kind = log_line_read(&log->line, slice_from(body, open));
     if ((kind == LINE_OTHER || kind == LINE_WRAPPED) && log->line.stream) {
         size_t end = open + log->line.length;
-        if (is_taken(log, open))
+        if (is_taken(log, open)) {
             forget_taken(log, open);
-        else if (join_pieces(log, kind, end) == STEP_WAIT)
-            return STEP_WAIT;
+        } else {
+            struct piece piece = docker_piece(&log->line, open);
+            enum step step = join_pieces(log, &piece, true, kind == LINE_OTHER, end);
+            if (step == STEP_WAIT) return STEP_WAIT;
+            if (step == STEP_ALONE) log->ignored++;
+        }
         if (!log->code) log->at = end;
         return STEP_ON;
     }
@@ -390,6 +467,9 @@ static int search(struct log *log) {
     struct slice body = log->body;
     while (log->at < body.len && !log->code) {
         find_line(log);
+        enum step step = log->at == log->start ? take_cri(log) : STEP_ALONE;
+        if (step == STEP_WAIT) break;
+        if (step == STEP_ON) continue;
         size_t from = log->at, open = find_open(body, from, log->stop);
         if (open == log->stop) {
             struct slice rest = slice_make(body.ptr + from, log->stop - from);

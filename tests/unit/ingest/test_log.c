@@ -330,6 +330,107 @@ static void a_trace_over_many_lines_is_found_in_dockers_objects(void **state) {
     buf_free(&log);
 }
 
+/* A line as Kubernetes' runtimes write it, in parts of so many bytes. */
+static void put_cri(struct buf *log, const char *stream, struct slice line, size_t part_bytes, const char *between) {
+    do {
+        struct slice part = line.len > part_bytes ? slice_make(line.ptr, part_bytes) : line;
+        line = slice_from(line, part.len);
+        buf_printf(log, "2026-11-23T18:59:51.722000001Z %s %s ", stream, line.len ? "P" : "F");
+        buf_put_slice(log, part);
+        buf_putc(log, '\n');
+        if (line.len) buf_puts(log, between);
+    } while (line.len);
+}
+
+static void lines_that_kubernetes_took_apart_are_put_together(void **state) {
+    static const char other[] = "2026-11-23T18:59:51.9+01:00 stderr F a warning {\n";
+    struct buf log = {0}, line = {0};
+    put_cri(&log, "stdout", SLICE("ready"), 100, "");
+    put_cri(&log, "stdout", long_line(&line, "a000000000000001", 50000), 16384, other);
+    put_cri(&log, "stdout", long_line(&line, "a000000000000002", 10), 16384, other);
+    put_cri(&log, "stderr", long_line(&line, "a000000000000003", 40000), 16384, "");
+    put_cri(&log, "stdout", SLICE("plain text in two parts"), 12, "");
+    struct log_decode options = {0};
+    struct batch *batch = decode_log(buf_slice(&log), &options);
+    assert_int_equal(batch->count, 3);
+    assert_int_equal(batch->rejected, 0);
+    assert_int_equal(span_get_text(&batch->spans[0], COL_PROMPT).len, 50000);
+    assert_int_equal(span_get_text(&batch->spans[2], COL_PROMPT).len, 40000);
+    assert_int_equal(options.ignored, 6); /* ready, a warning three times, a text in two parts */
+    batch_unref(batch);
+    /* Parts of any size; read in pieces of any size, as a file that grows is. */
+    for (size_t part = 100; part < 20000; part = part * 3 + 1) {
+        buf_clear(&log);
+        put_cri(&log, "stdout", SLICE("ready"), part, "");
+        put_cri(&log, "stdout", long_line(&line, "a000000000000001", 20000), part, other);
+        put_cri(&log, "stderr", long_line(&line, "a000000000000003", 10), part, "");
+        batch = decode_log(buf_slice(&log), &options);
+        assert_int_equal(batch->count, 2);
+        assert_int_equal(batch->rejected, 0);
+        assert_int_equal(options.used, log.len);
+        assert_int_equal(span_get_text(&batch->spans[0], COL_PROMPT).len, 20000);
+        batch_unref(batch);
+        for (size_t step = 5000; step < log.len; step += 3919) {
+            uint32_t spans = 0;
+            batch = batch_new();
+            for (size_t from = 0, to = step;;) {
+                struct log_decode piece = {.more = to < log.len};
+                assert_int_equal(log_decode(batch, slice_make(log.ptr + from, to - from), &piece, NULL), 0);
+                from += piece.used;
+                to = to + step < log.len ? to + step : log.len;
+                if (!piece.more) break;
+            }
+            for (uint32_t i = 0; i < batch->count; i++) spans += span_get_text(&batch->spans[i], COL_PROMPT).len > 0;
+            assert_int_equal(spans, 2);
+            assert_int_equal(batch->rejected, 0);
+            batch_unref(batch);
+        }
+    }
+    buf_free(&log), buf_free(&line);
+}
+
+/* Each line of it by itself, and long ones among them in parts. */
+static void a_trace_over_many_lines_is_found_in_kubernetes_logs(void **state) {
+    char text[8192];
+    snprintf(text, sizeof text, "\xf0\x9f\x94\x8d TRACE: %s", pretty);
+    for (size_t part = 5; part < 100; part += 19) {
+        struct buf log = {0};
+        put_cri(&log, "stdout", SLICE("starts {"), 100, "");
+        for (char *at = text, *end; at; at = end ? end + 1 : NULL) {
+            end = strchr(at, '\n');
+            put_cri(&log, "stdout", slice_make(at, end ? (size_t)(end - at) : strlen(at)), part,
+                    "2026-11-23T18:59:51Z stderr F a warning {\n");
+        }
+        put_cri(&log, "stdout", SLICE("done"), 100, "");
+        struct log_decode options = {0};
+        struct batch *batch = decode_log(buf_slice(&log), &options);
+        assert_int_equal(batch->count, 1);
+        assert_int_equal(batch->rejected, 0);
+        check_pretty(&batch->spans[0]);
+        batch_unref(batch);
+        buf_free(&log);
+    }
+}
+
+/* The end of a line that never comes costs that line alone. */
+static void a_part_without_its_end_is_refused_once(void **state) {
+    struct buf log = {0}, line = {0};
+    struct slice whole = long_line(&line, "a000000000000001", 200);
+    buf_printf(&log, "2026-11-23T18:59:51Z stdout P %.*s\n", 150, whole.ptr);
+    struct log_decode options = {.first_line = 1, .more = true};
+    struct batch *batch = batch_new();
+    assert_int_equal(log_decode(batch, buf_slice(&log), &options, NULL), 0);
+    assert_int_equal(options.used, 0); /* it may still come */
+    options = (struct log_decode){.first_line = 1};
+    assert_int_equal(log_decode(batch, buf_slice(&log), &options, NULL), 0);
+    assert_int_equal(batch->count, 0);
+    assert_int_equal(batch->rejected, 1);
+    assert_contains(rejection(batch, 0), "cut off");
+    assert_int_equal(options.used, log.len);
+    batch_unref(batch);
+    buf_free(&log), buf_free(&line);
+}
+
 /* A shipper takes the line breaks off; its lines are whole all the same. A last piece that never comes costs its own
  * line alone. */
 static void lines_without_a_break_are_not_joined(void **state) {
@@ -598,6 +699,9 @@ int main(void) {
         cmocka_unit_test(log_shippers_objects_are_unwrapped),
         cmocka_unit_test(lines_that_docker_took_apart_are_put_together),
         cmocka_unit_test(a_trace_over_many_lines_is_found_in_dockers_objects),
+        cmocka_unit_test(lines_that_kubernetes_took_apart_are_put_together),
+        cmocka_unit_test(a_trace_over_many_lines_is_found_in_kubernetes_logs),
+        cmocka_unit_test(a_part_without_its_end_is_refused_once),
         cmocka_unit_test(lines_without_a_break_are_not_joined),
         cmocka_unit_test(broken_objects_cost_only_themselves),
         cmocka_unit_test(rejections_name_line_and_field),
