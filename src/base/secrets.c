@@ -1,6 +1,9 @@
 /* See secrets.h. Each scanner jumps from one place where its kind may begin to the next. */
 #include "base/secrets.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -70,6 +73,20 @@ static size_t run_of(struct slice text, size_t at, unsigned classes, size_t most
     size_t count = 0;
     while (count < most && is_at(text, at + count, classes)) count++;
     return count;
+}
+
+/* The first character from `low` to `high`, both counted in, at or behind that place; or the text's end. */
+static size_t find_between(struct slice text, size_t at, char low, char high) {
+#if defined(__SSE2__)
+    const __m128i lowest = _mm_set1_epi8(low), width = _mm_set1_epi8((char)(high - low));
+    for (; text.len - at >= 16; at += 16) {
+        __m128i above = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)(const void *)(text.ptr + at)), lowest);
+        unsigned within = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(above, width), above));
+        if (within) return at + (unsigned)__builtin_ctz(within);
+    }
+#endif
+    while (at < text.len && (text.ptr[at] < low || text.ptr[at] > high)) at++;
+    return at;
 }
 
 static bool take(struct slice text, size_t start, size_t end, struct slice *found) {
@@ -201,7 +218,7 @@ static size_t national_end(struct slice text, size_t at) {
 }
 
 static bool find_phone(struct slice text, size_t from, struct slice *found) {
-    for (size_t at = from; at < text.len; at++) {
+    for (size_t at = from; (at = find_between(text, at, '(', '9')) < text.len; at++) {
         char c = text.ptr[at];
         if (!((c >= '0' && c <= '9') || c == '+' || c == '(') || is_before(text, at, WORD | PLUS | DOT | DASH))
             continue;
@@ -242,8 +259,8 @@ static size_t card_digits_end(struct slice text, size_t at) {
 }
 
 static bool find_card(struct slice text, size_t from, struct slice *found) {
-    for (size_t at = from; at < text.len; at++) {
-        if (text.ptr[at] < '2' || text.ptr[at] > '6' || is_before(text, at, WORD | DOT | DASH)) continue;
+    for (size_t at = from; (at = find_between(text, at, '2', '6')) < text.len; at++) {
+        if (is_before(text, at, WORD | DOT | DASH)) continue;
         size_t end = card_digits_end(text, at);
         if (!end) continue;
         size_t length = card_length(slice_make(text.ptr + at, end - at));
@@ -402,15 +419,37 @@ static size_t key_end(struct key_search *search, struct slice text, size_t at) {
     }
 }
 
-/* First characters of a key. */
-static bool may_begin_key(char c) {
-    return c > 0 && strchr("spAyghxrwfndlSebB-", c);
+/* What may follow the first character of a key, by that character: a bit for the lower half of each. Nearly no word of
+ * a text goes on so. */
+#define LOW(c) (1u << ((c)&31))
+static const uint32_t second_chars[256] = {['-'] = LOW('-'),
+                                           ['A'] = LOW('I') | LOW('K') | LOW('S'),
+                                           ['B'] = LOW('e'),
+                                           ['S'] = LOW('G'),
+                                           ['b'] = LOW('e'),
+                                           ['d'] = LOW('o'),
+                                           ['e'] = LOW('y'),
+                                           ['f'] = LOW('w'),
+                                           ['g'] = LOW('h') | LOW('i') | LOW('l') | LOW('s'),
+                                           ['h'] = LOW('f'),
+                                           ['l'] = LOW('s'),
+                                           ['n'] = LOW('p'),
+                                           ['p'] = LOW('k') | LOW('p') | LOW('y'),
+                                           ['r'] = LOW('8') | LOW('k'),
+                                           ['s'] = LOW('k') | LOW('q'),
+                                           ['w'] = LOW('h'),
+                                           ['x'] = LOW('a') | LOW('o'),
+                                           ['y'] = LOW('a')};
+#undef LOW
+
+static inline bool may_begin_key(struct slice text, size_t at) {
+    return second_chars[(unsigned char)text.ptr[at]] >> (text.ptr[at + 1] & 31) & 1;
 }
 
 static bool find_key(struct slice text, size_t from, struct slice *found) {
     struct key_search search = {0};
-    for (size_t at = from; at < text.len; at++) {
-        if (!may_begin_key(text.ptr[at]) || is_before(text, at, ALNUM)) continue;
+    for (size_t at = from; at + 1 < text.len; at++) {
+        if (!may_begin_key(text, at) || is_before(text, at, ALNUM)) continue;
         size_t end = key_end(&search, text, at);
         if (end) return take(text, at, end, found);
     }
