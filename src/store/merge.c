@@ -19,6 +19,7 @@ enum {
     QUIET_S = 60,
     RETRY_S = 30,
     BACKLOG_MAX = 256, /* past so many quick segments merging takes its part of the machine, hurry or not */
+    PACK_WITHIN_MS = 300000,
     REST_MS = 20
 };
 
@@ -112,11 +113,29 @@ static int gather(const struct merged_rows *m, struct piece *pieces, uint32_t pi
     return 0;
 }
 
+/* Whether so many quick segments wait, or one for so long, that it is their turn: a load that never ceases would
+ * otherwise leave a whole day's spans unpacked, and without filters. */
+static bool is_overdue(struct store *s) {
+    const uint32_t within_ms = s->options.pack_within_ms ? s->options.pack_within_ms : PACK_WITHIN_MS;
+    const int64_t latest_ns = time_monotonic_ns() - (int64_t)within_ms * NS_PER_MS;
+    uint32_t count = 0;
+    bool old = false;
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < s->segment_count; i++) {
+        if (!segment_is_quick(s->segments[i])) continue;
+        count++;
+        old |= segment_opened_ns(s->segments[i]) < latest_ns;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return old || count >= BACKLOG_MAX;
+}
+
 /* While spans come in faster than they can be packed, the machine is theirs: a low priority alone would still take a
  * tenth of it. */
 static bool must_rest(struct store *s) {
-    return !s->options.hurry && atomic_load(&s->hurried) && !atomic_load(&s->asked_for) && !atomic_load(&s->closing) &&
-           merge_backlog(s) < BACKLOG_MAX;
+    bool yields = s->options.hurry == STORE_HURRY_AUTO || s->options.hurry == STORE_HURRY_ALWAYS;
+    return yields && atomic_load(&s->hurried) && !atomic_load(&s->asked_for) && !atomic_load(&s->closing) &&
+           !is_overdue(s);
 }
 
 static void give_way(struct store *s) {

@@ -197,7 +197,7 @@ static void finish_group(struct store *s, struct pending *list, int code) {
 static void note_hurry(struct store *s, int64_t now_ns, bool full) {
     int64_t took_ns = now_ns - s->active_since_ns;
     if (s->options.hurry)
-        atomic_store(&s->hurried, s->options.hurry == STORE_HURRY_SEALS);
+        atomic_store(&s->hurried, s->options.hurry != STORE_HURRY_NEVER);
     else if (full)
         atomic_store(&s->hurried, (double)memtable_bytes(s->active) * NS_PER_S > (double)took_ns * HURRY_BYTES_S);
     else if (took_ns > (int64_t)HURRY_ENDS_MS * NS_PER_MS)

@@ -22,14 +22,16 @@ typedef double store_keep(void *ctx, const struct span *const *trace, uint32_t c
 #define STORE_KEEP_WAIT (-1.0)
 
 /* Memory that fills faster than it can be packed is sealed with little work, to be made anew by merging, which rests
- * meanwhile. AUTO: by the rate. SEALS: memory is always sealed so, but merging does not rest. */
-enum store_hurry { STORE_HURRY_AUTO, STORE_HURRY_NEVER, STORE_HURRY_SEALS };
+ * meanwhile, but for what has waited for pack_within_ms. AUTO: by the rate. SEALS: memory is always sealed so, but
+ * merging does not rest. ALWAYS: as if spans never ceased to come in fast. */
+enum store_hurry { STORE_HURRY_AUTO, STORE_HURRY_NEVER, STORE_HURRY_SEALS, STORE_HURRY_ALWAYS };
 
 struct store_options {
     const char *dir; /* created when missing; locked against a second process (flock) */
     bool read_only;  /* for the CLI beside a running server: segments and WAL are read, nothing is written */
     bool no_merging; /* segments stay as they were sealed */
     enum store_hurry hurry;
+    uint32_t pack_within_ms;  /* 0 = 300,000 */
     bool async_durability;    /* report done before fdatasync (data of the last moments may be lost in a crash) */
     uint32_t seal_rows;       /* 0 = 65,536 */
     uint64_t seal_bytes;      /* 0 = 12 MiB */

@@ -88,6 +88,24 @@ static void hurried_segment_too_large_to_merge_is_made_anew_by_itself(void **sta
     assert_int_equal(stats().merge_backlog, 0); /* and once is enough */
 }
 
+static bool nothing_waits(void) {
+    return stats().merge_backlog == 0;
+}
+
+/* A load that goes on all day, too fast for its seals to pack: what waits is packed in time all the same. */
+static void what_waits_is_packed_though_spans_never_cease(void **state) {
+    store_close(store);
+    options.hurry = STORE_HURRY_ALWAYS;
+    options.pack_within_ms = 1;
+    open_store();
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t n = 0; n < 2400; n += 300) append((uint32_t)round * 2400 + n, 300), seal();
+        wait_for(nothing_waits);
+    }
+    assert_true(stats().segments < 24);
+    expect(7200, 7);
+}
+
 static void snapshot_outlives_a_merge(void **state) {
     for (uint32_t n = 0; n < 700; n += 100) append(n, 100), seal();
     struct snapshot *snap = store_snapshot(store);
@@ -537,6 +555,7 @@ int main(void) {
         TEST(spans_sent_twice_become_one_when_segments_are_merged),
         TEST(what_was_sealed_in_a_hurry_is_made_anew),
         TEST(hurried_segment_too_large_to_merge_is_made_anew_by_itself),
+        TEST(what_waits_is_packed_though_spans_never_cease),
         TEST(snapshot_outlives_a_merge),
         TEST(deleted_user_is_gone_from_memory_wal_and_segments),
         TEST(deleted_trace_is_gone),
