@@ -34,12 +34,15 @@ static void settle_trace(const struct span *span, const struct settled *up, stru
                      TRACE_ID_SIZE);
 }
 
-static void mark_fallbacks(const struct span *const *spans, uint32_t n, struct settled *all) {
+/* `walked`: zeroed, one a span. Each step up is made once, however many calls failed below it. */
+static void mark_fallbacks(const struct span *const *spans, uint32_t n, struct settled *all, bool *walked) {
     for (uint32_t i = 0; i < n; i++) all[i].flags &= ~(int64_t)SPAN_FALLBACK;
     for (uint32_t i = 0; i < n; i++) {
         if (spans[i]->kind != KIND_LLM || spans[i]->status != STATUS_ERROR) continue;
-        for (int32_t up = all[i].parent; up >= 0; up = all[up].parent)
+        for (int32_t up = all[i].parent; up >= 0 && !walked[up]; up = all[up].parent) {
+            walked[up] = true;
             if (spans[up]->kind == KIND_TURN && spans[up]->status != STATUS_ERROR) all[up].flags |= SPAN_FALLBACK;
+        }
     }
 }
 
@@ -83,7 +86,8 @@ bool spans_settle(const struct span *const *spans, uint32_t n, struct arena *are
     for (uint32_t i = 0; i < n; i++)
         out[i].flags =
             marks[i] ? spans[i]->flags | SPAN_USAGE_RESTATED : spans[i]->flags & ~(int64_t)SPAN_USAGE_RESTATED;
-    mark_fallbacks(spans, n, out);
+    memset(marks, 0, n * sizeof *marks);
+    mark_fallbacks(spans, n, out, marks);
     settle_contents(spans, n, out);
     return true;
 }

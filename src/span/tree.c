@@ -16,11 +16,13 @@ static bool joins(const struct span *span) {
     return span->flags & SPAN_JOIN_BY_PARENT;
 }
 
-static uint32_t id_hash(const uint8_t *trace_id, const uint8_t *span_id) {
-    uint64_t trace = 0, id;
-    memcpy(&id, span_id, sizeof id);
-    if (trace_id) memcpy(&trace, trace_id + TRACE_ID_SIZE - sizeof trace, sizeof trace);
-    return (uint32_t)((id ^ trace * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xff51afd7ed558ccd) >> 32);
+/* Ids are not always drawn by chance: some count upwards, and some are chosen to fall on one slot. The seed is where
+ * the index lies, which nobody outside can know. */
+static uint32_t id_hash(const struct index *index, const uint8_t *trace_id, const uint8_t *span_id) {
+    uint8_t key[TRACE_ID_SIZE + SPAN_ID_SIZE] = {0};
+    if (trace_id) memcpy(key, trace_id, TRACE_ID_SIZE);
+    memcpy(key + TRACE_ID_SIZE, span_id, SPAN_ID_SIZE);
+    return (uint32_t)XXH3_64bits_withSeed(key, sizeof key, (uintptr_t)index->slots);
 }
 
 /* The order in which one of two spans with the same id, or of a cycle, comes first. */
@@ -35,7 +37,7 @@ static int precedence(const struct span *a, const struct span *b) {
 /* The slot of the span with that id, or the free slot where it belongs. trace_id NULL: among spans that join by parent.
  */
 static int32_t *index_slot(const struct index *index, const uint8_t *trace_id, const uint8_t *span_id) {
-    for (uint32_t at = id_hash(trace_id, span_id) & index->mask;; at = (at + 1) & index->mask) {
+    for (uint32_t at = id_hash(index, trace_id, span_id) & index->mask;; at = (at + 1) & index->mask) {
         int32_t *slot = &index->slots[at];
         if (*slot < 0) return slot;
         const struct span *span = index->spans[*slot];

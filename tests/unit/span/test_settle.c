@@ -45,7 +45,33 @@ static void calls_take_contents_from_their_log_events_in_any_order(void **state)
     }
 }
 
+/* A chain of turns and failed calls by turns: each turn with a failed call anywhere below it fell back, and no other
+ * span. 20,000 deep and with ids that count upwards, it is quick only when no step is made twice. */
+static void turns_above_failed_calls_fell_back_however_deep(void **state) {
+    enum { DEEP = 20000, LAST_FAILED = DEEP - 101 };
+    struct arena arena = {0};
+    struct span *spans = arena_calloc(&arena, DEEP, sizeof *spans);
+    const struct span **rows = arena_calloc(&arena, DEEP, sizeof *rows);
+    for (uint32_t i = 0; i < DEEP; i++) {
+        uint32_t id = i + 1;
+        span_init(&spans[i]);
+        spans[i].trace_id[0] = 1;
+        for (int b = 0; b < 4; b++) { /* the first has no parent */
+            spans[i].span_id[SPAN_ID_SIZE - 1 - b] = (uint8_t)(id >> 8 * b);
+            spans[i].parent_span_id[SPAN_ID_SIZE - 1 - b] = (uint8_t)(i >> 8 * b);
+        }
+        spans[i].kind = i % 2 ? KIND_LLM : KIND_TURN;
+        spans[i].status = i % 2 && i <= LAST_FAILED ? STATUS_ERROR : STATUS_OK;
+        rows[i] = &spans[i];
+    }
+    assert_true(spans_settle_rows(rows, DEEP, &arena));
+    for (uint32_t i = 0; i < DEEP; i++)
+        assert_int_equal(!!(rows[i]->flags & SPAN_FALLBACK), i % 2 == 0 && i < LAST_FAILED);
+    arena_free(&arena);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(calls_take_contents_from_their_log_events_in_any_order)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(calls_take_contents_from_their_log_events_in_any_order),
+                                       cmocka_unit_test(turns_above_failed_calls_fell_back_however_deep)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
