@@ -206,11 +206,21 @@ static int object_done(struct log *log, int kind) {
     return code;
 }
 
+/* Whether one of a trace's keys stands in the text: "trace", "traceId" or "trace_id". */
+static bool names_a_trace(struct slice text) {
+    static const struct slice key = {"\"trace", 6};
+    for (const char *at; (at = slice_find(text, key));) {
+        text = slice_from(text, (size_t)(at - text.ptr) + key.len);
+        if (slice_starts(text, SLICE("\"")) || slice_starts(text, SLICE("Id\"")) || slice_starts(text, SLICE("_id\"")))
+            return true;
+    }
+    return false;
+}
+
 /* False when it was none of ours. */
 static bool reject_cut(struct log *log, size_t start, bool cut) {
     struct slice seen = slice_make(log->body.ptr + start, log->body.len - start < 4096 ? log->body.len - start : 4096);
-    bool ours = log->line.tried_trace || slice_find(seen, SLICE("\"trace\"")) ||
-                slice_find(seen, SLICE("\"traceId\"")) || slice_find(seen, SLICE("\"trace_id\""));
+    bool ours = log->line.tried_trace || names_a_trace(seen);
     if (!ours)
         log->ignored++;
     else if (cut)

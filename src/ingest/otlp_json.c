@@ -259,10 +259,12 @@ static void read_time(struct otlp *o, struct json_reader *r, const char *name, i
         *ns = llround(value.real / 1000) * 1000; /* a double of today has no nanoseconds */
     else if (value.type == VALUE_STRING && !value.text.len)
         return;
-    else if (value.type != VALUE_STRING || !time_parse(value.text, ns))
+    else if (value.type != VALUE_STRING)
+        raw_build_refuse(&o->build, "%s: expected nanoseconds since 1970, found %.17g, beyond 64 bits", name,
+                         value.real);
+    else if (!time_parse(value.text, ns))
         raw_build_refuse(&o->build, "%s: expected nanoseconds since 1970, found \"%.*s\"", name,
-                         value.type == VALUE_STRING ? (value.text.len > 40 ? 40 : (int)value.text.len) : 0,
-                         value.type == VALUE_STRING ? value.text.ptr : "");
+                         value.text.len > 40 ? 40 : (int)value.text.len, value.text.ptr);
 }
 
 /* A number of the protocol, or its name. */

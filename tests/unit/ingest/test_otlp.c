@@ -292,6 +292,8 @@ static void json_span_without_meaning_costs_only_itself(void **state) {
         {"{" IDS "\"name\":\"x\"}", "span b000000000000001 (\"x\"): start time is 0"},
         {"{" IDS "\"name\":\"x\",\"startTimeUnixNano\":\"soon\"}",
          "span 2 (\"x\"): startTimeUnixNano: expected nanoseconds since 1970, found \"soon\""},
+        {"{" IDS "\"name\":\"x\",\"startTimeUnixNano\":\"18446744073709551615\"}",
+         "startTimeUnixNano: expected nanoseconds since 1970, found 1.8446744073709552e+19, beyond 64 bits"},
         {"{" IDS "\"name\":\"x\",\"startTimeUnixNano\":{}}",
          "startTimeUnixNano: expected nanoseconds since 1970, found an object"},
         {"{" IDS "\"name\":\"x\",\"startTimeUnixNano\":-5}", "start time is -5"},
