@@ -93,6 +93,7 @@ static int read_columns(struct block *block, struct columns *c, struct error *er
 static uint32_t slot_of(const uint8_t *span, uint32_t mask) {
     uint64_t word;
     memcpy(&word, span, sizeof word);
+    word ^= word >> 32; /* ids that count upwards differ in their last bytes alone */
     return (uint32_t)(word * UINT64_C(0x9e3779b97f4a7c15) >> 32) & mask;
 }
 
