@@ -252,7 +252,7 @@ static void stale_index_goes_at_a_start(void **state) {
     shell("touch $D/index/000000009998.traces.tmp");
     open_store();
     assert_int_equal(files("index/000000009999.traces"), 0);
-    assert_int_equal(files("index/*.tmp"), 0);
+    assert_int_equal(files("index/000000009998.traces.tmp"), 0); /* the keeper may be writing one of its own */
     assert_int_equal(ask(id).likely, 0);
 }
 
