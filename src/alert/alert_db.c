@@ -7,7 +7,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
-enum { HISTORY_KEPT = 1000, HISTORY_SHOWN = 50, BUSY_TIMEOUT_MS = 5000 };
+enum { OUTBOX_KEPT = 10000, HISTORY_KEPT = 1000, HISTORY_SHOWN = 50, BUSY_TIMEOUT_MS = 5000 };
 
 struct alert_db {
     sqlite3 *sql;
@@ -25,7 +25,9 @@ static const char SCHEMA[] =
     "TEXT);"
     "CREATE TABLE IF NOT EXISTS alert_outbox(id INTEGER PRIMARY KEY, target TEXT, payload BLOB, created_ns INT,"
     " attempts INT DEFAULT 0, next_ns INT);"
-    "CREATE INDEX IF NOT EXISTS alert_outbox_due ON alert_outbox(next_ns);";
+    "CREATE INDEX IF NOT EXISTS alert_outbox_by_target ON alert_outbox(target, id);"
+    /* id 0: the last look; the others: holes */
+    "CREATE TABLE IF NOT EXISTS alert_watch(id INTEGER PRIMARY KEY, from_ns INT, to_ns INT);";
 
 static int sql_error(struct alert_db *db, struct error *err) {
     return error_set(err, VT_EIO, "alert state: %s", sqlite3_errmsg(db->sql));
@@ -96,6 +98,9 @@ int alert_db_begin(struct alert_db *db, struct error *err) {
 int alert_db_commit(struct alert_db *db, struct error *err) {
     return run(db, err, "COMMIT", "", NULL);
 }
+void alert_db_rollback(struct alert_db *db) {
+    if (!sqlite3_get_autocommit(db->sql)) sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
+}
 
 static double column_real(sqlite3_stmt *stmt, int i) {
     return sqlite3_column_type(stmt, i) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(stmt, i);
@@ -120,9 +125,13 @@ int alert_db_load(struct alert_db *db, struct slice monitor, struct slice group,
                                  "tt", ARGS(TEXT(monitor), TEXT(group)));
     if (!stmt) return sql_error(db, err);
     if (sqlite3_step(stmt) == SQLITE_ROW)
-        *status = (struct alert_status){column_state(stmt, 0),         sqlite3_column_int64(stmt, 1),
-                                        column_real(stmt, 2),          sqlite3_column_int64(stmt, 3),
-                                        sqlite3_column_int64(stmt, 4), sqlite3_column_int(stmt, 5) != 0};
+        *status = (struct alert_status){column_state(stmt, 0),
+                                        sqlite3_column_int64(stmt, 1),
+                                        column_real(stmt, 2),
+                                        sqlite3_column_int64(stmt, 3),
+                                        sqlite3_column_int64(stmt, 4),
+                                        (sqlite3_column_int(stmt, 5) & 1) != 0,
+                                        (sqlite3_column_int(stmt, 5) & 2) != 0};
     sqlite3_finalize(stmt);
     return 0;
 }
@@ -131,7 +140,7 @@ int alert_db_save(struct alert_db *db, struct slice monitor, struct slice group,
                   struct error *err) {
     return run(db, err, "INSERT OR REPLACE INTO alert_state VALUES(?, ?, ?, ?, ?, ?, ?, ?)", "ttiidiii",
                ARGS(TEXT(monitor), TEXT(group), INTEGER((int64_t)s->state), INTEGER(s->since_ns), REAL(s->value),
-                    INTEGER(s->silent_ns), INTEGER(s->unnotified_ns), INTEGER(s->notified)));
+                    INTEGER(s->silent_ns), INTEGER(s->unnotified_ns), INTEGER(s->notified | s->owed << 1)));
 }
 
 int alert_db_groups(struct alert_db *db, struct slice monitor, struct arena *arena, struct slice **groups,
@@ -166,8 +175,10 @@ int alert_db_add_history(struct alert_db *db, struct slice monitor, struct slice
                "ti", ARGS(TEXT(monitor), INTEGER(HISTORY_KEPT)));
 }
 
-int alert_db_silence(struct alert_db *db, struct slice monitor, struct slice group, int64_t until_ns,
+int alert_db_silence(struct alert_db *db, struct slice monitor, struct slice group, int64_t now_ns, int64_t until_ns,
                      struct slice reason, struct error *err) {
+    int code = run(db, err, "DELETE FROM alert_silence WHERE until_ns <= ?", "i", ARGS(INTEGER(now_ns)));
+    if (code) return code;
     return run(db, err, "INSERT INTO alert_silence(monitor, grp, until_ns, reason) VALUES(?, ?, ?, ?)", "ttit",
                ARGS(TEXT(monitor), TEXT(group), INTEGER(until_ns), TEXT(reason)));
 }
@@ -188,17 +199,22 @@ bool alert_db_is_silenced(struct alert_db *db, struct slice monitor, struct slic
 }
 
 int alert_db_post(struct alert_db *db, struct slice target, struct slice payload, int64_t now_ns, struct error *err) {
-    return run(db, err, "INSERT INTO alert_outbox(target, payload, created_ns, next_ns) VALUES(?, ?, ?, ?)", "ttii",
-               ARGS(TEXT(target), TEXT(payload), INTEGER(now_ns), INTEGER(now_ns)));
+    int code = run(db, err, "INSERT INTO alert_outbox(target, payload, created_ns, next_ns) VALUES(?, ?, ?, ?)", "ttii",
+                   ARGS(TEXT(target), TEXT(payload), INTEGER(now_ns), INTEGER(now_ns)));
+    if (code) return code;
+    return run(db, err,
+               "DELETE FROM alert_outbox WHERE target = ?1 AND id <= (SELECT id FROM alert_outbox WHERE target = ?1"
+               " ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+               "ti", ARGS(TEXT(target), INTEGER(OUTBOX_KEPT)));
 }
 
 int alert_db_due(struct alert_db *db, int64_t now_ns, struct arena *arena, struct outbox_entry *entry,
                  struct error *err) {
     /* A wall clock that was set back must not hold an entry for years: an attempt lies at most an hour ahead. */
     sqlite3_stmt *stmt = prepare(db,
-                                 "SELECT id, target, payload, attempts, created_ns FROM alert_outbox WHERE next_ns <= "
-                                 "?1 OR next_ns > ?1 + 3600000000000"
-                                 " ORDER BY next_ns, id LIMIT 1",
+                                 "SELECT id, target, payload, attempts, created_ns FROM alert_outbox WHERE id IN"
+                                 " (SELECT min(id) FROM alert_outbox GROUP BY target)"
+                                 " AND (next_ns <= ?1 OR next_ns > ?1 + 3600000000000) ORDER BY next_ns, id LIMIT 1",
                                  "i", ARGS(INTEGER(now_ns)));
     if (!stmt) return sql_error(db, err);
     int code = VT_ENOTFOUND;
@@ -219,6 +235,35 @@ int alert_db_sent(struct alert_db *db, int64_t id, struct error *err) {
 int alert_db_retry_at(struct alert_db *db, int64_t id, int64_t next_ns, struct error *err) {
     return run(db, err, "UPDATE alert_outbox SET attempts = attempts + 1, next_ns = ?2 WHERE id = ?1", "ii",
                ARGS(INTEGER(id), INTEGER(next_ns)));
+}
+
+int alert_db_load_watch(struct alert_db *db, struct watch *watch, struct error *err) {
+    *watch = (struct watch){0};
+    sqlite3_stmt *stmt = prepare(db, "SELECT id, from_ns, to_ns FROM alert_watch ORDER BY id", "", NULL);
+    if (!stmt) return sql_error(db, err);
+    while (sqlite3_step(stmt) == SQLITE_ROW) {
+        if (sqlite3_column_int64(stmt, 0) == 0)
+            watch->seen_ns = sqlite3_column_int64(stmt, 1);
+        else if (watch->hole_count < WATCH_HOLES_MAX)
+            watch->holes[watch->hole_count++] =
+                (struct watch_hole){sqlite3_column_int64(stmt, 1), sqlite3_column_int64(stmt, 2)};
+    }
+    sqlite3_finalize(stmt);
+    return 0;
+}
+
+int alert_db_save_watch(struct alert_db *db, const struct watch *watch, struct error *err) {
+    static const char insert[] = "INSERT OR REPLACE INTO alert_watch VALUES(?, ?, ?)";
+    int code = alert_db_begin(db, err);
+    if (code) return code;
+    code = run(db, err, "DELETE FROM alert_watch WHERE id > ?", "i", ARGS(INTEGER(watch->hole_count)));
+    if (!code) code = run(db, err, insert, "iii", ARGS(INTEGER(0), INTEGER(watch->seen_ns), INTEGER(0)));
+    for (uint32_t i = 0; i < watch->hole_count && !code; i++)
+        code = run(db, err, insert, "iii",
+                   ARGS(INTEGER(i + 1), INTEGER(watch->holes[i].from_ns), INTEGER(watch->holes[i].to_ns)));
+    if (!code) code = alert_db_commit(db, err);
+    if (code) alert_db_rollback(db);
+    return code;
 }
 
 static void put_time(struct json_writer *w, const char *key, int64_t ns) {

@@ -123,21 +123,31 @@ static int add_blocks(struct reading_blocks *b, struct monitor_memory *memory, i
     return code;
 }
 
+/* What was read while the clock stood ahead of now was read too early. */
+static void forget_after(struct monitor_memory *memory, int64_t end_ns, int64_t length_ns) {
+    for (int i = 0; i < BLOCKS_MAX; i++)
+        if (memory->blocks[i].start_ns + length_ns > end_ns) memory->blocks[i].start_ns = 0;
+}
+
 static int largest_first(const void *a, const void *b) {
     double x = ((const struct reading *)a)->value, y = ((const struct reading *)b)->value;
     if (isnan(x) || isnan(y)) return isnan(x) - isnan(y);
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* As many as the caller has room for: the largest. */
-static int to_readings(const struct reading_blocks *b, struct arena *arena, struct reading *readings, uint32_t *count,
-                       struct error *err) {
+static int smallest_first(const void *a, const void *b) {
+    return largest_first(b, a);
+}
+
+/* As many as the caller has room for. */
+static int to_readings(const struct reading_blocks *b, int64_t now_ns, struct arena *arena, struct reading *readings,
+                       uint32_t *count, struct error *err) {
     struct reading *all = arena_alloc(arena, b->sums.count * sizeof *all + 1);
     if (!all) return error_set(err, VT_ENOMEM, "no memory for readings");
     for (uint32_t i = 0; i < b->sums.count; i++)
         all[i] = (struct reading){arena_copy(arena, b->sums.parts[i].group),
-                                  fold_value(&b->sums.parts[i].fold, b->query, true)};
-    qsort(all, b->sums.count, sizeof *all, largest_first);
+                                  fold_value(&b->sums.parts[i].fold, b->query, now_ns, true)};
+    qsort(all, b->sums.count, sizeof *all, measure_smallest(b->query) ? smallest_first : largest_first);
     *count = b->sums.count < READINGS_MAX ? b->sums.count : READINGS_MAX;
     memcpy(readings, all, *count * sizeof *all);
     return 0;
@@ -154,6 +164,7 @@ int measure_by_blocks(const struct asker *asker, const struct monitor_query *q, 
         return VT_EUNSUPPORTED;
     }
     int64_t first = start_ns / length_ns + 1, end = now_ns / length_ns - 1; /* numbers of the remembered blocks */
+    forget_after(memory, end * length_ns, length_ns);
     b.sums.slot_count = 2 * 16384;
     b.sums.slots = arena_calloc(arena, b.sums.slot_count, sizeof *b.sums.slots);
     b.sums.parts = arena_alloc(arena, PARTS_MAX * sizeof *b.sums.parts);
@@ -162,5 +173,5 @@ int measure_by_blocks(const struct asker *asker, const struct monitor_query *q, 
     if (!code) code = add_blocks(&b, memory, first, end, length_ns);
     if (!code) code = add_range(&b, end * length_ns / NS_PER_MS, now_ns / NS_PER_MS, arena);
     if (code == VT_EUNSUPPORTED) memory->rest = REST;
-    return code ? code : to_readings(&b, arena, readings, count, err);
+    return code ? code : to_readings(&b, now_ns, arena, readings, count, err);
 }

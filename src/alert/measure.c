@@ -68,6 +68,10 @@ void monitor_where(const struct monitor_query *q, struct buf *out) {
     put_scope(out, q);
 }
 
+bool measure_smallest(const struct monitor_query *q) {
+    return q->compare == CMP_LT || q->compare == CMP_LE;
+}
+
 bool measure_is_whole(const struct monitor_query *q) {
     enum aggr t = q->time_aggr, s = q->space_aggr;
     if (q->form != FORM_VALUE || t == AGGR_COUNT) return true;
@@ -136,6 +140,7 @@ static void put_request(const struct monitor_query *q, const struct range *range
         json_close(&w, ']');
         json_put_key(&w, "limit");
         json_put_int(&w, range->mergeable ? PARTS_MAX : READINGS_MAX);
+        if (measure_smallest(q)) json_put_key(&w, "order"), json_put_cstr(&w, "asc");
     }
     if (!range->service_only && !measure_is_whole(q)) {
         buf_clear(&text);
@@ -166,14 +171,20 @@ static void fold_point(struct fold *f, int64_t at_ms, double value) {
     f->count++;
 }
 
-/* A total: nothing in a window is a known 0. */
-static bool is_total(const struct monitor_query *q) {
-    if (!q->metric->value || q->space_aggr == AGGR_COUNT || q->time_aggr == AGGR_COUNT) return true;
-    return q->metric->additive && (q->space_aggr == AGGR_SUM || q->form != FORM_VALUE);
+/* A minute that is only begun has few of anything yet: the least and the last of a total are those of whole points. */
+static bool wants_whole_points(const struct monitor_query *q) {
+    return query_is_total(q) && !measure_is_whole(q) && (q->time_aggr == AGGR_MIN || q->time_aggr == AGGR_LAST);
 }
 
-double fold_value(const struct fold *f, const struct monitor_query *q, bool merged) {
-    bool total = is_total(q);
+/* The least or the last of the window's whole points, of which those without spans are zeros. */
+static double of_whole_points(const struct fold *f, const struct monitor_query *q, int64_t now_ns) {
+    int64_t point = point_ns(q), end = now_ns / point * point, count = (end - (now_ns - q->window_ns)) / point;
+    if (q->time_aggr == AGGR_MIN) return f->count < count ? 0 : f->min;
+    return f->last_ms == (end - point) / NS_PER_MS ? f->last : 0;
+}
+
+double fold_value(const struct fold *f, const struct monitor_query *q, int64_t now_ns, bool merged) {
+    bool total = query_is_total(q);
     double points = (double)(q->window_ns / point_ns(q));
     if (!f->count) return total ? 0 : (double)NAN;
     if (q->form == FORM_RATE) return f->sum / ((double)q->window_ns / 1e9);
@@ -184,18 +195,21 @@ double fold_value(const struct fold *f, const struct monitor_query *q, bool merg
         return !extreme ? f->sum : q->time_aggr == AGGR_MIN ? f->min : f->max;
     }
     if (measure_is_whole(q)) return f->last;
+    if (wants_whole_points(q)) return of_whole_points(f, q, now_ns);
     switch (q->time_aggr) {
     case AGGR_SUM: return f->sum;
     /* Minutes in which nothing happened are zeros of a total, and no points of a duration. */
     case AGGR_AVG: return f->sum / (total ? points : f->count);
-    case AGGR_MIN: return total && f->count < points && f->min > 0 ? 0 : f->min;
+    case AGGR_MIN: return f->min;
     case AGGR_MAX: return f->max;
     default: return f->last;
     }
 }
 
 /* [[t_ms, value, count?], …] */
-static void read_points(struct json_reader *r, struct fold *fold) {
+static void read_points(struct json_reader *r, const struct monitor_query *q, const struct range *range,
+                        struct fold *fold) {
+    bool whole = wants_whole_points(q) && !range->service_only;
     uint32_t points = 0;
     if (!json_array(r)) return;
     while (json_item(r)) {
@@ -211,7 +225,9 @@ static void read_points(struct json_reader *r, struct fold *fold) {
                 json_skip(r, NULL);
         }
         if (!known) continue;
-        fold_point(fold, at.is_int ? at.integer : (int64_t)at.real, numbers[0].real);
+        int64_t at_ms = at.is_int ? at.integer : (int64_t)at.real;
+        if (whole && (at_ms < range->from_ms || at_ms + point_ns(q) / NS_PER_MS > range->to_ms)) continue;
+        fold_point(fold, at_ms, numbers[0].real);
         fold->weight += numbers[1].real;
     }
 }
@@ -256,8 +272,8 @@ struct asker asker_of_engine(struct engine *engine) {
     return (struct asker){call_engine, engine};
 }
 
-static int read_answer(struct slice answer, const struct monitor_query *q, struct arena *arena, struct part *parts,
-                       uint32_t *count, struct error *err) {
+static int read_answer(struct slice answer, const struct monitor_query *q, const struct range *range,
+                       struct arena *arena, struct part *parts, uint32_t *count, struct error *err) {
     struct json_reader r;
     struct slice key;
     json_reader_init(&r, answer, arena);
@@ -274,7 +290,7 @@ static int read_answer(struct slice answer, const struct monitor_query *q, struc
                     if (slice_is(key, "group"))
                         part.group = read_group(&r, q, arena);
                     else if (slice_is(key, "points"))
-                        read_points(&r, &part.fold);
+                        read_points(&r, q, range, &part.fold);
                     else
                         json_skip(&r, NULL);
                 }
@@ -297,7 +313,7 @@ int measure_range(const struct asker *asker, const struct monitor_query *q, cons
     int code = body.failed ? error_set(err, VT_ENOMEM, "no memory for a query")
                            : asker->call(asker->ctx, &request, &answer, err);
     *count = 0;
-    if (!code) code = read_answer(arena_copy(arena, buf_slice(&answer)), q, arena, parts, count, err);
+    if (!code) code = read_answer(arena_copy(arena, buf_slice(&answer)), q, range, arena, parts, count, err);
     buf_free(&body);
     buf_free(&answer);
     return code;
@@ -322,7 +338,7 @@ static int measure_whole(const struct asker *asker, const struct monitor_query *
     int code = measure_range(asker, q, &range, arena, parts, count, err);
     if (*count > READINGS_MAX) *count = READINGS_MAX;
     for (uint32_t i = 0; !code && i < *count; i++)
-        readings[i] = (struct reading){parts[i].group, fold_value(&parts[i].fold, q, false)};
+        readings[i] = (struct reading){parts[i].group, fold_value(&parts[i].fold, q, now_ns, false)};
     return code;
 }
 
@@ -337,8 +353,8 @@ int monitor_measure(const struct asker *asker, const struct monitor *monitor, st
     if (memory) code = measure_by_blocks(asker, q, memory, now_ns, arena, parts, *readings, count, err);
     if (code == VT_EUNSUPPORTED) code = measure_whole(asker, q, now_ns, arena, parts, *readings, count, err);
     if (!code && !q->group_count && !*count)
-        (*readings)[(*count)++] = (struct reading){{NULL, 0}, fold_value(&(struct fold){0}, q, false)};
-    if (code || !monitor->notify_no_data || q->group_count || !is_total(q) || (*readings)->value > 0) return code;
+        (*readings)[(*count)++] = (struct reading){{NULL, 0}, fold_value(&(struct fold){0}, q, now_ns, false)};
+    if (code || !monitor->notify_no_data || q->group_count || !query_is_total(q) || (*readings)->value > 0) return code;
     bool silent;
     code = look_at_service(asker, q, now_ns, arena, parts, &silent, err);
     if (silent) (*readings)->value = (double)NAN;

@@ -12,6 +12,8 @@ struct asker {
 };
 struct asker asker_of_engine(struct engine *engine);
 
+enum { READINGS_MAX = 1000 }; /* groups of a monitor: the largest, or the smallest where less is worse */
+
 struct reading {
     struct slice group; /* "model:gpt-4o,…" in the order of by {…}; empty without groups */
     double value;       /* NaN: nothing in the window tells */

@@ -5,8 +5,7 @@
 #include "alert/measure.h"
 
 enum {
-    READINGS_MAX = 1000, /* groups of a monitor: the largest */
-    PARTS_MAX = 10000    /* groups of a part: all of them, or it is of no use */
+    PARTS_MAX = 10000 /* groups of a part: all of them, or it is of no use */
 };
 
 /* Points of a series, folded as they come. */
@@ -14,11 +13,11 @@ struct fold {
     double sum, min, max, last;
     double weight; /* over how many spans an average goes */
     uint32_t count;
-    int64_t last_ms;
+    int64_t last_ms; /* of a total: of its last point, whether or not there was something in it */
 };
 void fold_merge(struct fold *fold, const struct fold *more);
 /* What the monitor compares. `merged`: of parts of the window, else of the window as a whole. */
-double fold_value(const struct fold *fold, const struct monitor_query *query, bool merged);
+double fold_value(const struct fold *fold, const struct monitor_query *query, int64_t now_ns, bool merged);
 
 struct part {
     struct slice group;
@@ -34,6 +33,8 @@ struct range {
 int measure_range(const struct asker *asker, const struct monitor_query *query, const struct range *range,
                   struct arena *arena, struct part *parts, uint32_t *count, struct error *err);
 
+/* Less is worse (< and <=): the smallest groups matter. */
+bool measure_smallest(const struct monitor_query *query);
 bool measure_is_whole(const struct monitor_query *query); /* one value over all spans, not one over points */
 bool measure_merges(const struct monitor_query *query);   /* the window's value follows from those of its parts */
 

@@ -95,6 +95,8 @@ int monitor_file_parse(struct slice text, const char *name, struct arena *arena,
                        struct error *err);
 int monitor_file_load(const char *path, struct arena *arena, struct monitor_file *file, struct error *err);
 
+/* A total (a count, tokens, cost): nothing in a window is a known 0, and more spans never make it less. */
+bool query_is_total(const struct monitor_query *query);
 const char *aggr_name(enum aggr aggr);
 const char *compare_name(enum compare compare);
 bool compare_holds(enum compare compare, double value, double threshold);

@@ -29,6 +29,11 @@ bool compare_holds(enum compare compare, double value, double threshold) {
     return false;
 }
 
+bool query_is_total(const struct monitor_query *q) {
+    if (!q->metric->value || q->space_aggr == AGGR_COUNT || q->time_aggr == AGGR_COUNT) return true;
+    return q->metric->additive && (q->space_aggr == AGGR_SUM || q->form != FORM_VALUE);
+}
+
 struct scanner {
     struct slice text;
     size_t at;

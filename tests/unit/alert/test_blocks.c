@@ -184,12 +184,53 @@ static void what_comes_late_counts_after_a_while(void **state) {
     monitor_memory_free(memory);
 }
 
+static void clock_that_stood_ahead_leaves_no_empty_blocks(void **state) {
+    struct monitor_memory *memory = monitor_memory_new();
+    const int64_t now_ns = END_NS + 100 * HOUR_NS;
+    difference(&file.monitors[7], memory, now_ns + 2 * HOUR_NS);
+    difference(&file.monitors[7], memory, now_ns);
+    add(300, now_ns, now_ns + HOUR_NS);
+    const char *why = difference(&file.monitors[7], memory, now_ns + HOUR_NS);
+    if (why) fail_msg("%s", why);
+    monitor_memory_free(memory);
+}
+
+static void minute_that_is_only_begun_is_not_the_least(void **state) {
+    struct monitor_file steady;
+    struct error err = {0};
+    struct reading *readings;
+    uint32_t count;
+    const struct asker asker = asker_of_engine(engine);
+    const int64_t minute_ns = 60 * (int64_t)NS_PER_S, begin_ns = END_NS + 200 * HOUR_NS;
+    for (int i = 0; i < 20; i++) add(40, begin_ns + i * minute_ns, begin_ns + (i + 1) * minute_ns - NS_PER_S);
+    assert_int_equal(monitor_file_parse(SLICE("- {name: a, query: 'min(last_10m):sum:shop.llm.requests{*} < 5'}\n"
+                                              "- {name: b, query: 'last(last_10m):sum:shop.llm.requests{*} < 5'}\n"),
+                                        "test", &kept, &steady, &err),
+                     0);
+    for (int s = 0; s < 60; s += 3)
+        for (int i = 0; i < 2; i++) {
+            int64_t now_ns = begin_ns + 15 * minute_ns + s * (int64_t)NS_PER_S;
+            assert_int_equal(monitor_measure(&asker, &steady.monitors[i], NULL, now_ns, &kept, &readings, &count, &err),
+                             0);
+            assert_in_range((int)readings->value, 10, 170);
+        }
+    /* A whole minute without any is the least, and the last. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(monitor_measure(&asker, &steady.monitors[i], NULL, begin_ns + 21 * minute_ns + NS_PER_S, &kept,
+                                         &readings, &count, &err),
+                         0);
+        assert_true(readings->value < 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_say_what_the_whole_says),
         cmocka_unit_test(groups_are_named_as_the_monitor_names_them),
         cmocka_unit_test(little_is_asked_for_again),
         cmocka_unit_test(what_comes_late_counts_after_a_while),
+        cmocka_unit_test(clock_that_stood_ahead_leaves_no_empty_blocks),
+        cmocka_unit_test(minute_that_is_only_begun_is_not_the_least),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
