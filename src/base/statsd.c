@@ -6,18 +6,37 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-static int open_unix(const char *path, struct error *err) {
+/* Finds the listener that has the path now. 0 or -1 with errno. */
+static int connect_unix(int fd, const char *path) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        return error_set(err, VT_EINVAL, "StatsD socket path %s is too long", path);
     memcpy(address.sun_path, path, strlen(path));
+    return connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+/* Whether somebody may yet listen there: the directory exists. */
+static bool may_come(const char *path) {
+    char dir[sizeof((struct sockaddr_un *)0)->sun_path];
+    const char *slash = strrchr(path, '/');
+    struct stat info;
+    if (!slash || (errno != ENOENT && errno != ECONNREFUSED)) return false;
+    size_t len = slash == path ? 1 : (size_t)(slash - path);
+    memcpy(dir, path, len);
+    dir[len] = 0;
+    return stat(dir, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static int open_unix(const char *path, struct error *err) {
+    if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        return error_set(err, VT_EINVAL, "StatsD socket path %s is too long", path);
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+    if (fd >= 0 && (connect_unix(fd, path) == 0 || may_come(path))) return fd;
+    int code = error_set(err, VT_EIO, "StatsD socket %s: %s", path, strerror(errno));
     if (fd >= 0) close(fd);
-    return error_set(err, VT_EIO, "StatsD socket %s: %s", path, strerror(errno));
+    return code;
 }
 
 static int open_udp(const char *text, struct error *err) {
@@ -44,13 +63,26 @@ static int open_udp(const char *text, struct error *err) {
 int statsd_open(struct statsd *s, const char *address, bool plain, struct error *err) {
     memset(s, 0, sizeof *s);
     s->plain = plain;
-    s->fd = strncmp(address, "unix://", 7) == 0 ? open_unix(address + 7, err) : open_udp(address, err);
+    bool unix_socket = strncmp(address, "unix://", 7) == 0;
+    s->fd = unix_socket ? open_unix(address + 7, err) : open_udp(address, err);
+    if (s->fd >= 0 && unix_socket) memcpy(s->path, address + 7, strlen(address + 7) + 1);
     return s->fd < 0 ? s->fd : 0;
+}
+
+/* An error may be of the past: by UDP one hears of a lost packet at the next, and a Unix socket stays with a listener
+ * that has gone. So each packet has a second try. */
+static bool send_packet(struct statsd *s) {
+    for (int tries = 0; tries < 2; tries++) {
+        if (send(s->fd, s->packet, s->used, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return false;
+        if (*s->path && connect_unix(s->fd, s->path)) return false;
+    }
+    return false;
 }
 
 void statsd_flush(struct statsd *s) {
     if (!s->used) return;
-    if (s->fd < 0 || send(s->fd, s->packet, s->used, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (s->fd < 0 || !send_packet(s))
         s->dropped++;
     else
         s->packets++;

@@ -7,9 +7,11 @@
 
 #include "metrics/statsd_spans.h"
 #include <arpa/inet.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int listener;
@@ -119,11 +121,96 @@ static void bad_addresses_are_refused(void **state) {
     }
 }
 
+static int bind_unix(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void send_gauge(struct statsd *s, const char *name) {
+    statsd_put(s, slice_of(name), 1, "g", 1, NULL, 0);
+    statsd_flush(s);
+}
+
+static void assert_gets(int fd, const char *wanted) {
+    char packet[2000];
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&ready, 1, 20000), 1);
+    ssize_t len = recv(fd, packet, sizeof packet - 1, 0);
+    assert_true(len > 0);
+    packet[len] = 0;
+    assert_string_equal(packet, wanted);
+}
+
+static void unix_listener_may_come_late_go_and_come_back(void **state) {
+    char dir[] = "/tmp/vt-statsd-XXXXXX", path[64], address[80];
+    struct statsd s;
+    struct error err = {0};
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/statsd.sock", dir);
+    snprintf(address, sizeof address, "unix://%s", path);
+    if (statsd_open(&s, address, false, &err)) fail_msg("%s", err.message);
+    send_gauge(&s, "early");
+    assert_int_equal(s.dropped, 1);
+    for (int i = 0; i < 3; i++) {
+        int fd = bind_unix(path);
+        send_gauge(&s, "first");
+        assert_gets(fd, "first:1|g");
+        send_gauge(&s, "second");
+        assert_gets(fd, "second:1|g");
+        close(fd);
+        send_gauge(&s, "nobody"); /* the file is there, its listener is not */
+        unlink(path);
+        send_gauge(&s, "nobody");
+    }
+    assert_int_equal(s.packets, 6);
+    assert_int_equal(s.dropped, 7);
+    statsd_close(&s);
+    rmdir(dir);
+}
+
+static void listener_that_does_not_read_blocks_nobody(void **state) {
+    char dir[] = "/tmp/vt-statsd-XXXXXX", path[64], address[80];
+    struct statsd s;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/statsd.sock", dir);
+    snprintf(address, sizeof address, "unix://%s", path);
+    int fd = bind_unix(path);
+    assert_int_equal(statsd_open(&s, address, false, NULL), 0);
+    for (int i = 0; i < 10000; i++) send_gauge(&s, "many"); /* returns at all: nothing blocks */
+    assert_true(s.packets > 0 && s.dropped > 0 && s.packets + s.dropped == 10000);
+    assert_gets(fd, "many:1|g");
+    send_gauge(&s, "again");
+    statsd_close(&s);
+    close(fd);
+    unlink(path);
+    rmdir(dir);
+}
+
+static void udp_listener_may_go_and_come_back(void **state) {
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    for (int i = 0; i < 3; i++) {
+        close(listener);
+        for (int k = 0; k < 5; k++) send_gauge(&statsd, "nobody");
+        listener = socket(AF_INET, SOCK_DGRAM, 0);
+        assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+        send_gauge(&statsd, "first"); /* the very first one arrives, whatever became of those before */
+        assert_gets(listener, "first:1|g");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(spans_become_the_storefronts_metrics, start, stop),
         cmocka_unit_test_setup_teardown(packets_stay_within_the_limit_and_lines_whole, start, stop),
         cmocka_unit_test_setup_teardown(line_too_long_for_any_packet_is_dropped_and_counted, start, stop),
+        cmocka_unit_test_setup_teardown(udp_listener_may_go_and_come_back, start, stop),
+        cmocka_unit_test(unix_listener_may_come_late_go_and_come_back),
+        cmocka_unit_test(listener_that_does_not_read_blocks_nobody),
         cmocka_unit_test(bad_addresses_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,6 +138,25 @@ static void turns_tell_fallbacks_and_errors(void **state) {
     assert_true(value_of("ai_storefront.chat.duration", "|d" TURN_TAGS("OK")) >= 2.9);
 }
 
+static void listener_that_comes_back_is_sent_to(void **state) {
+    vt_config config = statsd_config();
+    struct sockaddr_in bound;
+    socklen_t size = sizeof bound;
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&bound, &size), 0);
+    assert_int_equal(vt_init(&config), 0);
+    close(listener);
+    for (int i = 0; i < 5; i++) call(false); /* returns, and is lost */
+    listener = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&bound, size), 0);
+    call(true);
+    setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 20}, sizeof(struct timeval));
+    /* The span is exported when it ends, so its datagram is here. */
+    ssize_t len = recv(listener, lines[0], sizeof *lines - 1, 0);
+    assert_true(len > 0);
+    lines[0][len] = 0;
+    assert_non_null(strstr(lines[0], "ai_storefront.llm.errors:1|c"));
+}
+
 static void plain_servers_get_timers_and_no_tags(void **state) {
     vt_config config = statsd_config();
     config.statsd_plain = true;
@@ -213,6 +232,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         STATSD_TEST(calls_become_the_storefronts_metrics),
         STATSD_TEST(turns_tell_fallbacks_and_errors),
+        STATSD_TEST(listener_that_comes_back_is_sent_to),
         STATSD_TEST(plain_servers_get_timers_and_no_tags),
         STATSD_TEST(rate_sends_a_share_and_says_so),
         STATSD_TEST(background_batches_share_packets),
