@@ -6,6 +6,7 @@
 #include "query/export.h"
 #include "serve/server.h"
 
+#include <string.h>
 #include <stdlib.h>
 
 enum { RETRY_MS = 50 };
@@ -106,7 +107,10 @@ static void on_piece(struct loop_task *task) {
     } else {
         out->answered = true;
         request_add_header(out->request, "Cache-Control", "no-store");
-        request_add_header(out->request, "Content-Disposition", "attachment; filename=\"vitrine-spans\"");
+        bool csv = !strncmp(export_content_type(out->export), "text/csv", 8);
+        request_add_header(out->request, "Content-Disposition",
+                           csv ? "attachment; filename=\"vitrine-spans.csv\""
+                               : "attachment; filename=\"vitrine-spans.ndjson\"");
         request_answer_stream(out->request, 200, export_content_type(out->export), -1, &out->stream);
     }
 }
