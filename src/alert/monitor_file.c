@@ -226,7 +226,7 @@ int monitor_file_parse(struct slice text, const char *name, struct arena *arena,
 
 int monitor_file_load(const char *path, struct arena *arena, struct monitor_file *file, struct error *err) {
     FILE *f = fopen(path, "rb");
-    if (!f) return error_set(err, VT_ENOTFOUND, "%s: cannot be read", path);
+    if (!f) return error_set(err, VT_ENOTFOUND, "%s: cannot be read: %m", path);
     char *text = malloc(MONITOR_FILE_MAX + 1);
     size_t len = text ? fread(text, 1, MONITOR_FILE_MAX + 1, f) : 0;
     int code = !text       ? error_set(err, VT_ENOMEM, "no memory for %s", path)

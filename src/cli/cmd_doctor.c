@@ -126,8 +126,19 @@ static void check_clock(struct doctor *d) {
     }
 }
 
-static void check_data(struct doctor *d) {
+/* The directory that is looked at: the one that was named, else that of a server on this machine, else the default. */
+static const char *directory(const struct doctor *d) {
     const char *dir = source_data_dir(d->cli);
+    if (!d->status || option_origin(d->cli->parse, "data") != ORIGIN_DEFAULT ||
+        !client_is_loopback(client_url(d->client)))
+        return dir;
+    struct slice served = doc_text(doc_get(d->status, "store"), "dir");
+    const char *copy = served.len && served.ptr[0] == '/' ? arena_copy(d->cli->arena, served).ptr : NULL;
+    return copy && access(copy, F_OK) == 0 ? copy : dir; /* a container's or tunnel's path says nothing here */
+}
+
+static void check_data(struct doctor *d) {
+    const char *dir = directory(d);
     char probe[4096];
     struct stat st;
     struct statvfs fs;
@@ -274,7 +285,9 @@ static void check_store(struct doctor *d) {
     if (doc_true(store, "disk_full"))
         say(d, BAD, "store", "free some space: it goes on by itself then", "the disk is full, new spans are refused");
     if (aside > 0)
-        say(d, BAD, "store", "`vitrine doctor --check` names them", "%.0f damaged segments are set aside", aside);
+        say(d, BAD, "store",
+            ((const struct doctor_args *)d->cli->args)->check ? NULL : "`vitrine doctor --check` names them",
+            aside == 1 ? "%.0f damaged segment is set aside" : "%.0f damaged segments are set aside", aside);
     say_count(&text, spans);
     buf_puts(&text, spans == 1 ? " span in " : " spans in ");
     say_bytes(&text, doc_number(store, "segment_bytes") + doc_number(store, "wal_bytes"));
@@ -359,7 +372,7 @@ static void on_problem(void *ctx, const char *path, const char *message) {
 }
 
 static void check_files(struct doctor *d) {
-    const char *dir = source_data_dir(d->cli);
+    const char *dir = directory(d);
     struct store_checked found = {0};
     struct problems problems = {d, 0};
     struct error err = {0};
@@ -376,7 +389,8 @@ static void check_files(struct doctor *d) {
     buf_puts(&text, " in the log are right");
     if (found.problems)
         say(d, BAD, "check", "damaged segments are left out of answers; restore them from a copy, or delete them",
-            "%llu problems; %s", (unsigned long long)found.problems, buf_cstr(&text));
+            found.problems == 1 ? "%llu problem; %s" : "%llu problems; %s", (unsigned long long)found.problems,
+            buf_cstr(&text));
     else
         say(d, GOOD, "check", NULL, "%s", buf_cstr(&text));
     buf_free(&text);

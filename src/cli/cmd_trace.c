@@ -111,6 +111,7 @@ static int run_trace(struct cli *cli) {
     if (code == VT_ENOTFOUND && !search_source(cli, source, id, &found, &err))
         code = get_trace(cli, source, found, &json, &trace, &err);
     source_close(source);
+    if (code == VT_ENOTFOUND && !err.hint[0]) error_hint(&err, "`vitrine traces` lists the newest");
     if (code) return cli_fail_at(cli, &err, NULL);
     if (args->shared.json)
         show_json(cli, json);

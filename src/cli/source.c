@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct source {
     struct client *client; /* or: */
@@ -33,6 +34,10 @@ static int open_directory(struct source *s, const char *dir, struct error *err) 
     struct store_options options = {.dir = dir, .read_only = true};
     s->dir = dir;
     if (!is_directory(dir)) {
+        if (access(dir, F_OK) == 0) {
+            error_set(err, VT_EINVAL, "%s is a file, not a data directory", dir);
+            return error_hint(err, "`vitrine import %s` reads a file of traces", dir);
+        }
         error_set(err, VT_ENOTFOUND, "there is no data directory %s", dir);
         return error_hint(err, "`vitrine serve --data %s` or `vitrine import --data %s FILE` makes it", dir, dir);
     }

@@ -387,6 +387,15 @@ test('deletion asks, and then a user is gone from directory and server', async (
   }
 });
 
+test('what a browser saves of an export has a name that says what it is', async (t) => {
+  const server = await serve(t, { grpc: false });
+  for (const format of ['csv', 'ndjson']) {
+    const answer = await server.fetch(`/api/v1/export?format=${format}`);
+    await answer.text();
+    assert.equal(answer.headers.get('content-disposition'), `attachment; filename="vitrine-spans.${format}"`);
+  }
+});
+
 test('doctor finds a healthy server healthy, and says what is wrong where it is not', async (t) => {
   const server = await serve(t);
   const { code, stdout } = await vitrine(['doctor'], { env: { VITRINE_URL: server.url, VITRINE_DATA: server.dir } });
@@ -411,6 +420,30 @@ test('doctor --check names a segment in which one byte is wrong', async (t) => {
   const { code, stdout } = await vitrine(['doctor', '--check', '--data', dir]);
   assert.equal(code, 1);
   assert.match(stdout, new RegExp(`✗ check .*${name}`));
+});
+
+test('doctor looks at the directory of the server that it asks, and names there what was set aside', async (t) => {
+  const dir = await sampleDir(t), server = await serve(t, { dir, grpc: false }); // a start makes the log a file
+  await server.stop();
+  const day = join(dir, 'spans', (await readdir(join(dir, 'spans')))[0]);
+  const name = (await readdir(day)).find((n) => n.endsWith('.parquet'));
+  await writeFile(join(day, name), 'PAR1');
+  const again = await serve(t, { dir, grpc: false });
+  const { code, stdout } = await vitrine(['doctor', '--check', '--url', again.url]);
+  assert.equal(code, 1, stdout);
+  assert.match(stdout, new RegExp(`✓ data +${dir} can be written`));
+  assert.match(stdout, /✗ store +1 damaged segment is set aside/);
+  assert.match(stdout, new RegExp(`✗ check .*${name}`));
+});
+
+test('a file where a directory is meant, and a trace that is not there, come with what to do', async (t) => {
+  const dir = await sampleDir(t);
+  const file = await vitrine(['traces', '--data', sample]);
+  assert.match(file.stderr, /is a file, not a data directory[\s\S]*vitrine import/);
+  const gone = await vitrine(['trace', 'nope', '--data', dir]);
+  assert.equal(gone.code, 1);
+  assert.match(gone.stderr, /there is no trace[\s\S]*vitrine traces/);
+  assert.match((await vitrine(['alerts', 'check', join(dir, 'none.yaml')])).stderr, /none\.yaml: cannot be read: No such file/);
 });
 
 // ---- tail ----
