@@ -48,7 +48,7 @@ try {
   }
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] })
   t.after(() => browser.close())
-  await server.until('/api/v1/alerts', a => a.monitors.every(m => m.groups?.length), { timeoutMs: 30_000 })
+  await server.until('/api/v1/alerts', a => a.monitors.every(m => m.groups?.length), { timeoutMs: 150_000 }) // monitors look once a minute
   const wanted = process.argv.slice(2)
   for (const [name, [path, width, height, scheme]] of Object.entries(shots)) {
     if (wanted.length && !wanted.includes(name)) continue
