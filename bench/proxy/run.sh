@@ -1,13 +1,13 @@
 #!/bin/sh
 # What the proxy adds to a call: a POST of 1.8 KB to an upstream that answers at once, straight, through nginx, and through vitrine with a span of each call stored.
 # bench/proxy/run.sh [BUILD_DIR] [SECONDS]   (a build directory set up with -Dbuildtype=release)
-# Needs wrk and nginx (apt-get install wrk nginx-light). Proxies have one thread each; wrk, proxy and upstream share the machine.
+# Needs wrk, nginx and pgrep (apt-get install wrk nginx-light procps). Proxies have one thread each; wrk, proxy and upstream share the machine.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 build=${1:-$here/../../build-bench}
 seconds=${2:-5}
 PATH=$PATH:/usr/sbin
-for tool in wrk nginx python3; do command -v $tool >/dev/null || { echo "run.sh: $tool is needed (apt-get install wrk nginx-light python3)" >&2; exit 1; }; done
+for tool in wrk nginx python3 pgrep; do command -v $tool >/dev/null || { echo "run.sh: $tool is needed (apt-get install wrk nginx-light python3 procps)" >&2; exit 1; }; done
 [ -d "$build" ] || meson setup "$build" -Dbench=true -Dbuildtype=release >/dev/null
 ninja -C "$build" src/cli/vitrine >/dev/null
 work=$(mktemp -d)
