@@ -11,7 +11,7 @@
 static bool write_value(struct json_writer *w, struct slice bytes, unsigned depth);
 
 static void write_base64(struct buf *out, struct slice bytes) {
-    if (!buf_reserve(out, BASE64_SIZE(bytes.len))) return;
+    if (!bytes.len || !buf_reserve(out, BASE64_SIZE(bytes.len))) return;
     out->len += base64_encode(pb_bytes(bytes), bytes.len, out->ptr + out->len);
 }
 
