@@ -47,7 +47,7 @@ const stateOf = (body, name) => body.monitors.find((m) => m.name === name)?.grou
 test("the storefront's three alerts run as they stand", async (t) => {
   const v = await serve(t, { args: ['--alerts', storefront] });
   await v.post('/ingest/logs', [line({ ms: 20000 }), ...Array.from({ length: 6 }, () => line({ ms: 5000, error: 'HTTP 500' })), line({ ms: 70000, tokens: 100001 })].join('\n'));
-  const body = await v.until('/api/v1/alerts', (b) => ['High LLM Latency', 'LLM Errors', 'High Token Usage'].every((n) => stateOf(b, n) === 'ALERT'), { timeoutMs: 30_000 });
+  const body = await v.until('/api/v1/alerts', (b) => ['High LLM Latency', 'LLM Errors', 'High Token Usage'].every((n) => stateOf(b, n) === 'ALERT'));
   assert.equal(body.monitors.length, 3);
   for (const monitor of body.monitors) {
     assert.ok(monitor.query.includes('ai_storefront.llm.'));
@@ -101,7 +101,7 @@ test('a target that is down loses nothing and is not flooded; states outlive a r
   }));
   const v = await serve(t, { args: ['--alerts', file] });
   await v.post('/ingest/logs', line({ tokens: 5000 }));
-  await v.until('/api/v1/alerts', (b) => stateOf(b, 'Tokens') === 'ALERT', { timeoutMs: 30_000 });
+  await v.until('/api/v1/alerts', (b) => stateOf(b, 'Tokens') === 'ALERT');
   await v.stop();
   hook.status = 200;
   const again = await serve(t, { dir: v.dir, args: ['--alerts', file] });
@@ -120,7 +120,7 @@ test('a monitor with a mistake is named with its column and the others run', asy
     { name: 'Good', query: 'sum(last_5m):sum:ai_storefront.llm.tokens{*} > 1', message: '' },
   ]));
   const v = await serve(t, { args: ['--alerts', file] });
-  const body = await v.until('/api/v1/alerts', (b) => stateOf(b, 'Good') === 'OK', { timeoutMs: 30_000 });
+  const body = await v.until('/api/v1/alerts', (b) => stateOf(b, 'Good') === 'OK');
   assert.match(body.monitors.find((m) => m.name === 'Broken').error, /Broken.*column 10|column 10.*/);
   const broken = await serve(t, { args: ['--alerts', join(dir, 'none.yaml')] }).catch((error) => error);
   assert.match(String(broken), /none\.yaml/);
@@ -136,7 +136,7 @@ test('silences keep a monitor quiet, from the page and until they end', async (t
   const { silences } = await v.get('/api/v1/alerts');
   assert.equal(silences.length, 1);
   await v.post('/ingest/logs', line({ tokens: 5000 }));
-  await v.until('/api/v1/alerts', (b) => stateOf(b, 'Tokens') === 'ALERT', { timeoutMs: 30_000 });
+  await v.until('/api/v1/alerts', (b) => stateOf(b, 'Tokens') === 'ALERT');
   await new Promise((done) => setTimeout(done, 1500));
   assert.equal(hook.length, 0);
   assert.equal((await v.fetch(`/api/v1/alerts/silences/${silences[0].id}`, { method: 'DELETE' })).status, 200);

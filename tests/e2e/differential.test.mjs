@@ -226,7 +226,7 @@ async function compareFacets(ask, number) {
   assert.deepEqual(got, wanted, `case ${number}: ${where}`);
 }
 
-test(`answers equal DuckDB's on the same files (seed ${seed}, ${cases} cases)`, { timeout: 600_000 }, async (t) => {
+test(`answers equal DuckDB's on the same files (seed ${seed}, ${cases} cases)`, { timeout: 1_200_000 }, async (t) => {
   const ask = await start(t);
   const count = Number((await ask.duck('SELECT count(*) AS n FROM spans'))[0].n);
   assert.ok(count >= SPANS);

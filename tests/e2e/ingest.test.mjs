@@ -11,7 +11,7 @@ import { randomBytes } from 'node:crypto';
 import { certificate, root, run, serve, tempDir } from './lib/vitrine.mjs';
 import { exportRequest, llmSpan, protobuf } from './lib/otlp.mjs';
 
-const PAGE_WAIT_MS = 15_000;
+const PAGE_WAIT_MS = 60_000;
 
 test('OTLP in gzip is answered when durable, and there after a restart', async (t) => {
   const dir = await tempDir(t);
@@ -35,6 +35,8 @@ test('the console text of the storefront becomes whole traces', async (t) => {
   assert.equal(traces.reduce((sum, trace) => sum + trace.span_count, 0), answer.accepted);
 });
 
+const holdsABody = (v) => v.until('/api/v1/status', (status) => /"bodies_bytes":[1-9]/.test(JSON.stringify(status)));
+
 test('a sender that is slow when SIGTERM comes may finish, and is answered', async (t) => {
   const dir = await tempDir(t);
   const v = await serve(t, { dir });
@@ -43,9 +45,9 @@ test('a sender that is slow when SIGTERM comes may finish, and is answered', asy
   await once(socket, 'connect');
   socket.write(`POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\nContent-Length: ${body.length}\r\n\r\n`);
   socket.write(body.subarray(0, 10));
-  await new Promise((done) => setTimeout(done, 100));
+  await holdsABody(v);
   v.child.kill('SIGTERM');
-  await new Promise((done) => setTimeout(done, 200));
+  while (!/a second one ends at once/.test(v.log)) await new Promise((done) => setTimeout(done, 20));
   socket.write(body.subarray(10));
   const [answer] = await once(socket, 'data');
   assert.match(answer.toString(), /^HTTP\/1\.1 200 /);
@@ -60,7 +62,7 @@ test('a second signal ends the program at once', async (t) => {
   await once(socket, 'connect');
   socket.on('error', () => {});
   socket.write('POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{');
-  await new Promise((done) => setTimeout(done, 100));
+  await holdsABody(v);
   v.child.kill('SIGTERM');
   while (!/a second one ends at once/.test(v.log)) await new Promise((done) => setTimeout(done, 20));
   v.child.kill('SIGTERM');
@@ -93,7 +95,7 @@ test('a full disk is 503 with Retry-After; questions are answered; it recovers b
   assert.equal((await v.fetch('/v1/traces', { method: 'POST', headers: protobuf, body: exportRequest([llmSpan('after')]).body })).status, 200);
 });
 
-test('senders fill a small disk: nothing that was acknowledged is lost, by the full disk or by kill -9 at it', { timeout: 120_000 }, async (t) => {
+test('senders fill a small disk: nothing that was acknowledged is lost, by the full disk or by kill -9 at it', { timeout: 600_000 }, async (t) => {
   let disk;
   t.after(() => disk && spawnSync('umount', ['-l', disk]));
   disk = join(await tempDir(t), 'disk');

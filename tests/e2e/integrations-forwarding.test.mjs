@@ -21,7 +21,7 @@ const args = (kind, url) => ['--forward', `${kind}=${url}`];
 const env = { DD_API_KEY: 'k', NEW_RELIC_API_KEY: 'k' };
 const metric = async (v, name) => Number((await v.get('/metrics')).match(new RegExp(`^vitrine_forward_${name}\\{.*\\} (\\d+)$`, 'm'))?.[1] ?? NaN);
 const until = async (ask) => {
-  for (let i = 0; i < 200 && !(await ask()); i++) await new Promise((done) => setTimeout(done, 50));
+  for (let i = 0; i < 1200 && !(await ask()); i++) await new Promise((done) => setTimeout(done, 50));
   assert.ok(await ask(), String(ask));
 };
 

@@ -14,7 +14,7 @@ const openMetrics = { accept: 'application/openmetrics-text; version=1.0.0' };
 const installed = (await run(['--version'], { command: 'prometheus' }).catch(() => ({ code: 1 }))).code === 0;
 const needsPrometheus = { skip: !installed && "Debian's package prometheus is not installed" };
 
-async function until(what, ask, timeoutMs = 40_000) {
+async function until(what, ask, timeoutMs = 120_000) {
   const end = Date.now() + timeoutMs;
   for (let last; ; await pause(200)) {
     last = await ask().catch((error) => ({ error: String(error) }));

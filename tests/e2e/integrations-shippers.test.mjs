@@ -33,7 +33,7 @@ function start(t, command, args, cwd) {
 async function arrived(v, spans, shipper) {
   const ids = new Map();
   for (const { trace } of spans) ids.set(trace.traceId, (ids.get(trace.traceId) ?? 0) + 1);
-  const found = await v.until('/api/v1/traces?limit=1000', ({ traces }) => traces.reduce((n, one) => n + one.span_count, 0) >= spans.length, { timeoutMs: 20_000 })
+  const found = await v.until('/api/v1/traces?limit=1000', ({ traces }) => traces.reduce((n, one) => n + one.span_count, 0) >= spans.length)
     .catch((error) => assert.fail(`${error}\n${shipper.log().slice(-3000)}`));
   assert.deepEqual(new Map(found.traces.map((one) => [one.trace_id, one.span_count])), ids);
 }

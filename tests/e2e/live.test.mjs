@@ -57,15 +57,18 @@ test('a viewer that does not read is told how many spans it lost', async (t) => 
   const socket = await viewer(t, v);
   socket.pause();
   const many = Array.from({ length: 500 }, (_, i) => llmSpan(`span ${i}`, { 'gen_ai.prompt.0.content': 'x'.repeat(1000) }));
-  for (let i = 0; i < 30; i++) assert.equal((await send(v, ...many)).status, 200);
+  let total = 0;
+  const lost = async () => Number((await v.get('/metrics')).match(/^vitrine_live_spans_dropped_total (\d+)$/m)[1]);
+  // However much room the system gives to what is on its way: it is full at some time.
+  for (let i = 0; i < 30 || (i < 300 && !(await lost())); i++, total += many.length) assert.equal((await send(v, ...many)).status, 200);
   socket.resume();
   let seen = 0, dropped = 0;
-  while (seen + dropped < 15_000) {
+  while (seen + dropped < total) {
     const message = await socket.next();
     if (message.dropped) dropped += message.dropped;
     else seen++;
   }
-  assert.equal(seen + dropped, 15_000);
+  assert.equal(seen + dropped, total);
   assert.ok(dropped > 0 && seen > 0);
   assert.equal((await v.get('/api/v1/status')).live_clients, 1);
 });
@@ -90,7 +93,7 @@ test('over TLS too, to the end of the connection', async (t) => {
   const began = Date.now();
   socket.close(1000);
   assert.equal((await closed)[0], 1000);
-  assert.ok(Date.now() - began < 15_000, 'the server ends the connection itself'); // the client would give up after 30 s
+  assert.ok(Date.now() - began < 28_000, 'the server ends the connection itself'); // the client would give up after 30 s
 });
 
 test('viewers are told that the server stops', async (t) => {

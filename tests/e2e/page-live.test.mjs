@@ -3,7 +3,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { serve, tempDir } from './lib/vitrine.mjs';
+import { freePort, serve, tempDir } from './lib/vitrine.mjs';
 import { arrives, feed, launch, open, otlp } from './lib/page.mjs';
 
 const id = (n, length) => 'f' + n.toString(16).padStart(length - 1, '0');
@@ -39,7 +39,7 @@ test('live: spans appear as they come, narrowed and paused as one likes', async 
 
 test('live: a filter without meaning is pointed at; the stream comes back with the server', async (t) => {
   const dir = await tempDir(t);
-  const first = await serve(t, { dir, grpc: false });
+  const first = await serve(t, { dir, grpc: false, port: await freePort() });
   const browser = await launch(t);
   const page = await open(t, browser, first.url + '/live', { expected: [/ERR_|WebSocket|Failed to fetch/] });
   await page.getByText('Connected', { exact: true }).waitFor();
@@ -50,7 +50,7 @@ test('live: a filter without meaning is pointed at; the stream comes back with t
   await first.stop();
   await page.getByText(/^Lost, again in/).waitFor();
   const second = await serve(t, { dir, grpc: false, port: first.port });
-  await page.getByText('Connected', { exact: true }).waitFor({ timeout: 20_000 });
+  await page.getByText('Connected', { exact: true }).waitFor();
   await second.post('/v1/traces', oneCall('after the break'));
   await page.getByRole('link', { name: 'after the break' }).waitFor();
 });
@@ -83,7 +83,7 @@ test('the proxy is offered where the server has one', async (t) => {
 
 test('a server that goes away leaves what was there, says so, and is taken up again', async (t) => {
   const dir = await tempDir(t);
-  const first = await serve(t, { dir, grpc: false });
+  const first = await serve(t, { dir, grpc: false, port: await freePort() });
   const browser = await launch(t);
   await feed(first, 40);
   const page = await open(t, browser, first.url + '/traces', { expected: [/ERR_|WebSocket|Failed to load/] });
@@ -93,7 +93,7 @@ test('a server that goes away leaves what was there, says so, and is taken up ag
   await page.getByRole('alert').getByText('The server does not answer.').waitFor();
   assert.ok(await page.locator('.trow:not(.head)').count() > 0, 'the rows of before stay');
   await serve(t, { dir, grpc: false, port: first.port });
-  await page.getByRole('alert').waitFor({ state: 'detached', timeout: 20_000 });
+  await page.getByRole('alert').waitFor({ state: 'detached' });
 });
 
 test('a server that asks for a key gets one from the page, and a wrong one is refused', async (t) => {
@@ -124,14 +124,16 @@ test('a slow answer is waited for in words, a failed one can be asked again', as
   await feed(server, 10);
   const page = await open(t, browser, server.url + '/traces', { expected: [/504/] });
   await page.locator('.trow:not(.head)').first().waitFor();
-  let fail = true;
+  let fail = true, letGo;
+  const waited = new Promise((done) => (letGo = done));
   await page.route('**/api/v1/threads?*', async (route) => {
-    await new Promise((done) => setTimeout(done, 3500));
+    await waited;
     if (fail) await route.fulfill({ status: 504, contentType: 'application/json', body: JSON.stringify({ error: { code: 'timeout', message: 'the query took longer than 3 s' } }) });
     else await route.continue();
   });
   await page.getByRole('link', { name: 'Threads' }).click();
   await page.getByText(/Still working/).waitFor();
+  letGo();
   await page.getByText('That took too long').waitFor();
   await page.getByText('the query took longer than 3 s').waitFor();
   fail = false;

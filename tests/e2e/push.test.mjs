@@ -126,10 +126,10 @@ test('remote write: a real Prometheus answers with the numbers of /metrics', { s
   await v.post('/ingest/logs', lines([...Array.from({ length: 60 }, (_, i) => call({ model: `model-${i}` })), call({ model: odd, ms: 150 }), ...turn({ fallback: true })]));
   const query = async (promql) => (await (await fetch(`http://${at}/api/v1/query?query=${encodeURIComponent(promql)}`)).json()).data?.result ?? [];
   const until = async (promql, expected) => {
-    for (let i = 0, last; i < 200; i++) {
+    for (let i = 0, last; i < 1200; i++) {
       last = await query(promql).catch((error) => String(error));
       if (last[0]?.value?.[1] === expected) return last;
-      if (i === 199) assert.fail(`${promql} is ${JSON.stringify(last)}, not ${expected}\n${v.log}\n${log.slice(-3000)}`);
+      if (i === 1199) assert.fail(`${promql} is ${JSON.stringify(last)}, not ${expected}\n${v.log}\n${log.slice(-3000)}`);
       await new Promise((done) => setTimeout(done, 100));
     }
   };

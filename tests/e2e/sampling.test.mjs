@@ -18,7 +18,7 @@ test('traces are sampled when they become a file, and counts stay right, over a 
   let v = await serve(t, { dir, grpc: false, args });
   await v.post('/ingest/logs', Array.from({ length: TRACES }, (_, n) => line(n)).join('\n'));
   await v.post('/api/v1/scores', { trace_id: hex(7, 32), name: 'helpful', value: 1 });
-  await v.until('/api/v1/status', (s) => s.store.memtable_rows === 0 && s.store.sampled_out > 0, { timeoutMs: 30_000 });
+  await v.until('/api/v1/status', (s) => s.store.memtable_rows === 0 && s.store.sampled_out > 0);
   const { store, sampling } = await v.get('/api/v1/status');
   assert.equal(sampling, 'keep status:error; keep scored; 25% of the rest');
   assert.equal(store.spans_total + store.sampled_out, TRACES);

@@ -7,11 +7,11 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { delimiter, join } from 'node:path';
+import { freePort } from './vitrine.mjs';
 
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 const PLACES = ['/usr/sbin', '/usr/bin', '/usr/local/bin', ...(process.env.PATH ?? '').split(delimiter)];
 
 /** The path of clickhouse-server, or undefined. Debian puts it into /usr/sbin, which few have on their PATH. */
@@ -24,14 +24,6 @@ export function clickhouseServer() {
       return false;
     }
   });
-}
-
-async function freePorts(count) {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => server.listening || once(server, 'listening')));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
 }
 
 const config = (dir, [http, tcp, inner]) => `<yandex>
@@ -84,7 +76,7 @@ export class Clickhouse {
 
   async stop() {
     this.child.kill('SIGTERM');
-    const late = setTimeout(() => this.child.kill('SIGKILL'), 20_000);
+    const late = setTimeout(() => this.child.kill('SIGKILL'), 120_000);
     await this.exit;
     clearTimeout(late);
   }
@@ -94,7 +86,7 @@ export class Clickhouse {
 export async function startClickhouse(dir, { threads } = {}) {
   const program = clickhouseServer();
   if (!program) return null;
-  const ports = await freePorts(3);
+  const ports = [await freePort(), await freePort(), await freePort()];
   await mkdir(join(dir, 'data'), { recursive: true });
   await writeFile(join(dir, 'config.xml'), config(dir, ports));
   await writeFile(join(dir, 'users.xml'), users(threads));

@@ -12,7 +12,7 @@ import { sendTraces } from '../../../ui/dev/otlp.mjs';
 
 const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-export const PATIENCE_MS = 10_000;
+export const PATIENCE_MS = 60_000;
 
 async function chromiumPath() {
   const named = process.env.CHROMIUM ? [process.env.CHROMIUM] : ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
@@ -22,7 +22,7 @@ async function chromiumPath() {
 
 /** A browser for all tests of a file; closed when `t` ends. */
 export async function launch(t) {
-  const browser = await chromium.launch({ executablePath: await chromiumPath(), args: flags });
+  const browser = await chromium.launch({ executablePath: await chromiumPath(), args: flags, timeout: 120_000 });
   t.after(() => browser.close());
   return browser;
 }

@@ -59,7 +59,7 @@ export async function platform(t, port = 0) {
   t.after(() => (server.closeAllConnections(), server.close()));
   got.url = `http://127.0.0.1:${server.address().port}`;
   got.until = async (found) => {
-    for (let i = 0; i < 400 && !found(got); i++) await new Promise((done) => setTimeout(done, 50));
+    for (let i = 0; i < 1200 && !found(got); i++) await new Promise((done) => setTimeout(done, 50));
     assert.ok(found(got), `what was waited for never came; got ${got.length} requests: ${got.map((g) => g.body).join('\n').slice(0, 2000)}`);
   };
   return got;
@@ -74,8 +74,12 @@ export async function statsdListener(t, args, spans) {
   t.after(() => socket.close());
   const v = await serve(t, { args: ['--statsd', `127.0.0.1:${socket.address().port}`, ...args] });
   await v.post('/ingest/logs', lines(spans));
-  for (let i = 0; i < 200 && !datagrams.length; i++) await new Promise((done) => setTimeout(done, 50));
-  await new Promise((done) => setTimeout(done, 200));
+  await v.post('/ingest/logs', lines([call({ service: 'the-end' })])); // what tells of it comes behind all else
+  const isEnd = (datagram) => datagram.includes('the_end.');
+  for (let i = 0; i < 1200 && !datagrams.some(isEnd); i++) await new Promise((done) => setTimeout(done, 50));
+  assert.ok(datagrams.some(isEnd), `the last datagram did not come; ${datagrams.length} did`);
+  const rest = datagrams.filter((datagram) => !isEnd(datagram));
+  datagrams.splice(0, Infinity, ...rest);
   const metrics = datagrams.flatMap((datagram) => datagram.toString().split('\n').filter(Boolean)).map((text) => {
     const m = text.match(/^([A-Za-z_][\w.]*):(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\|(c|g|ms|h|d)(?:\|@(0?\.\d+|1))?(?:\|#([^|\n]+))?$/);
     assert.ok(m, `no DogStatsD: ${text}`);

@@ -13,11 +13,12 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
+import { randomInt } from 'node:crypto';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 export const program = process.env.VITRINE ?? join(root, 'build/src/cli/vitrine');
-const READY_MS = 20_000;
-const STOP_MS = 20_000;
+const READY_MS = 120_000; // all of these are wide: a machine may be slow
+const STOP_MS = 120_000;
 
 /** A directory that is gone when the test ends. */
 export async function tempDir(t, prefix = 'vitrine-') {
@@ -33,7 +34,7 @@ function cleanEnv(env = {}) {
 }
 
 /** Runs a command to its end: {code, signal, stdout, stderr}. */
-export async function run(args, { input, env, timeoutMs = 60_000, command = program, cwd } = {}) {
+export async function run(args, { input, env, timeoutMs = 300_000, command = program, cwd } = {}) {
   const child = spawn(command, args, { env: cleanEnv(env), cwd, stdio: ['pipe', 'pipe', 'pipe'] });
   const out = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => (out[name] += text));
@@ -44,13 +45,19 @@ export async function run(args, { input, env, timeoutMs = 60_000, command = prog
   return { code, signal, ...out };
 }
 
-/** A port that nobody listens on at this moment. */
+/**
+ * A port that nobody listens on. It is one that the system gives to nobody by itself, neither to who listens on port 0 nor to
+ * who connects: so it stays free until the test takes it, and between two servers of the test.
+ */
 export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const server = createServer().listen(port, '127.0.0.1');
+    const free = await once(server, 'listening').then(() => true, () => false);
+    if (!free) continue;
+    await new Promise((done) => server.close(done));
+    return port;
+  }
 }
 
 /** A certificate for localhost and its key, as files in a directory of their own: {dir, cert, key}. */
@@ -128,7 +135,7 @@ export class Server {
   }
 
   /** Asks until `found` is true of the answer, for what becomes visible a moment later. */
-  async until(path, found, { timeoutMs = 10_000, headers } = {}) {
+  async until(path, found, { timeoutMs = 60_000, headers } = {}) {
     const end = Date.now() + timeoutMs;
     for (;;) {
       const body = await this.get(path, headers);
