@@ -60,6 +60,7 @@ struct aggregations {
     atomic_bool too_large; /* one was: no more are made */
     struct agg_worker *part_workers[WORKERS_MAX];
     struct arena *part_arenas[WORKERS_MAX];
+    size_t held[WORKERS_MAX]; /* bytes in the arenas of each thread, its block's too, as ask_hold knows */
 };
 
 static int no_memory(struct error *err) {
@@ -101,6 +102,14 @@ static int fold_to_keep(struct aggregations *as, struct block *block, const stru
     return code;
 }
 
+/* The limits of arenas are for one aggregation each; all together have one, too. */
+static int hold(struct aggregations *as, struct block *block, struct error *err) {
+    size_t now = block->arena.total_bytes, before = as->held[block->worker];
+    for (uint32_t i = 0; i < as->count; i++) now += as->all[i].workers[block->worker].arena->total_bytes;
+    if (now > before) as->held[block->worker] = now;
+    return ask_hold(block->ask, before, now, err);
+}
+
 static int aggregate_block(void *ctx, struct block *block, struct error *err) {
     struct aggregations *as = ctx;
     struct partial_key key;
@@ -111,7 +120,7 @@ static int aggregate_block(void *ctx, struct block *block, struct error *err) {
         code = fold_to_keep(as, block, &key, &done, err);
     for (uint32_t i = 0; i < as->count && !code && !done; i++)
         code = fold_block(&as->all[i].workers[block->worker], block, err);
-    return code;
+    return code ? code : hold(as, block, err);
 }
 
 static int aggregate_known(void *ctx, struct block *block, struct error *err) {
@@ -217,6 +226,10 @@ static int by_group_and_time(const void *a, const void *b) {
 static int make_result(struct ask *ask, struct agg_worker *worker, struct agg_result **out, struct error *err) {
     const struct agg_spec *spec = worker->plan->spec;
     uint32_t points = worker->point_table.count, groups = worker->group_table.count, slots = worker->plan->slot_count;
+    size_t bytes = groups * sizeof(struct agg_group) + points * (sizeof(struct agg_point) + sizeof(uint32_t)) +
+                   (size_t)points * slots * sizeof(struct agg_cell);
+    int code = ask_hold(ask, 0, bytes, err);
+    if (code) return code;
     struct agg_result *result = ask_alloc(ask, 1, sizeof *result, err);
     uint32_t *order = ask_alloc(ask, points, sizeof *order, err),
              *slot_of = ask_alloc(ask, AGG_COLUMNS_MAX, sizeof *slot_of, err);

@@ -137,6 +137,27 @@ struct arena *ask_new_arena(struct ask *ask, struct error *err) {
     return &more->arena;
 }
 
+int ask_hold(struct ask *ask, size_t before, size_t now, struct error *err) {
+    enum { SMALL = 16, SOME = 8, LEAST = 96 << 20 }; /* several aggregations with a small limit each may have this */
+    size_t most = ask->engine->options.memory_bytes, own_most = most + most / 4;
+    if (own_most < LEAST) own_most = LEAST;
+    if (most < LEAST) most = LEAST;
+    if (now <= before) return 0;
+    size_t held = atomic_fetch_add(&ask->held_bytes, now - before) + (now - before);
+    size_t all = atomic_fetch_add(&ask->engine->held_bytes, now - before) + (now - before);
+    if (held > own_most) {
+        error_set(err, VT_ELIMIT, "the groups need more memory than the %zu MiB that one request may hold",
+                  own_most >> 20);
+        return error_hint(err, "group by fewer fields, take a longer interval or a shorter range");
+    }
+    if (all > most && all - held > most / SOME && held > most / SMALL) {
+        error_set(err, VT_ELIMIT, "requests that run at the same time hold more than %zu MiB of memory together",
+                  most >> 20);
+        return error_hint(err, "ask again when the others are done, or for fewer groups");
+    }
+    return 0;
+}
+
 void ask_free_arenas(struct ask *ask) {
     enum { LARGE_BYTES = 96 << 20 };
     size_t held = ask->arena.total_bytes;
@@ -144,6 +165,7 @@ void ask_free_arenas(struct ask *ask) {
     for (struct ask_arena *more = ask->more_arenas; more; more = more->next)
         spare_give(ask->engine->spare, &more->arena);
     arena_free(&ask->arena);
+    atomic_fetch_sub(&ask->engine->held_bytes, atomic_exchange(&ask->held_bytes, 0));
     if (held > LARGE_BYTES) malloc_trim(0); /* else the heap keeps what such a request has taken */
 }
 

@@ -41,6 +41,7 @@ struct engine {
     struct codebooks *books;    /* codebook.h */
     struct scores *scores;
     struct partials *partials; /* partials.h */
+    atomic_size_t held_bytes;  /* by aggregates of all requests together: ask_hold */
 };
 
 /* One request. Lives on the handler's thread; scans read it from several. */
@@ -61,6 +62,7 @@ struct ask {
     struct slice id;           /* what stood in place of the pattern's {…}, decoded */
     atomic_ullong scanned;     /* spans looked at */
     struct ask_arena *more_arenas; /* ask_new_arena's */
+    atomic_size_t held_bytes;      /* of the engine's */
 };
 
 void ask_free_arenas(struct ask *ask);
@@ -95,6 +97,9 @@ int ask_parse_filter(struct ask *ask, const char *name, struct slice text, struc
 struct slice percent_decode(struct arena *arena, struct slice text, bool plus);
 /* Memory from the ask's arena, zeroed; NULL with VT_ELIMIT in err: the request holds too much. */
 void *ask_alloc(struct ask *ask, size_t count, size_t size, struct error *err);
+/* Says that what the request gathers has grown from `before` to `now` bytes. VT_ELIMIT: it holds more than one request
+ * may, or all of them together hold more than the engine may and this one is not small. Any thread. */
+int ask_hold(struct ask *ask, size_t before, size_t now, struct error *err);
 /* One more arena, with a thread's share of the limit, freed with the request; may then be used by another thread. NULL
  * with VT_ENOMEM.
  */

@@ -8,6 +8,7 @@
 #include "query/sql_rewrite.h"
 #include "query/sql_temp.h"
 
+#include <malloc.h>
 #include <strings.h>
 
 enum {
@@ -15,7 +16,8 @@ enum {
     ANSWER_BYTES_MAX = 64 << 20,
     TEMP_BYTES_MAX = 1 << 30,
     SQLITE_BYTES_MAX = 768 << 20, /* what SQLite may hold in the whole process before a statement is stopped */
-    PROGRESS_OPS = 200            /* between two looks at the clock */
+    MUCH_BYTES = 32 << 20,
+    PROGRESS_OPS = 200 /* between two looks at the clock */
 };
 
 /* ---- what is allowed ---- */
@@ -280,6 +282,7 @@ int sql_run(struct ask *ask, struct slice sql, uint32_t limit, struct json_write
     sqlite3_finalize(stmt);
     sqlite3_close(db);
     buf_free(&sqlite);
+    if (sqlite3_memory_highwater(true) > MUCH_BYTES) malloc_trim(0); /* else the heap keeps it */
     return code;
 }
 
