@@ -87,6 +87,7 @@ static struct told ask(const uint8_t *id) {
 static void id_of(uint32_t n, uint8_t id[TRACE_ID_SIZE]) {
     struct arena arena = {0};
     struct span span;
+    span_init(&span);
     fill(&span, n, &arena);
     memcpy(id, span.trace_id, TRACE_ID_SIZE);
     arena_free(&arena);
@@ -237,6 +238,25 @@ static void erased_traces_leave_the_index(void **state) {
     assert_true(ask_span(SEGMENTS * ROWS + 1).right);
 }
 
+static void stale_index_goes_at_a_start(void **state) {
+    assert_true(has_index());
+    char path[200];
+    snprintf(path, sizeof path, "%s", found_path);
+    shell("cp %s $D/old", path);
+    uint8_t id[TRACE_ID_SIZE];
+    uint64_t deleted;
+    id_of(31, id);
+    struct store_delete what = {.trace_id = id};
+    assert_int_equal(store_delete(store, &what, &deleted, NULL), 0);
+    store_close(store);
+    shell("cp $D/old $D/index/000000009999.traces");
+    shell("touch $D/index/000000009998.traces.tmp");
+    open_store();
+    assert_int_equal(files("index/000000009999.traces"), 0);
+    assert_int_equal(files("index/000000009998.traces.tmp"), 0); /* the keeper may be writing one of its own */
+    assert_int_equal(ask(id).likely, 0);
+}
+
 /* ---- pages ---- */
 
 static void seek_finds_the_first_that_is_not_below(void **state) {
@@ -278,6 +298,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(broken_index_is_told_and_made_again, start_filled, stop),
         cmocka_unit_test_setup_teardown(index_of_another_segment_is_not_believed, start_filled, stop),
         cmocka_unit_test_setup_teardown(erased_traces_leave_the_index, start_filled, stop),
+        cmocka_unit_test_setup_teardown(stale_index_goes_at_a_start, start_filled, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
