@@ -150,7 +150,7 @@ int alerts_open(struct alerts **out, const struct asker *asker, const struct ale
     if (a->file_path) {
         struct arena probe = {0};
         struct monitor_file file;
-        code = monitor_file_load(a->file_path, &probe, &file, err);
+        code = monitor_file_load_to_run(a->file_path, &probe, &file, err);
         arena_free(&probe);
     }
     if (!code) code = alert_db_open(&a->rounds.db, a->catalog_path, err);
@@ -290,8 +290,11 @@ int alerts_silence(struct alerts *a, struct slice body, struct error *err) {
     } else {
         pthread_mutex_lock(&a->lock);
         int64_t now_ns = time_now_ns();
-        code = alert_db_silence(a->rounds.db, monitor, group, now_ns, now_ns + (int64_t)(minutes.real * 60e9), reason,
-                                err);
+        code = evaluator_knows(&a->rounds, monitor)
+                   ? alert_db_silence(a->rounds.db, monitor, group, now_ns, now_ns + (int64_t)(minutes.real * 60e9),
+                                      reason, err)
+                   : error_set(err, VT_ENOTFOUND, "there is no monitor \"%.*s\"", (int)monitor.len, monitor.ptr);
+        if (code == VT_ENOTFOUND) error_hint(err, "`vitrine alerts list` names them; \"*\" stands for all");
         pthread_mutex_unlock(&a->lock);
     }
     arena_free(&arena);

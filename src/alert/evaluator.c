@@ -27,7 +27,7 @@ void evaluator_reload(struct evaluator *e) {
     e->file_size = now.st_size;
     e->file_time = now.st_mtim;
     e->file_problem.code = 0;
-    int code = monitor_file_load(e->file_path, &arena, &file, &e->file_problem);
+    int code = monitor_file_load_to_run(e->file_path, &arena, &file, &e->file_problem);
     struct error *faults = code ? NULL : arena_calloc(&arena, file.count + 1, sizeof *faults);
     if (!code && !faults) code = error_set(&e->file_problem, VT_ENOMEM, "%s: no memory for monitors", e->file_path);
     if (code) {
@@ -43,6 +43,12 @@ void evaluator_reload(struct evaluator *e) {
     for (uint32_t i = 0; i < file.count; i++)
         if (file.monitors[i].problem.code) log_error("%s", file.monitors[i].problem.message);
     log_info("%u monitors from %s", file.count, e->file_path);
+}
+
+bool evaluator_knows(const struct evaluator *e, struct slice monitor) {
+    bool known = slice_is(monitor, "*");
+    for (uint32_t i = 0; i < e->file.count && !known; i++) known = slice_eq(e->file.monitors[i].name, monitor);
+    return known;
 }
 
 void evaluator_free(struct evaluator *e) {
@@ -81,8 +87,14 @@ static int tell(const struct round *r, struct slice group, const struct alert_st
                 const struct alert_step *step, double value) {
     char link[512] = "";
     if (r->e->page_url) snprintf(link, sizeof link, "%s/alerts", r->e->page_url);
-    struct notice notice = {r->monitor, step->notice, step->from, status->state,
-                            group,      value,        r->now_ns,  slice_of(link)};
+    struct notice notice = {.monitor = r->monitor,
+                            .kind = step->notice,
+                            .from = step->from,
+                            .to = status->state,
+                            .group = group,
+                            .value = value,
+                            .at_ns = r->now_ns,
+                            .link = slice_of(link)};
     return post_notices(r, &notice);
 }
 

@@ -39,6 +39,8 @@ struct evaluator {
 void evaluator_reload(struct evaluator *evaluator);
 /* Evaluates all monitors. Takes the lock, but not while a question is asked. */
 void evaluator_round(struct evaluator *evaluator);
+/* Whether a silence of this name means something: "*", or a monitor of the file. Under the lock. */
+bool evaluator_knows(const struct evaluator *evaluator, struct slice monitor);
 void evaluator_free(struct evaluator *evaluator); /* what it allocated; not the database */
 
 #endif

@@ -84,6 +84,7 @@ struct monitor_file {
     uint32_t count;
     struct notify_target *targets;
     uint32_t target_count;
+    struct error unset; /* code 0, or the first ${NAME} of `notify` that the environment does not have */
 };
 
 /* err->column is the 1-based character of the query where the mistake is. */
@@ -94,6 +95,8 @@ int monitor_query_parse(struct slice text, struct arena *arena, struct monitor_q
 int monitor_file_parse(struct slice text, const char *name, struct arena *arena, struct monitor_file *file,
                        struct error *err);
 int monitor_file_load(const char *path, struct arena *arena, struct monitor_file *file, struct error *err);
+/* The same for whoever will notify: a ${NAME} that is not set is an error, or a webhook would go out unsigned. */
+int monitor_file_load_to_run(const char *path, struct arena *arena, struct monitor_file *file, struct error *err);
 
 /* A total (a count, tokens, cost): nothing in a window is a known 0, and more spans never make it less. */
 bool query_is_total(const struct monitor_query *query);

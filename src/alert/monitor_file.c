@@ -114,7 +114,7 @@ static void load_monitor(struct loader *l, yaml_node_t *node, struct monitor *m)
 }
 
 /* ${NAME} becomes the environment's value, so that secrets need not stand in the file. */
-static struct slice expand(struct arena *arena, struct slice text) {
+static struct slice expand(struct loader *l, struct slice text, unsigned line, struct error *unset) {
     struct buf out = {.limit_bytes = 1 << 16};
     for (size_t i = 0; i < text.len; i++) {
         const char *close = i + 1 < text.len && text.ptr[i] == '$' && text.ptr[i + 1] == '{'
@@ -129,10 +129,14 @@ static struct slice expand(struct arena *arena, struct slice text) {
         memcpy(name, text.ptr + i + 2, len);
         name[len] = 0;
         const char *value = getenv(name);
+        if (!value && !unset->code) {
+            error_set(unset, VT_EINVAL, "%s:%u: ${%s} is not set in the environment", l->name, line, name);
+            error_hint(unset, "set it, or write what it stands for");
+        }
         buf_puts(&out, value ? value : "");
         i += len + 2;
     }
-    struct slice copy = arena_copy(arena, buf_slice(&out));
+    struct slice copy = arena_copy(l->arena, buf_slice(&out));
     buf_free(&out);
     return copy;
 }
@@ -156,7 +160,7 @@ static int load_targets(struct loader *l, yaml_node_t *list, struct monitor_file
         } fields[] = {{"name", &t->name}, {"kind", &t->kind}, {"url", &t->url},   {"secret", &t->secret},
                       {"to", &t->to},     {"from", &t->from}, {"user", &t->user}, {"command", &t->command}};
         for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-            *fields[i].field = expand(l->arena, scalar(member(l, node, fields[i].key)));
+            *fields[i].field = expand(l, scalar(member(l, node, fields[i].key)), line_of(node), &file->unset);
         bool known = false;
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) known |= slice_is(t->kind, kinds[i]);
         const char *missing = !t->name.len                     ? "name"
@@ -234,5 +238,11 @@ int monitor_file_load(const char *path, struct arena *arena, struct monitor_file
                            : monitor_file_parse(slice_make(text, len), path, arena, file, err);
     free(text);
     fclose(f);
+    return code;
+}
+
+int monitor_file_load_to_run(const char *path, struct arena *arena, struct monitor_file *file, struct error *err) {
+    int code = monitor_file_load(path, arena, file, err);
+    if (!code && file->unset.code) *err = file->unset, code = file->unset.code;
     return code;
 }

@@ -1,11 +1,13 @@
 /* What a notification says: templates and the payloads of each kind of target. */
 #include "alert/notify.h"
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "base/timestamp.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <time.h>
 
 static const char *headline(const struct notice *n) {
     if (n->kind == NOTICE_AGAIN)
@@ -33,6 +35,21 @@ static bool group_tag(struct slice group, struct slice tag, struct slice *value)
     return false;
 }
 
+/* What monitors and spans say: to Slack, text that is no command of its own, such as <!channel>. */
+static void put_said(const struct notice *n, struct slice text, struct buf *out) {
+    for (size_t i = 0; i < text.len; i++) {
+        const char *escaped = !n->for_slack        ? NULL
+                              : text.ptr[i] == '&' ? "&amp;"
+                              : text.ptr[i] == '<' ? "&lt;"
+                              : text.ptr[i] == '>' ? "&gt;"
+                                                   : NULL;
+        if (escaped)
+            buf_puts(out, escaped);
+        else
+            buf_putc(out, text.ptr[i]);
+    }
+}
+
 static void put_number(struct buf *out, double value) {
     if (isnan(value))
         buf_puts(out, "no data");
@@ -50,15 +67,15 @@ static bool put_variable(const struct notice *n, struct slice name, struct buf *
     else if (slice_is(name, "warn_threshold"))
         put_number(out, n->monitor->warning);
     else if (slice_is(name, "name"))
-        buf_put_slice(out, n->monitor->name);
+        put_said(n, n->monitor->name, out);
     else if (slice_is(name, "state"))
         buf_puts(out, alert_state_names[n->to]);
     else if (slice_is(name, "group"))
-        buf_put_slice(out, n->group);
+        put_said(n, n->group, out);
     else if (slice_is(name, "link"))
         buf_put_slice(out, n->link);
     else if (group_tag(n->group, tag, &value))
-        buf_put_slice(out, value);
+        put_said(n, value, out);
     else
         return false;
     return true;
@@ -126,14 +143,14 @@ bool notice_is_for(const struct notice *n, const struct notify_target *target, c
 
 static void put_title(const struct notice *n, struct buf *out) {
     buf_printf(out, "[%s] ", headline(n));
-    buf_put_slice(out, n->monitor->name);
-    if (n->group.len) buf_puts(out, " on "), buf_put_slice(out, n->group);
+    put_said(n, n->monitor->name, out);
+    if (n->group.len) buf_puts(out, " on "), put_said(n, n->group, out);
 }
 
 static void put_text(const struct notice *n, struct buf *out) {
     notice_render(n, n->monitor->message, out);
     buf_puts(out, "\n");
-    buf_put_slice(out, n->monitor->query.text);
+    put_said(n, n->monitor->query.text, out);
     buf_puts(out, "\nvalue ");
     put_number(out, n->value);
     if (n->link.len) buf_puts(out, "\n"), buf_put_slice(out, n->link);
@@ -221,10 +238,41 @@ static void put_header(struct buf *out, const char *name, struct slice value) {
     buf_puts(out, "\r\n");
 }
 
-static void put_mail(const struct notify_target *target, struct buf *out, struct slice title, struct slice text) {
+/* Text beyond ASCII as encoded words of whole characters (RFC 2047, at most 75 bytes each). */
+static void put_subject(struct buf *out, struct slice text) {
+    enum { WORD_BYTES = 45, SUBJECT_BYTES = 600 };
+    size_t ascii = 0;
+    char word[WORD_BYTES / 3 * 4 + 4];
+    while (ascii < text.len && (unsigned char)text.ptr[ascii] < 128) ascii++;
+    if (ascii == text.len) {
+        put_header(out, "Subject", text);
+        return;
+    }
+    buf_puts(out, "Subject:");
+    for (size_t at = 0, len; at < text.len && at < SUBJECT_BYTES; at += len) {
+        len = text.len - at < WORD_BYTES ? text.len - at : WORD_BYTES;
+        while (at + len < text.len && len > 1 && ((unsigned char)text.ptr[at + len] & 0xc0) == 0x80) len--;
+        size_t size = base64_encode((const uint8_t *)text.ptr + at, len, word);
+        buf_printf(out, "%s =?utf-8?B?%.*s?=", at ? "\r\n" : "", (int)size, word);
+    }
+    buf_puts(out, "\r\n");
+}
+
+static void put_date(struct buf *out, int64_t at_ns) {
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t seconds = (time_t)(at_ns / NS_PER_S);
+    struct tm tm;
+    if (!gmtime_r(&seconds, &tm)) return;
+    buf_printf(out, "Date: %.3s, %02d %.3s %d %02d:%02d:%02d +0000\r\n", days + 3 * tm.tm_wday, tm.tm_mday,
+               months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+static void put_mail(const struct notice *n, const struct notify_target *target, struct buf *out, struct slice title,
+                     struct slice text) {
     put_header(out, "From", target->from);
     put_header(out, "To", target->to);
-    put_header(out, "Subject", title);
+    put_subject(out, title);
+    put_date(out, n->at_ns);
     buf_puts(out,
              "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
     for (size_t i = 0; i < text.len; i++) {
@@ -234,17 +282,19 @@ static void put_mail(const struct notify_target *target, struct buf *out, struct
     buf_puts(out, "\r\n");
 }
 
-void notice_payload(const struct notice *n, const struct notify_target *target, struct buf *out) {
+void notice_payload(const struct notice *notice, const struct notify_target *target, struct buf *out) {
+    struct notice own = *notice, *n = &own;
+    own.for_slack = slice_is(target->kind, "slack");
     struct buf title = {0}, text = {0};
     struct json_writer w = json_writer_on(out);
     put_title(n, &title);
     put_text(n, &text);
-    if (slice_is(target->kind, "slack")) {
+    if (own.for_slack) {
         put_slack(n, &w, buf_slice(&title), buf_slice(&text));
     } else if (slice_is(target->kind, "pagerduty")) {
         put_pagerduty(n, &w, buf_slice(&title), buf_slice(&text));
     } else if (slice_is(target->kind, "email")) {
-        put_mail(target, out, buf_slice(&title), buf_slice(&text));
+        put_mail(n, target, out, buf_slice(&title), buf_slice(&text));
     } else {
         json_open(&w, '{');
         put_facts(n, &w, buf_slice(&title), buf_slice(&text));

@@ -119,7 +119,8 @@ static int send_mail(CURL *curl, const struct notify_target *target, struct slic
     curl_easy_setopt(curl, CURLOPT_URL, target->url.ptr);
     curl_easy_setopt(curl, CURLOPT_MAIL_FROM, target->from.ptr);
     curl_easy_setopt(curl, CURLOPT_MAIL_RCPT, to);
-    curl_easy_setopt(curl, CURLOPT_USE_SSL, (long)CURLUSESSL_TRY);
+    /* A password goes over TLS or not at all. */
+    curl_easy_setopt(curl, CURLOPT_USE_SSL, (long)(target->secret.len ? CURLUSESSL_ALL : CURLUSESSL_TRY));
     if (target->user.len) curl_easy_setopt(curl, CURLOPT_USERNAME, target->user.ptr);
     if (target->secret.len) curl_easy_setopt(curl, CURLOPT_PASSWORD, target->secret.ptr);
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, read_payload);

@@ -14,6 +14,7 @@ struct notice {
     double value;       /* NaN: not known */
     int64_t at_ns;      /* Unix time of the evaluation */
     struct slice link;  /* page that shows it; may be empty */
+    bool for_slack;     /* while a payload for Slack is written: its control characters are escaped */
 };
 
 /* Datadog's template: {{value}} {{threshold}} {{warn_threshold}} {{name}} {{state}} {{group}} {{TAG.name}} (or {{TAG}})

@@ -3,6 +3,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createServer as createSocketServer } from 'node:net';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -110,6 +111,74 @@ test('a target that is down loses nothing and is not flooded; states outlive a r
   await new Promise((done) => setTimeout(done, 3000));
   assert.equal(hook.length, 1, 'told once');
   assert.match(hook[0].json.text ?? JSON.stringify(hook[0].json), /Tokens/);
+});
+
+/** A mail server that takes everything: the mails, as {from, to, lines}. */
+async function mailbox(t) {
+  const mails = [];
+  const server = createSocketServer((socket) => {
+    let mail = { to: [], lines: [] }, reading = false, rest = '';
+    const say = (text) => socket.write(`${text}\r\n`);
+    say('220 mailbox');
+    socket.setEncoding('utf8').on('error', () => {}).on('data', (text) => {
+      const lines = (rest + text).split('\r\n');
+      rest = lines.pop();
+      for (const line of lines) {
+        const [, word, value] = line.match(/^(EHLO|MAIL FROM|RCPT TO|DATA|QUIT)\b:?\s*(.*)$/) ?? [];
+        if (reading && line === '.') (reading = false), mails.push(mail), say('250 taken');
+        else if (reading) mail.lines.push(line);
+        else if (word === 'MAIL FROM') (mail = { from: value, to: [], lines: [] }), say('250 ok');
+        else if (word === 'RCPT TO') mail.to.push(value), say('250 ok');
+        else if (word === 'DATA') (reading = true), say('354 go on');
+        else if (word === 'QUIT') say('221 bye'), socket.end();
+        else say(word === 'EHLO' ? '250 mailbox' : '502 unknown');
+      }
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  mails.url = `smtp://127.0.0.1:${server.address().port}`;
+  return mails;
+}
+
+test('e-mail comes whole, dated, with its subject in any script; Slack takes names as text', async (t) => {
+  const hook = await listener(t), mails = await mailbox(t);
+  const file = join(await tempDir(t), 'alerts.yaml');
+  await writeFile(file, JSON.stringify({
+    monitors: [{ name: 'Token für Bücher', query: 'sum(last_1h):sum:ai_storefront.llm.tokens{*} by {model} > 100', message: '{{model.name}} is at {{value}}' }],
+    notify: [{ name: 'mail', kind: 'email', url: mails.url, from: 'vitrine@shop.example', to: 'ops@shop.example, night@shop.example' },
+      { name: 'chat', kind: 'slack', url: hook.url }],
+  }));
+  const v = await serve(t, { args: ['--alerts', file] });
+  await v.post('/ingest/logs', line({ tokens: 5000, model: '<!channel>&co' }));
+  await hook.until(1);
+  for (let i = 0; i < 1200 && !mails.length; i++) await new Promise((done) => setTimeout(done, 50));
+  const [{ from, to, lines }] = mails;
+  assert.match(from, /^<vitrine@shop\.example>/);
+  assert.deepEqual(to, ['<ops@shop.example>', '<night@shop.example>']);
+  const blank = lines.indexOf(''), head = lines.slice(0, blank).join('\n').replaceAll('\n ', ' ');
+  const words = [...head.match(/^Subject: (.*)$/m)[1].matchAll(/=\?utf-8\?B\?([\w+/=]+)\?=/g)].map(([, text]) => Buffer.from(text, 'base64').toString());
+  assert.equal(words.join(''), '[Triggered] Token für Bücher on model:<!channel>&co');
+  assert.ok(Math.abs(Date.parse(head.match(/^Date: (.*)$/m)[1]) - Date.now()) < 600_000);
+  assert.equal(lines[blank + 1], '<!channel>&co is at 5000');
+  const slack = hook[0].json;
+  assert.equal(slack.text, '[Triggered] Token für Bücher on model:&lt;!channel&gt;&amp;co');
+  assert.match(slack.attachments[0].text, /^&lt;!channel&gt;&amp;co is at 5000\n.*&gt; 100/);
+});
+
+test('a secret that is not set stops the server, not the check of a file; silences name monitors that exist', async (t) => {
+  const file = join(await tempDir(t), 'alerts.yaml');
+  await writeFile(file, JSON.stringify({
+    monitors: [{ name: 'Tokens', query: 'sum(last_1h):sum:ai_storefront.llm.tokens{*} > 100', message: '' }],
+    notify: [{ name: 'hook', kind: 'webhook', url: 'http://127.0.0.1:9/', secret: '${NO_SUCH_SECRET}' }],
+  }));
+  const refused = await serve(t, { args: ['--alerts', file] }).catch((error) => error);
+  assert.match(String(refused), /alerts\.yaml:\d+: \$\{NO_SUCH_SECRET\} is not set/);
+  const v = await serve(t, { args: ['--alerts', file], env: { NO_SUCH_SECRET: 'x' } });
+  assert.equal((await run(['alerts', 'check', file, '--url', v.url])).code, 0);
+  const unknown = await v.fetch('/api/v1/alerts/silences', { method: 'POST', body: '{"monitor":"Tokenz","minutes":5}' });
+  assert.equal(unknown.status, 404);
+  assert.match(await unknown.text(), /no monitor .*Tokenz/);
 });
 
 test('a monitor with a mistake is named with its column and the others run', async (t) => {
