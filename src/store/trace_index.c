@@ -221,7 +221,7 @@ int trace_index_write(const char *path, struct segment *const *segments, uint32_
 /* ---- reading ---- */
 
 static int read_head(struct trace_index *x, struct error *err) {
-    struct head head;
+    struct head head = {0};
     if (x->bytes >= LIST_PAGE) memcpy(&head, x->map, sizeof head);
     if (x->bytes < LIST_PAGE || memcmp(head.magic, MAGIC, sizeof head.magic) != 0 || head.version != VERSION ||
         !head.segment_count || head.segment_count > TRACE_INDEX_SEGMENTS || head.none ||

@@ -147,7 +147,7 @@ static void flipped_bits_never_hide_a_trace(void **state) {
     store_close(store);
     options.read_only = true; /* so that it stays as it is made here */
     for (long at = 0; at < size; at += at < 1200 ? 13 : at < LIST_PAGE ? 977 : 41) {
-        uint8_t byte;
+        uint8_t byte = 0;
         shell("cp $D/kept %s", path);
         FILE *file = fopen(copy, "r");
         assert_true(file && fseek(file, at, SEEK_SET) == 0 && fread(&byte, 1, 1, file) == 1);
