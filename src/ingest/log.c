@@ -345,9 +345,8 @@ static struct piece piece_at(const struct log *log, struct log_line *line, bool 
                              bool *cut) {
     struct slice body = log->body;
     *cut = false;
-    if (!docker)
-        if (is_taken(log, at)) return (struct piece){.place = at};
-    return cri_piece(slice_make(body.ptr + at, stop - at), at);
+    if (!docker && is_taken(log, at)) return (struct piece){.place = at};
+    if (!docker) return cri_piece(slice_make(body.ptr + at, stop - at), at);
     size_t open = find_open(body, at, stop);
     line->stream = STREAM_NONE;
     if (open < stop && !is_taken(log, open))
