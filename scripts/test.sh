@@ -76,7 +76,7 @@ stage_e2e() {
     install_clients "$root/tests/e2e"
     install_clients "$root/tests/clients"
     status=0
-    VITRINE=$logs/release/src/cli/vitrine node --test --test-concurrency=2 --test-reporter=tap "$root"/tests/e2e/*.test.mjs "$root"/tests/clients/*.test.mjs \
+    VITRINE=$logs/release/src/cli/vitrine node --test --test-timeout=1200000 --test-concurrency=2 --test-reporter=tap "$root"/tests/e2e/*.test.mjs "$root"/tests/clients/*.test.mjs \
         >"$logs/e2e.log" 2>&1 || status=$?
     [ $status -eq 0 ] || grep -A25 -E '^ *not ok ' "$logs/e2e.log" | head -n 150 >&2
     count $(awk '/^# pass /{p = $3} /^# fail /{f = $3} /^# (skipped|todo) /{s += $3} END {print p + 0, f + 0, s + 0}' "$logs/e2e.log")

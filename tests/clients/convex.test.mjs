@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import vm from 'node:vm';
 import { build } from 'esbuild';
-import { root, run, serve } from '../e2e/lib/vitrine.mjs';
+import { atEnd, root, run, serve } from '../e2e/lib/vitrine.mjs';
 import { fakeLlm } from './lib.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -20,7 +20,7 @@ const SECRET = 'whsec-storefront';
 async function appFolder(t) {
   await mkdir(join(here, '.tmp'), { recursive: true });
   const dir = await mkdtemp(join(here, '.tmp/convex-'));
-  t.after(() => rm(dir, { recursive: true, force: true }));
+  atEnd(t, () => rm(dir, { recursive: true, force: true }));
   await cp(join(here, 'convex'), dir, { recursive: true });
   await copyFile(join(root, 'integrations/convex/vitrine.ts'), join(dir, 'vitrine.ts'));
   return dir;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { once } from 'node:events';
 import { randomBytes } from 'node:crypto';
-import { certificate, root, run, serve, tempDir } from './lib/vitrine.mjs';
+import { atEnd, certificate, root, run, serve, tempDir } from './lib/vitrine.mjs';
 import { exportRequest, llmSpan, protobuf } from './lib/otlp.mjs';
 
 const PAGE_WAIT_MS = 60_000;
@@ -71,9 +71,8 @@ test('a second signal ends the program at once', async (t) => {
 });
 
 test('a full disk is 503 with Retry-After; questions are answered; it recovers by itself', async (t) => {
-  let disk;
-  t.after(() => disk && spawnSync('umount', ['-l', disk])); // before the directory around it goes
-  disk = join(await tempDir(t), 'disk');
+  const disk = join(await tempDir(t), 'disk');
+  atEnd(t, () => spawnSync('umount', ['-l', disk]));
   await mkdir(disk);
   if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', disk]).status !== 0) return t.skip('no right to mount a small disk here');
   const v = await serve(t, { dir: join(disk, 'data') });
@@ -96,9 +95,8 @@ test('a full disk is 503 with Retry-After; questions are answered; it recovers b
 });
 
 test('senders fill a small disk: nothing that was acknowledged is lost, by the full disk or by kill -9 at it', { timeout: 600_000 }, async (t) => {
-  let disk;
-  t.after(() => disk && spawnSync('umount', ['-l', disk]));
-  disk = join(await tempDir(t), 'disk');
+  const disk = join(await tempDir(t), 'disk');
+  atEnd(t, () => spawnSync('umount', ['-l', disk]));
   await mkdir(disk);
   if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk]).status !== 0) return t.skip('no right to mount a small disk here');
   const dir = join(disk, 'data');

@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { join } from 'node:path';
 import { clickhouseServer, startClickhouse } from './lib/clickhouse.mjs';
-import { program, root, run, serve, tempDir } from './lib/vitrine.mjs';
+import { atEnd, program, root, run, serve, tempDir } from './lib/vitrine.mjs';
 import { call, lines, turn } from './lib/storefront.mjs';
 
 const folder = join(root, 'integrations/clickhouse');
@@ -19,7 +19,7 @@ const close = (found, expected, words, within = 1e-9) => assert.ok(Math.abs(foun
 /** A server with the schema: 18.16, which Debian has, wants LowCardinality asked for, or left out. */
 async function clickhouse(t) {
   const ch = await startClickhouse(await tempDir(t));
-  t.after(() => ch.stop());
+  atEnd(t, () => ch.stop());
   const schema = await readFile(join(folder, 'schema.sql'), 'utf8');
   await ch.script(schema.replaceAll('LowCardinality(String)', 'String'));
   ch.load = async (...args) => {

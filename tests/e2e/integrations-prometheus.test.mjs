@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { freePort, root, run, serve, tempDir } from './lib/vitrine.mjs';
+import { atEnd, freePort, root, run, serve, tempDir } from './lib/vitrine.mjs';
 import { call, lines, turn } from './lib/storefront.mjs';
 
 const folder = join(root, 'integrations');
@@ -33,7 +33,7 @@ async function prometheus(t, port) {
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text) => (log += text));
   const end = once(child, 'close');
-  t.after(async () => (child.kill('SIGTERM'), await end));
+  atEnd(t, async () => (child.kill('SIGTERM'), await end));
   const get = async (path) => {
     const body = await (await fetch(`http://${at}/api/v1/${path}`)).json();
     assert.equal(body.status, 'success', `${path}: ${JSON.stringify(body)}\n${log.slice(-2000)}`);

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { appendFile, mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { program, root, run, serve, tempDir } from './lib/vitrine.mjs';
+import { atEnd, program, root, run, serve, tempDir } from './lib/vitrine.mjs';
 import { call, lines, turn } from './lib/storefront.mjs';
 
 const read = (path) => readFile(join(root, 'integrations', path), 'utf8');
@@ -25,7 +25,7 @@ function start(t, command, args, cwd) {
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (log += text));
   const stop = async () => (child.kill('SIGTERM'), await end);
-  t.after(stop);
+  atEnd(t, stop);
   return { stop, log: () => log };
 }
 
@@ -103,7 +103,7 @@ const noLogrotate = (await missing(logrotate)) && "Debian's package logrotate is
 test('logrotate takes its file and rotates while libvitrine writes; no line is lost, none is cut', { skip: noLogrotate }, async (t) => {
   const dir = await tempDir(t), file = join(dir, 'ai-storefront'), log = join(dir, 'traces.log');
   const writer = spawn(join(dirname(program), '../../tests/unit/sdk/log_client'), [log], { stdio: ['pipe', 'pipe', 'inherit'], env: { PATH: process.env.PATH, OTEL_SERVICE_NAME: 'ai-storefront' } });
-  t.after(() => writer.kill('SIGKILL'));
+  atEnd(t, () => writer.kill('SIGKILL'));
   let said = '';
   writer.stdout.setEncoding('utf8').on('data', (text) => (said += text));
   const config = (await read('logrotate/ai-storefront')).replaceAll('/var/log/ai-storefront', dir).replace(/^.*kill .*$/m, `kill -HUP ${writer.pid}`).replace(/^\s*su .*$/m, '').replace('rotate 14', 'rotate 100');

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { serve, tempDir } from './lib/vitrine.mjs';
+import { atEnd, serve, tempDir } from './lib/vitrine.mjs';
 
 const KEY = 'sk-proj-never0to0be0stored0anywhere';
 
@@ -323,9 +323,8 @@ test('what is under way when the server stops is finished, and its span is on di
 
 /** A data directory on a disk of its own that can be filled; undefined without the right to mount one. */
 async function smallDisk(t) {
-  let disk;
-  t.after(() => disk && spawnSync('umount', ['-l', disk]));
-  disk = join(await tempDir(t), 'disk');
+  const disk = join(await tempDir(t), 'disk');
+  atEnd(t, () => spawnSync('umount', ['-l', disk]));
   await mkdir(disk);
   if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=192m', 'tmpfs', disk]).status !== 0) return t.skip('no right to mount a small disk here');
   const filler = join(disk, 'filler');

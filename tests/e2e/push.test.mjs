@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { run, serve, tempDir } from './lib/vitrine.mjs';
+import { atEnd, run, serve, tempDir } from './lib/vitrine.mjs';
 import { call, lines, platform, turn } from './lib/storefront.mjs';
 
 const { opentelemetry } = createRequire(import.meta.url)('@opentelemetry/otlp-transformer/build/src/generated/root.js');
@@ -119,7 +119,7 @@ test('remote write: a real Prometheus answers with the numbers of /metrics', { s
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text) => (log += text));
   const end = once(child, 'close');
-  t.after(async () => (child.kill('SIGTERM'), await end));
+  atEnd(t, async () => (child.kill('SIGTERM'), await end));
 
   const v = await serve(t, { grpc: false, args: ['--push', `prometheus=http://${at}`, '--push-interval', '1s'] });
   const odd = 'say "hi" \\ back\nslash {le="1"}';

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { freePort, program, run, serve, tempDir } from './lib/vitrine.mjs';
+import { atEnd, freePort, program, run, serve, tempDir } from './lib/vitrine.mjs';
 
 const client = join(dirname(program), '../../tests/unit/sdk/sdk_client');
 const service = { OTEL_SERVICE_NAME: 'ai-storefront', OTEL_SERVICE_VERSION: '1.0.0' };
@@ -87,7 +87,7 @@ test('a server that restarts gets every span once, without a spool too', async (
   const env = { PATH: process.env.PATH, ...service, OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, VITRINE_OTLP_RETRY: '50' };
   let v = await serve(t, listen);
   const child = spawn(client, ['-', '6'], { env, stdio: ['pipe', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
+  atEnd(t, () => child.kill('SIGKILL'));
   child.stdout.setEncoding('utf8');
   const turn = async () => {
     child.stdin.write('\n');

@@ -20,10 +20,24 @@ export const program = process.env.VITRINE ?? join(root, 'build/src/cli/vitrine'
 const READY_MS = 120_000; // all of these are wide: a machine may be slow
 const STOP_MS = 120_000;
 
+const endings = new WeakMap();
+
+/** Has `undo` run when the test ends: what came last goes first, so that a server is gone before its directory is. */
+export function atEnd(t, undo) {
+  if (!t) return;
+  if (!endings.has(t)) {
+    endings.set(t, []);
+    t.after(async () => {
+      for (const one of endings.get(t).reverse()) await one();
+    });
+  }
+  endings.get(t).push(undo);
+}
+
 /** A directory that is gone when the test ends. */
 export async function tempDir(t, prefix = 'vitrine-') {
   const dir = await mkdtemp(join(tmpdir(), prefix));
-  t?.after(() => rm(dir, { recursive: true, force: true }));
+  atEnd(t, () => rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
   return dir;
 }
 
@@ -83,7 +97,7 @@ export async function serve(t, { dir, args = [], env, grpc = true, port = 0 } = 
   const flags = ['serve', '--listen', `127.0.0.1:${port}`, '--data', data, '--grpc', grpc ? '127.0.0.1:0' : '', ...args];
   const child = spawn(program, flags, { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
   const server = new Server(child, data);
-  t?.after(() => server.stop().catch(() => {}));
+  atEnd(t, () => server.stop().catch(() => {}));
   await server.ready();
   return server;
 }
