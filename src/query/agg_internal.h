@@ -86,13 +86,17 @@ struct agg_worker {
     struct arena *arena;
     struct key_list keys[GROUP_BY_MAX];
     struct number_table group_table, point_table;
-    struct agg_tuple *groups;
+    uint32_t *groups; /* numbers of keys, group_by_count for each group; see worker_keys */
     struct agg_place *points;
     struct agg_cell **cells; /* by point: slot_count of them */
     uint32_t group_capacity, point_capacity;
     const struct sketch *last_sketch[AGG_COLUMNS_MAX]; /* by slot */
     struct number_map known[GROUP_BY_MAX];             /* a book's numbers → keys */
 };
+/* The numbers of a group's keys. */
+static inline const uint32_t *worker_keys(const struct agg_worker *worker, uint32_t group) {
+    return worker->groups + (size_t)group * worker->plan->spec->group_by_count;
+}
 /* The key's number of a book's number, which is below map->count; UINT32_MAX when memory ran out. */
 uint32_t known_number(struct key_list *list, struct number_map *map, const struct codebook *book, uint32_t number,
                       struct arena *arena);

@@ -156,19 +156,19 @@ uint32_t known_number(struct key_list *list, struct number_map *map, const struc
 }
 
 static uint32_t worker_group(struct agg_worker *worker, const struct agg_tuple *tuple) {
-    size_t size = worker->plan->spec->group_by_count * sizeof *tuple->keys, at = SIZE_MAX;
+    uint32_t fields = worker->plan->spec->group_by_count;
+    size_t size = fields * sizeof *tuple->keys, at = SIZE_MAX;
     /* One field: its keys are numbered as the groups are. */
     if (size == sizeof *tuple->keys && tuple->keys[0] < worker->group_table.count) return tuple->keys[0];
     uint64_t hash = size > sizeof *tuple->keys ? XXH3_64bits(tuple->keys, size) : 0;
     uint32_t number;
     while (size != sizeof *tuple->keys && table_next(&worker->group_table, hash, &at, &number))
-        if (memcmp(worker->groups[number].keys, tuple->keys, size) == 0) return number;
-    struct agg_tuple *groups =
-        grown(worker->groups, worker->group_table.count, &worker->group_capacity, sizeof *groups, worker->arena);
+        if (memcmp(worker_keys(worker, number), tuple->keys, size) == 0) return number;
+    uint32_t *groups = grown(worker->groups, worker->group_table.count, &worker->group_capacity, size, worker->arena);
     if (!groups) return UINT32_MAX;
     worker->groups = groups;
     number = worker->group_table.count;
-    memcpy(groups[number].keys, tuple->keys, size);
+    memcpy(groups + (size_t)number * fields, tuple->keys, size);
     if (size != sizeof *tuple->keys) return table_add(&worker->group_table, hash, worker->arena) ? number : UINT32_MAX;
     worker->group_table.count++;
     return number;

@@ -202,9 +202,9 @@ static bool merge_worker(const struct ask *ask, struct agg_worker *into, const s
         if (!translate_keys(into, from, f, which >= 0 ? ask->books[which] : NULL, &numbers[f])) return false;
     }
     for (uint32_t p = 0; p < from->point_table.count; p++) {
-        const struct agg_tuple *old = &from->groups[from->points[p].group];
+        const uint32_t *old = worker_keys(from, from->points[p].group);
         struct agg_tuple tuple;
-        for (uint32_t f = 0; f < plan->spec->group_by_count; f++) tuple.keys[f] = numbers[f][old->keys[f]];
+        for (uint32_t f = 0; f < plan->spec->group_by_count; f++) tuple.keys[f] = numbers[f][old[f]];
         uint32_t point = worker_point(into, &tuple, from->points[p].bucket);
         if (point == UINT32_MAX) return false;
         for (uint32_t s = 0; s < plan->slot_count; s++)
@@ -252,7 +252,7 @@ static int make_result(struct ask *ask, struct agg_worker *worker, struct agg_re
     for (uint32_t g = 0; g < groups; g++)
         for (uint32_t f = 0; f < spec->group_by_count; f++) {
             struct agg_key *own = &keys[(size_t)g * spec->group_by_count];
-            own[f] = worker->keys[f].keys[worker->groups[g].keys[f]];
+            own[f] = worker->keys[f].keys[worker_keys(worker, g)[f]];
             result->groups[g].keys = own;
         }
     for (uint32_t p = 0; p < points; p++) {

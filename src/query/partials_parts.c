@@ -68,9 +68,9 @@ static void freeze(const struct agg_worker *worker, struct room *room, struct pa
     struct part_cell *cells = take(room, (size_t)points * slots * sizeof *cells);
     if (room->base) *part = (struct part){points, fields, slots, buckets, keys, cells};
     for (uint32_t p = 0; p < points; p++) {
-        const struct agg_tuple *tuple = &worker->groups[worker->points[p].group];
+        const uint32_t *numbers = worker_keys(worker, worker->points[p].group);
         for (uint32_t f = 0; f < fields; f++) {
-            struct agg_key key = worker->keys[f].keys[tuple->keys[f]];
+            struct agg_key key = worker->keys[f].keys[numbers[f]];
             char *text = key.type == AGG_KEY_TEXT ? take(room, key.text.len) : NULL;
             if (!room->base) continue;
             if (text) key.text.ptr = memcpy(text, key.text.ptr, key.text.len);
