@@ -3,7 +3,7 @@
 #include "data.h"
 
 #include "base/json.h"
-#include "base/timestamp.h"
+#include "../cpu_time.h"
 #include "ingest/inflate.h"
 #include "ingest/ingest.h"
 #include "ingest/otlp.h"
@@ -13,10 +13,8 @@
 
 #include <libdeflate.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
-enum { RUNS = 7, RUN_MS = 150 };
+enum { RUN_MS = 150 };
 
 static struct buf protobuf, json, packed, unpacked;
 
@@ -96,29 +94,9 @@ static void gunzip_ours(void) {
 
 /* ---- measuring ---- */
 
-static int by_size(const void *a, const void *b) {
-    return *(const double *)a > *(const double *)b ? 1 : -1;
-}
-
-/* Of this thread's own CPU time: what else the machine does meanwhile does not count. */
-static int64_t cpu_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
-/* Nanoseconds a span, the median of RUNS runs. */
+/* Nanoseconds a span. */
 static double measure(void (*work)(void)) {
-    double runs[RUNS];
-    work();
-    for (int r = 0; r < RUNS; r++) {
-        int64_t start = cpu_ns(), now = start;
-        unsigned rounds = 0;
-        for (; now - start < RUN_MS * (int64_t)NS_PER_MS; rounds++) work(), now = cpu_ns();
-        runs[r] = (double)(now - start) / rounds / SPANS;
-    }
-    qsort(runs, RUNS, sizeof *runs, by_size);
-    return runs[RUNS / 2];
+    return measure_cpu(work, RUN_MS) / SPANS;
 }
 
 static void print(const char *what, double ns, double peer_ns) {

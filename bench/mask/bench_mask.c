@@ -2,18 +2,16 @@
  * whole span at ingest; and the library's function. Of this thread's own CPU time, the median of several runs. */
 #include "base/buf.h"
 #include "base/secrets.h"
-#include "base/timestamp.h"
+#include "../cpu_time.h"
 #include "span/mask.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <vitrine.h>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-enum { RUNS = 7, RUN_MS = 60, TEXTS = 200, TEXT_BYTES = 1000, SPAN_TEXTS = 2 };
+enum { RUN_MS = 60, TEXTS = 200, TEXT_BYTES = 1000, SPAN_TEXTS = 2 };
 
 static const char *const words[] = {
     "jacket",   "rain",   "mountain", "waterproof", "light",  "pack",   "walk",   "day",     "shell",   "parka",
@@ -114,28 +112,9 @@ static void library(void) {
 
 /* ---- measuring ---- */
 
-static int by_size(const void *a, const void *b) {
-    return *(const double *)a > *(const double *)b ? 1 : -1;
-}
-
-static int64_t cpu_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
-}
-
 /* Nanoseconds of one round. */
 static double measure(void (*work)(void)) {
-    double runs[RUNS];
-    work();
-    for (int r = 0; r < RUNS; r++) {
-        int64_t start = cpu_ns(), now = start;
-        unsigned rounds = 0;
-        for (; now - start < RUN_MS * (int64_t)NS_PER_MS; rounds++) work(), now = cpu_ns();
-        runs[r] = (double)(now - start) / rounds;
-    }
-    qsort(runs, RUNS, sizeof *runs, by_size);
-    return runs[RUNS / 2];
+    return measure_cpu(work, RUN_MS);
 }
 
 static void compile(void) {

@@ -1,36 +1,31 @@
 /* Percentiles in SQL by the same sketch as everywhere else, so that all answers agree. */
-#include "query/sketch.h"
-#include "query/sql_functions.h"
+#include "query/sql_digest.h"
 
 #include <stdlib.h>
 
-/* What SQLite keeps for a group: a zeroed pointer at first. */
-struct digest {
-    struct arena arena; /* of the sketch */
-    struct sketch sketch;
-    double quantile;
-    bool failed; /* a value could not be taken; the error is set already */
-};
-
-static struct digest *digest_of(sqlite3_context *c) {
+/* SQLite keeps a pointer for a group, NULL at first. */
+struct digest *sql_digest(sqlite3_context *c) {
     struct digest **kept = sqlite3_aggregate_context(c, sizeof *kept);
     if (kept && !*kept && (*kept = calloc(1, sizeof **kept))) sketch_init(&(*kept)->sketch);
     if (!kept || !*kept) sqlite3_result_error_nomem(c);
     return kept ? *kept : NULL;
 }
 
-static void add(sqlite3_context *c, sqlite3_value *value, double quantile) {
-    int type = sqlite3_value_type(value);
-    if (type == SQLITE_NULL) return;
-    struct digest *digest = digest_of(c);
-    if (!digest) return;
-    digest->quantile = quantile;
-    if (sketch_add(&digest->sketch, sqlite3_value_double(value), 1, &digest->arena)) return;
+void sql_digest_fail(sqlite3_context *c, struct digest *digest) {
     digest->failed = true;
     sqlite3_result_error_nomem(c);
 }
 
-static void finish(sqlite3_context *c) {
+static void add(sqlite3_context *c, sqlite3_value *value, double quantile) {
+    int type = sqlite3_value_type(value);
+    if (type == SQLITE_NULL) return;
+    struct digest *digest = sql_digest(c);
+    if (!digest) return;
+    digest->quantile = quantile;
+    if (!sketch_add(&digest->sketch, sqlite3_value_double(value), 1, &digest->arena)) sql_digest_fail(c, digest);
+}
+
+void sql_digest_final(sqlite3_context *c) {
     struct digest **kept = sqlite3_aggregate_context(c, 0), *digest = kept ? *kept : NULL;
     if (!digest) return;
     double value = sketch_quantile(&digest->sketch, digest->quantile);
@@ -72,12 +67,12 @@ static void step_quantile(sqlite3_context *c, int argc, sqlite3_value **args) {
 }
 
 static const struct sql_function functions[] = {
-    {.name = "p50", .args = 1, .step = step_p50, .final = finish},
-    {.name = "p90", .args = 1, .step = step_p90, .final = finish},
-    {.name = "p95", .args = 1, .step = step_p95, .final = finish},
-    {.name = "p99", .args = 1, .step = step_p99, .final = finish},
-    {.name = "percentile", .args = 2, .step = step_percentile, .final = finish},
-    {.name = "approx_quantile", .args = 3, .step = step_quantile, .final = finish},
+    {.name = "p50", .args = 1, .step = step_p50, .final = sql_digest_final},
+    {.name = "p90", .args = 1, .step = step_p90, .final = sql_digest_final},
+    {.name = "p95", .args = 1, .step = step_p95, .final = sql_digest_final},
+    {.name = "p99", .args = 1, .step = step_p99, .final = sql_digest_final},
+    {.name = "percentile", .args = 2, .step = step_percentile, .final = sql_digest_final},
+    {.name = "approx_quantile", .args = 3, .step = step_quantile, .final = sql_digest_final},
 };
 
 int sql_functions_sketch_add(sqlite3 *db) {

@@ -1,5 +1,5 @@
 /* Aggregates of parts: each step brings what some spans have in common, and how many they are. */
-#include "query/sql_functions.h"
+#include "query/sql_digest.h"
 #include "query/sql_group.h"
 
 #include <stdlib.h>
@@ -60,37 +60,15 @@ bool sql_sketch_merge(struct sketch *into, struct slice bytes, struct arena *are
     return true;
 }
 
-struct digest {
-    struct arena arena;
-    struct sketch sketch;
-    double quantile;
-    bool failed;
-};
-
 /* "~p"(sketch, quantile) */
 static void step_p(sqlite3_context *c, int argc, sqlite3_value **args) {
     if (sql_is_null(args[0])) return;
-    struct digest **kept = sqlite3_aggregate_context(c, sizeof *kept), *digest;
-    if (kept && !*kept && (*kept = calloc(1, sizeof **kept))) sketch_init(&(*kept)->sketch);
-    if (!kept || !(digest = *kept)) {
-        sqlite3_result_error_nomem(c);
-        return;
-    }
+    struct digest *digest = sql_digest(c);
+    if (!digest) return;
     const void *bytes = sqlite3_value_blob(args[0]);
     struct slice blob = slice_make(bytes, bytes ? (size_t)sqlite3_value_bytes(args[0]) : 0);
     digest->quantile = sqlite3_value_double(args[1]);
-    if (sql_sketch_merge(&digest->sketch, blob, &digest->arena)) return;
-    digest->failed = true;
-    sqlite3_result_error_nomem(c);
-}
-static void final_p(sqlite3_context *c) {
-    struct digest **kept = sqlite3_aggregate_context(c, 0), *digest = kept ? *kept : NULL;
-    if (!digest) return;
-    double value = sketch_quantile(&digest->sketch, digest->quantile);
-    if (!isnan(value) && !digest->failed) sqlite3_result_double(c, value);
-    arena_free(&digest->arena);
-    free(digest);
-    *kept = NULL;
+    if (!sql_sketch_merge(&digest->sketch, blob, &digest->arena)) sql_digest_fail(c, digest);
 }
 
 /* ---- counts, sums and means ---- */
@@ -164,7 +142,7 @@ static void final_total_of(sqlite3_context *c) {
 
 int sql_group_functions_add(sqlite3 *db) {
     static const struct sql_function functions[] = {
-        {.name = "~p", .args = 2, .step = step_p, .final = final_p},
+        {.name = "~p", .args = 2, .step = step_p, .final = sql_digest_final},
         {.name = "~count", .args = 1, .step = step_count, .final = final_count},
         {.name = "~count_of", .args = 2, .step = step_count_of, .final = final_count},
         {.name = "~countif", .args = 2, .step = step_countif, .final = final_count},
