@@ -75,6 +75,7 @@ static void make_room(struct lookup *l) {
 static uint32_t slot_of(const uint8_t *id, uint32_t mask) {
     uint64_t words[2];
     memcpy(words, id, sizeof words);
+    words[1] ^= words[1] >> 32; /* ids that count upwards differ in their last bytes alone */
     return (uint32_t)((words[0] ^ words[1] * UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xbf58476d1ce4e5b9) >> 40) & mask;
 }
 
