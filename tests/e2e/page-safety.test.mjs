@@ -63,7 +63,8 @@ test('every page is accessible, fits a phone and does not jump', async (t) => {
   const browser = await launch(t);
   const traces = await feed(server, 120);
   const fallen = traces.find((trace) => trace.spans[0].fallback) ?? traces[0];
-  const pages = ['/', '/traces', `/traces/${fallen.trace_id}`, '/threads', `/threads/${fallen.spans[0].thread_id}`, '/users', '/live', '/models', '/services', '/alerts', '/sql?sql=SELECT model, count(*) AS calls FROM spans GROUP BY model', '/settings', '/start'];
+  const titled = traces.find((trace) => JSON.stringify(trace).includes('### Four days')) ?? assert.fail('no answer has a heading of its own');
+  const pages = ['/', '/traces', `/traces/${fallen.trace_id}`, '/threads', `/threads/${fallen.spans[0].thread_id}`, `/threads/${titled.spans[0].thread_id}`, '/users', '/live', '/models', '/services', '/alerts', '/sql?sql=SELECT model, count(*) AS calls FROM spans GROUP BY model', '/settings', '/start'];
   for (const path of pages) {
     await t.test(path.slice(0, 40), async (t) => {
       const page = await open(t, browser, server.url + path);

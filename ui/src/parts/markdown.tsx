@@ -73,7 +73,7 @@ function blocks(lines: string[], depth = 0): ComponentChildren[] {
       i++
       out.push(<pre tabIndex={0}><code>{body.join('\n')}</code></pre>)
     } else if (title) {
-      out.push(title[1].length < 3 ? <h3>{inline(title[2])}</h3> : <h4>{inline(title[2])}</h4>)
+      out.push(<p class="title">{inline(title[2])}</p>) // what a model calls a heading is none of the page's
       i++
     } else if (/^\s{0,3}([-*_])(\s*\1){2,}\s*$/.test(line)) {
       out.push(<hr />)
