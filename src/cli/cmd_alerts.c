@@ -62,7 +62,7 @@ static int report(struct cli *cli, bool replay) {
     bool alone = false;
     if (!bad) {
         bad = source_open(&asked.source, cli, &err);
-        alone = bad && !replay && source_unnamed(cli); /* a file is checked anywhere */
+        alone = bad == VT_ENOTFOUND && !replay && source_unnamed(cli); /* a file is checked anywhere */
     }
     if (!bad || alone)
         bad = replay ? alerts_replay(&asker, &file, from, to, (int64_t)args->step_ms * NS_PER_MS, args->shared.json,

@@ -106,9 +106,9 @@ static int run_trace(struct cli *cli) {
     int code = source_open(&source, cli, &err);
     if (!code && slice_is(id, "last")) code = search(cli, source, (struct slice){NULL, 0}, &id, &err);
     if (!code) code = get_trace(cli, source, id, &json, &trace, &err);
-    if (code == VT_ENOTFOUND && is_prefix(id) && !search(cli, source, id, &found, &err))
+    if (source && code == VT_ENOTFOUND && is_prefix(id) && !search(cli, source, id, &found, &err))
         code = get_trace(cli, source, found, &json, &trace, &err);
-    if (code == VT_ENOTFOUND && !search_source(cli, source, id, &found, &err))
+    if (source && code == VT_ENOTFOUND && !search_source(cli, source, id, &found, &err))
         code = get_trace(cli, source, found, &json, &trace, &err);
     source_close(source);
     if (code == VT_ENOTFOUND && !err.hint[0]) error_hint(&err, "`vitrine traces` lists the newest");

@@ -51,7 +51,7 @@ static int open_default(struct source *s, struct cli *cli, struct error *err) {
     source_client_options(cli, &options);
     if (client_reaches(&options)) return client_open(&s->client, &options, err);
     if (is_directory(dir)) return open_directory(s, dir, err);
-    error_set(err, VT_EIO, "nothing listens at %s, and there is no data directory %s", options.url, dir);
+    error_set(err, VT_ENOTFOUND, "nothing listens at %s, and there is no data directory %s", options.url, dir);
     return error_hint(err, "start it with `vitrine serve`, or name a server with --url or a directory with --data");
 }
 

@@ -446,6 +446,16 @@ test('a file where a directory is meant, and a trace that is not there, come wit
   assert.match((await vitrine(['alerts', 'check', join(dir, 'none.yaml')])).stderr, /none\.yaml: cannot be read: No such file/);
 });
 
+test('every command that reads says that its directory is not there', async (t) => {
+  const nowhere = join(await tempDir(t), 'nothing');
+  for (const args of [['trace', '12ab'], ['trace', 'last'], ['traces'], ['thread', 'ada-1'], ['threads'], ['users'], ['overview'], ['query'], ['sql', 'SELECT 1'], ['alerts', 'check', join(root, 'integrations/datadog/monitors.yaml')], ['export']]) {
+    const { code, signal, stderr } = await vitrine([...args, '--data', nowhere]);
+    assert.deepEqual([code, signal], [1, null], `${args[0]}: ${stderr}`);
+    assert.match(stderr, /there is no data directory .*nothing/, args[0]);
+    assert.match(stderr, /makes it/, args[0]);
+  }
+});
+
 // ---- tail ----
 
 /** `vitrine tail` under way: lines as they come. */
